@@ -1,0 +1,1 @@
+"""Where people decide and look: previews, pages, and the stock Dagster webserver on one origin."""

@@ -1,0 +1,1 @@
+"""Prints, distributors and editions: cleaning, history, sync modes, rollback."""

@@ -1,0 +1,1 @@
+"""Wireless microphones: polled, remembered, alerted, forecast."""

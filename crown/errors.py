@@ -1,0 +1,47 @@
+"""What can go wrong, in the words of the person who reads it.
+
+Every error carries one sentence: what happened, where (file, row, column), what to do now.
+The class says what the ledger does with the item: quarantine it, try again, or stop the run.
+No logging, no formatting and no knowledge of any department belongs here.
+"""
+
+
+class CrownError(Exception):
+    """An error with a sentence for a person.
+
+    The command line prints the sentence without a traceback and ends with `exit_code`.
+    """
+
+    exit_code = 1
+
+
+class ConfigurationError(CrownError):
+    """A setting is wrong, missing, unknown or out of reach; nothing was started."""
+
+    exit_code = 2
+
+
+class Refused(CrownError):
+    """The request was understood and not carried out, because it would break a promise."""
+
+    exit_code = 3
+
+
+class PermanentFailure(CrownError):
+    """This item cannot succeed as it is: it needs a person, or other input. It is quarantined."""
+
+
+class BadInput(PermanentFailure):
+    """A file, row or value from outside cannot be used; the sentence names it."""
+
+
+class TemporaryFailure(CrownError):
+    """This item may succeed later: it is tried again with back-off, then quarantined."""
+
+
+class SystemicFailure(CrownError):
+    """The cause lies outside the items (disk full, no credentials): the run stops, items stay pending."""
+
+
+class ClaimLost(CrownError):
+    """The worker's claim is no longer its own: its results are dropped, another worker has the items."""

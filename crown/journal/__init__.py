@@ -1,0 +1,1 @@
+"""Tells what happened: the activity trail, logs, notifications. Nothing here decides anything."""

@@ -1,0 +1,1 @@
+"""After Effects batches: CSV and project reading, gated stages, validation, packages."""

@@ -1,0 +1,1 @@
+"""A company's photo library: sources, deduplication, compression, sorting, verification."""

@@ -1,0 +1,1 @@
+"""Product records from FileMaker and IBM i, and packages for partners."""

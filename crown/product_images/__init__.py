@@ -1,0 +1,1 @@
+"""Product pictures from inbox to production: names, cut-outs, review, renditions, publishing."""

@@ -1,0 +1,1 @@
+"""Product image assets and their checks."""

@@ -1,0 +1,1 @@
+"""The `crown` command: one thin file per department."""

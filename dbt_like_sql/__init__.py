@@ -1,0 +1,1 @@
+"""SQL models and their descriptions; only .sql and .yml belong here."""

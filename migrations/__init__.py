@@ -1,0 +1,1 @@
+"""Alembic migrations of our schemas; never of the schema dagster."""
