@@ -1,0 +1,369 @@
+"""Reading a picture file: what it is, and its pixels upright, in sRGB, 8 bit.
+
+Only decoding belongs here: recognising the format by its first bytes, refusing what is too large before any
+pixel is decoded, orientation, colour. What is done with the pixels, file names and folders do not.
+The heavy libraries are imported inside the functions, so that definitions load without them.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crown.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyvips
+
+MIN_SIDE = 4
+"""Pictures with a shorter side than this carry no product; 1 x 1 tracking pixels are the usual case."""
+
+_SUFFIXES = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "tiff": (".tif", ".tiff"),
+    "webp": (".webp",),
+    "psd": (".psd", ".psb"),
+    "heic": (".heic", ".heif"),
+}
+FORMATS = tuple(_SUFFIXES)
+"""The formats that are read, by the names used in `probe` and in sentences."""
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_PSD_MODES = {0: "1", 1: "L", 2: "P", 3: "RGB", 4: "CMYK", 7: "MULTICHANNEL", 8: "L", 9: "LAB"}
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A picture whose header is read; `image` is lazy for the formats libvips decodes."""
+
+    image: pyvips.Image
+    format: str
+    mode: str
+    orientation: int
+    pages: int
+
+
+def open_picture(path: Path, max_pixels: int, *, name: str | None = None) -> pyvips.Image:
+    """Decode a picture into memory as 8-bit sRGB, upright, RGB or RGBA.
+
+    An embedded profile is converted (relative colorimetric, black point compensated), never dropped; CMYK
+    without a profile is read with libvips' general one. Of a file with several pages the first is taken, of a
+    layered PSD its composite.
+
+    Args:
+        path: The file.
+        max_pixels: Larger pictures are refused from the header, before any pixel is decoded.
+        name: What to call the file in a sentence when its path is not the name people know (a stored object).
+
+    Returns:
+        An image of 3 or 4 bands, `uchar`, interpretation `srgb`, without metadata, fully decoded: nothing can
+        fail later on reading it.
+
+    Raises:
+        BadInput: Not a picture we read, under a wrong extension, broken, too small or too large.
+    """
+    import pyvips
+
+    label = name or path.name
+    try:
+        opened = _open(path, max_pixels, label)
+        upright = opened.image.autorot() if opened.orientation > 1 else opened.image
+        decoded = _to_srgb(upright).copy_memory()
+    except pyvips.Error as error:
+        raise BadInput(_broken(label, error)) from error
+    for field in decoded.get_fields():
+        if field in ("icc-profile-data", "orientation") or field.startswith(
+            ("exif", "xmp", "iptc", "photoshop")
+        ):
+            decoded.remove(field)
+    return decoded
+
+
+def probe(path: Path, max_pixels: int, *, name: str | None = None) -> dict[str, Any]:
+    """Say what a file is, and decode every pixel of it once to be sure.
+
+    Args:
+        path: The file.
+        max_pixels: As for `open_picture`.
+        name: As for `open_picture`.
+
+    Returns:
+        `width` and `height` as seen upright, `format` (one of `FORMATS`), `mode` (such as RGB, RGBA, L, P,
+        CMYK, RGB16), `bands` as stored, `profile` (name of the embedded profile or None), `orientation`
+        (EXIF, 1 to 8) and `pages` (only the first is ever used).
+
+    Raises:
+        BadInput: As for `open_picture`.
+    """
+    import pyvips
+
+    label = name or path.name
+    try:
+        opened = _open(path, max_pixels, label)
+        opened.image.avg()
+    except pyvips.Error as error:
+        raise BadInput(_broken(label, error)) from error
+    image = opened.image
+    width, height = image.width, image.height
+    if opened.orientation >= 5:
+        width, height = height, width
+    return {
+        "width": width,
+        "height": height,
+        "format": opened.format,
+        "mode": opened.mode,
+        "bands": image.bands,
+        "profile": _profile_name(image),
+        "orientation": opened.orientation,
+        "pages": opened.pages,
+    }
+
+
+def pixels(image: pyvips.Image) -> np.ndarray:
+    """Return the pixels of an 8-bit image as an array, height x width x bands, uint8."""
+    import numpy as np
+
+    data = np.frombuffer(image.write_to_memory(), dtype=np.uint8)
+    return data.reshape(image.height, image.width, image.bands)
+
+
+def _open(path: Path, max_pixels: int, label: str) -> _Opened:
+    kind = _recognise(path, label)
+    readers = {"psd": _open_psd, "heic": _open_heic}
+    return (
+        readers[kind](path, max_pixels, label)
+        if kind in readers
+        else _open_vips(path, kind, max_pixels, label)
+    )
+
+
+def _recognise(path: Path, label: str) -> str:
+    """Format by content; a file whose extension promises another one is refused with the true name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise BadInput(f"{label} cannot be read: {error.strerror}.") from error
+    if not head:
+        raise BadInput(f"{label} is empty (0 bytes): the copy was probably interrupted, upload it again.")
+    kind = sniff(head)
+    if kind not in _SUFFIXES:
+        what = f"a {kind.upper()} file" if kind else "not a picture"
+        known = ", ".join(FORMATS)
+        raise BadInput(f"{label} is {what} inside; pictures are read as {known}: export it as one of these.")
+    suffix = Path(label).suffix.lower()
+    promised = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    if promised is not None and promised != kind:
+        right = Path(label).with_suffix(_SUFFIXES[kind][0]).name
+        raise BadInput(
+            f"{label} is a {kind.upper()} picture under the extension of a {promised.upper()}: "
+            f"rename it to {right} and upload it again."
+        )
+    return kind
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the format that a file's first bytes (at least 16) declare, or None when they declare none."""
+    signatures = (
+        (b"\xff\xd8\xff", "jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"II*\x00", "tiff"),
+        (b"MM\x00*", "tiff"),
+        (b"II+\x00", "tiff"),
+        (b"MM\x00+", "tiff"),
+        (b"8BPS", "psd"),
+        (b"GIF8", "gif"),
+        (b"BM", "bmp"),
+        (b"%PDF", "pdf"),
+        (b"%!PS", "postscript"),
+        (b"PK\x03\x04", "zip"),
+        (b"\x00\x00\x00\x0cjP  ", "jpeg 2000"),
+        (b"\x00\x00\x00\x0cJXL ", "jpeg xl"),
+        (b"\xff\x0a", "jpeg xl"),
+    )
+    for signature, kind in signatures:
+        if head.startswith(signature):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in _HEIF_BRANDS:
+            return "avif" if b"avif" in head[16:] else "heic"
+        return "avif" if brand in (b"avif", b"avis") else "video"
+    return None
+
+
+def _check_size(label: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise BadInput(
+            f"{label} has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels); the limit is "
+            f"{max_pixels / 1e6:.0f} megapixels: scale it down, or raise the limit in the settings."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise BadInput(f"{label} has only {width} x {height} pixels: that is no product picture.")
+
+
+def _open_vips(path: Path, kind: str, max_pixels: int, label: str) -> _Opened:
+    import pyvips
+
+    loaders = {
+        "jpeg": pyvips.Image.jpegload,
+        "png": pyvips.Image.pngload,
+        "tiff": pyvips.Image.tiffload,
+        "webp": pyvips.Image.webpload,
+    }
+    image = loaders[kind](str(path), access="sequential", fail_on="error")
+    _check_size(label, image.width, image.height, max_pixels)
+    fields = set(image.get_fields())
+    orientation = int(image.get("orientation")) if "orientation" in fields else 1
+    pages = int(image.get("n-pages")) if "n-pages" in fields else 1
+    return _Opened(image, kind, _vips_mode(image, fields), orientation, pages)
+
+
+def _vips_mode(image: pyvips.Image, fields: set[str]) -> str:
+    colour = {
+        "b-w": "L",
+        "grey16": "L",
+        "srgb": "RGB",
+        "rgb": "RGB",
+        "rgb16": "RGB",
+        "cmyk": "CMYK",
+        "lab": "LAB",
+    }
+    mode = "P" if "palette" in fields else colour.get(image.interpretation, image.interpretation.upper())
+    if image.hasalpha() and mode != "P":
+        mode += "A"
+    depth = {"ushort": "16", "float": "32F", "double": "64F"}.get(image.format, "")
+    return mode + depth
+
+
+def _open_psd(path: Path, max_pixels: int, label: str) -> _Opened:
+    """The composite that Photoshop stored, or one made from the layers when it stored none."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    if len(head) < 26:
+        raise BadInput(f"{label} is a PSD that ends inside its header: copy it again.")
+    # Photoshop file format: signature, version, 6 reserved bytes, channels, rows, columns, depth, mode.
+    _, _, _, height, width, depth, mode = struct.unpack(">4sHxxxxxxHIIHH", head)
+    _check_size(label, width, height, max_pixels)
+    from psd_tools import PSDImage
+    from psd_tools.constants import Resource
+
+    try:
+        document = PSDImage.open(path)
+        composite = document.composite(apply_icc=False)
+        profile = document.image_resources.get_data(Resource.ICC_PROFILE)
+    except Exception as error:  # psd-tools lets struct, index, value and decoder errors through
+        raise BadInput(_broken(label, error)) from error
+    name = _PSD_MODES.get(mode, "RGB") + (str(depth) if depth > 8 else "")
+    return _Opened(_from_pillow(composite, profile), "psd", name, 1, 1)
+
+
+def _open_heic(path: Path, max_pixels: int, label: str) -> _Opened:
+    """HEVC pictures need pillow-heif: the libvips wheel is built without that decoder."""
+    import pillow_heif
+
+    try:
+        container = pillow_heif.open_heif(path)
+        primary = container[container.primary_index]
+        _check_size(label, *primary.size, max_pixels)
+        picture = primary.to_pillow()
+    except BadInput:
+        raise
+    except Exception as error:  # pillow-heif raises ValueError, EOFError, RuntimeError, SyntaxError
+        raise BadInput(_broken(label, error)) from error
+    # libheif has applied the rotation of the container already; an EXIF orientation beside it must not be
+    # applied again (HEIF, ISO/IEC 23008-12, 6.5.10).
+    profile = primary.info.get("icc_profile")
+    stored = profile if isinstance(profile, bytes) else None
+    return _Opened(_from_pillow(picture, stored), "heic", str(picture.mode), 1, len(container))
+
+
+def _from_pillow(picture: Any, profile: bytes | None) -> pyvips.Image:
+    import numpy as np
+    import pyvips
+
+    if picture.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    array = np.asarray(picture)
+    image = pyvips.Image.new_from_array(array if array.ndim == 3 else array[..., None])
+    image = image.copy(interpretation={"L": "b-w", "LA": "b-w", "CMYK": "cmyk"}.get(picture.mode, "srgb"))
+    if profile:
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
+
+
+def _to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Colours to 8-bit sRGB, alpha to 8 bit beside them."""
+    alpha = None
+    if image.hasalpha():
+        alpha, image = image[image.bands - 1], image.extract_band(0, n=image.bands - 1)
+        if alpha.format == "ushort":
+            alpha = (alpha >> 8).cast("uchar")
+        elif alpha.format != "uchar":
+            alpha = alpha.cast("uchar")
+    profile = _usable_profile(image)
+    if profile is not None or image.interpretation == "cmyk":
+        colour = image.icc_transform(
+            "srgb", embedded=profile is not None, input_profile="cmyk", intent="relative",
+            black_point_compensation=True, depth=8,
+        )  # fmt: skip
+    else:
+        colour = image.colourspace("srgb")
+    colour = colour.cast("uchar").copy(interpretation="srgb")
+    return colour if alpha is None else colour.bandjoin(alpha)
+
+
+def _usable_profile(image: pyvips.Image) -> bytes | None:
+    """The embedded profile when it fits the picture and changes anything; None when sRGB already.
+
+    A grey picture with a colour profile (a common slip of exporters) is read as plain grey. A profile that
+    moves no colour of a coarse grid by more than one step is sRGB under some name: its pixels stay as they
+    are, so a picture that passes through here twice is not rounded twice.
+    """
+    if "icc-profile-data" not in image.get_fields():
+        return None
+    profile = bytes(image.get("icc-profile-data"))
+    space = {"b-w": b"GRAY", "grey16": b"GRAY", "cmyk": b"CMYK", "lab": b"Lab "}.get(
+        image.interpretation, b"RGB "
+    )
+    if profile[16:20] != space:
+        return None
+    if space != b"RGB ":
+        return profile
+    import numpy as np
+    import pyvips
+
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    probe_image = pyvips.Image.new_from_array(grid).copy(interpretation="srgb")
+    probe_image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    moved = probe_image.icc_transform("srgb", embedded=True, intent="relative", black_point_compensation=True)
+    largest = np.abs(moved.numpy().astype(int) - grid).max()
+    return profile if largest > 1 else None
+
+
+def _profile_name(image: pyvips.Image) -> str | None:
+    if "icc-profile-data" not in image.get_fields():
+        return None
+    from io import BytesIO
+
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(bytes(image.get("icc-profile-data"))))
+        return ImageCms.getProfileDescription(profile).strip() or "unnamed profile"
+    except (OSError, ImageCms.PyCMSError):
+        return "unreadable profile"
+
+
+def _broken(label: str, error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1].rstrip(".") if lines else type(error).__name__
+    return f"{label} cannot be decoded ({reason}): it is damaged or cut short, upload it again."
