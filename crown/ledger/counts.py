@@ -1,0 +1,48 @@
+"""Counts of items by asset and state, and lists of what is in trouble. Read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+STATES = ("waiting", "pending", "failed", "quarantined", "current", "retired")
+
+
+def by_state(connection: Connection, prefix: str = "") -> dict[str, dict[str, int]]:
+    """`{asset: {state: items}}` of the assets whose key starts with `prefix`; every state is present."""
+    counts: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        text(
+            "select asset, state, count(*) as n from ledger.items where starts_with(asset, :prefix)"
+            " group by asset, state order by asset"
+        ),
+        {"prefix": prefix},
+    )
+    for asset, state, n in rows:
+        counts.setdefault(asset, dict.fromkeys(STATES, 0))[state] = n
+    return counts
+
+
+def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list[dict[str, Any]]:
+    """Failed and quarantined items with their error, newest first."""
+    rows = connection.execute(
+        text(
+            "select asset, key, state, attempts, next_try, error_class, error, changed_at from ledger.items"
+            " where state in ('failed', 'quarantined') and starts_with(asset, :prefix)"
+            " order by changed_at desc limit :limit"
+        ),
+        {"prefix": prefix, "limit": limit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def due(connection: Connection, assets: list[str]) -> int:
+    """Items of these assets that a worker could take now."""
+    return connection.execute(
+        text(
+            "select count(*) from ledger.items where asset = any(:assets) and claim_id is null"
+            " and state in ('pending', 'failed') and (next_try is null or next_try <= clock_timestamp())"
+        ),
+        {"assets": assets},
+    ).scalar_one()

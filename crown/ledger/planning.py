@@ -1,0 +1,135 @@
+"""Planning: compares what is wanted with what was made, in one statement per asset.
+
+What an asset wants is its department's SELECT; nothing here knows a department.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many items a planning changed, by the state they were given."""
+
+    pending: int = 0
+    waiting: int = 0
+    current: int = 0
+    retired: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Items whose state or fingerprint changed."""
+        return self.pending + self.waiting + self.current + self.retired
+
+
+# The anti-join writes only rows that differ, so a planning that changes nothing writes no log.
+_PLAN = """
+with wanted as (
+    select key, recipe, inputs, waiting_for, decision_id, ledger.fingerprint(recipe, input_hashes) as fingerprint
+    from ({wanted}) w
+), changed as (
+    select coalesce(w.key, i.key) as key, w.key is null as gone, w.recipe, w.inputs, w.waiting_for, w.decision_id,
+           w.fingerprint, i.wanted, i.made, i.making_id, i.recipe as old_recipe, i.inputs as old_inputs
+    from wanted w full join (select * from ledger.items where asset = :asset {scope}) i using (key)
+    where i.key is null
+       or (w.key is null and i.state <> 'retired')
+       or (w.key is not null and (i.wanted <> w.fingerprint or i.state = 'retired'
+                                  or i.waiting_for is distinct from w.waiting_for))
+), judged as (
+    select c.*, kept.making_id as kept_id,
+           case when c.gone then 'retired'
+                when c.waiting_for is not null then 'waiting'
+                when kept.making_id is not null then 'current'
+                else 'pending' end as new_state
+    from changed c
+    left join ledger.makings kept
+      on kept.asset = :asset and kept.key = c.key and kept.fingerprint = c.fingerprint and kept.present
+), written as (
+    insert into ledger.items
+        (asset, key, state, waiting_for, wanted, recipe, inputs, decision_id, making_id, made)
+    select :asset, key, new_state, waiting_for, coalesce(fingerprint, wanted), coalesce(recipe, old_recipe),
+           coalesce(inputs, old_inputs), decision_id,
+           case when new_state = 'current' then kept_id else making_id end,
+           case when new_state = 'current' then fingerprint else made end
+    from judged
+    on conflict (asset, key) do update set
+        state = excluded.state, waiting_for = excluded.waiting_for, wanted = excluded.wanted,
+        recipe = excluded.recipe, inputs = excluded.inputs, decision_id = excluded.decision_id,
+        making_id = excluded.making_id, made = excluded.made, claim_id = null, changed_at = clock_timestamp(),
+        attempts = 0, next_try = null, error_class = null, error = null
+    returning state
+)
+select state, count(*) from written group by state
+"""
+
+
+def plan(
+    connection: Connection,
+    asset: str,
+    wanted: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    keys: Sequence[str] | None = None,
+) -> Plan:
+    """Compare `wanted` with the ledger and set the states of what differs, in the caller's transaction.
+
+    Args:
+        connection: an open transaction; an advisory lock on the asset is held until it ends.
+        asset: slash-joined asset key, `product_images/cutouts`.
+        wanted: a SELECT of `key text, recipe text, inputs bigint[], input_hashes text[], waiting_for text,
+            decision_id bigint`; one row per item that should exist. An item that it no longer names is retired.
+        parameters: bind parameters of `wanted`.
+        keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
+
+    A new fingerprint frees the item from any claim: the worker's result will be dropped.
+    """
+    lock_for_planning(connection, asset)
+    scope = "" if keys is None else "and key = any(:planned_keys)"
+    bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
+    if keys is not None:
+        bound["planned_keys"] = list(keys)
+    rows = connection.execute(text(_PLAN.format(wanted=wanted, scope=scope)), bound)
+    return Plan(**dict(rows.tuples().all()))
+
+
+def lock_for_planning(connection: Connection, asset: str) -> None:
+    """Wait for the asset's planning lock; workers that finish results hold it shared."""
+    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:asset, 0))"), {"asset": asset})
+
+
+def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
+    """Make failed and quarantined items whose key is like `pattern` (SQL) pending again; returns how many."""
+    lock_for_planning(connection, asset)
+    return connection.execute(
+        text(
+            "update ledger.items set state = 'pending', attempts = 0, next_try = null, error_class = null,"
+            " error = null, changed_at = clock_timestamp()"
+            " where asset = :asset and state in ('failed', 'quarantined') and key like :pattern"
+        ),
+        {"asset": asset, "pattern": pattern},
+    ).rowcount
+
+
+def mark_lost(connection: Connection, making_ids: Sequence[int]) -> int:
+    """Record that the bytes of these makings are gone; items they made current become pending."""
+    if not making_ids:
+        return 0
+    bound = {"ids": list(making_ids)}
+    assets = connection.execute(
+        text("select distinct asset from ledger.makings where making_id = any(:ids) order by asset"), bound
+    ).scalars()
+    for asset in list(assets):
+        lock_for_planning(connection, asset)
+    connection.execute(text("update ledger.makings set present = false where making_id = any(:ids)"), bound)
+    return connection.execute(
+        text(
+            "update ledger.items set state = 'pending', made = null, changed_at = clock_timestamp()"
+            " where making_id = any(:ids) and state = 'current'"
+        ),
+        bound,
+    ).rowcount

@@ -1,0 +1,205 @@
+"""Every setting of the platform, read once from `CROWN_*` variables and an optional `.env` file.
+
+A setting that nothing reads does not belong here, nor does any constant that no one would change.
+Old names (`CROWNPIPE_*`) and unknown names are refused with the name to use instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from crown.errors import ConfigurationError
+
+PREFIX = "CROWN_"
+
+#: What each setting of CrownPipe is called here; empty: see _NO_SUCCESSOR.
+OLD_NAMES: dict[str, str] = {
+    "CROWNPIPE_ENVIRONMENT": "CROWN_ENVIRONMENT",
+    "CROWNPIPE_MEDIA_BASE": "CROWN_MEDIA_ROOT",
+    "CROWNPIPE_MEDIA_MAX_CONCURRENT_BGREMOVE": "CROWN_WORKERS",
+    "CROWNPIPE_MEDIA_BGREMOVE_TIMEOUT_SECONDS": "CROWN_ITEM_TIMEOUT_SECONDS",
+    "CROWNPIPE_MEDIA_IMAGEMAGICK_CONVERT_BIN": "",
+    "CROWNPIPE_MEDIA_DEFAULT_DPI": "",
+    "CROWNPIPE_MEDIA_JPEG_QUALITY": "",
+    "CROWNPIPE_MEDIA_PNG_COMPRESSION": "",
+    "CROWNPIPE_DATA_BASE": "",
+    "CROWNPIPE_LOG_DIR": "CROWN_LOG_DIR",
+    "CROWNPIPE_LOG_LEVEL": "CROWN_LOG_LEVEL",
+    "CROWNPIPE_LOG_TO_DATABASE": "CROWN_LOG_TO_DATABASE",
+    "CROWNPIPE_LOG_TO_FILE": "CROWN_LOG_TO_FILE",
+    "CROWNPIPE_LOG_MAX_LOG_SIZE_MB": "CROWN_LOG_MAX_SIZE_MB",
+    "CROWNPIPE_LOG_RETENTION_DAYS": "CROWN_LOG_RETENTION_DAYS",
+}
+_NO_SUCCESSOR = {
+    "CROWNPIPE_MEDIA_IMAGEMAGICK_CONVERT_BIN": "pictures are rendered by libvips, no program is called",
+    "CROWNPIPE_MEDIA_DEFAULT_DPI": "each output spec names its own dpi (output_specs.yaml)",
+    "CROWNPIPE_MEDIA_JPEG_QUALITY": "each output spec names its own quality (output_specs.yaml)",
+    "CROWNPIPE_MEDIA_PNG_COMPRESSION": "each output spec names its own compression (output_specs.yaml)",
+    "CROWNPIPE_DATA_BASE": "the FileMaker dumps are not taken over yet",
+}
+
+
+class Settings(BaseModel):
+    """The settings, one attribute each; the variable is the attribute in capitals after `CROWN_`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Where things are
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_path("crown")),
+        description="Folder for the embedded database, originals, previews and Dagster's own files.",
+    )
+    environment: Literal["development", "staging", "production"] = Field(
+        default="production", description="Commands that destroy data refuse outside development."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL 18 or later, postgresql://user:password@host/database; empty: embedded.",
+    )
+    media_root: Path | None = Field(
+        default=None, description="The share with inbox/, review/, products/ ...; default HOME/media."
+    )
+    production_root: Path | None = Field(
+        default=None, description="Where published pictures go; default MEDIA_ROOT/production."
+    )
+    objects_root: Path | None = Field(
+        default=None, description="Originals and masters by hash, never overwritten; default HOME/objects."
+    )
+
+    # Files on the share
+    file_mode: int = Field(default=0o664, description="Mode of the files we write on the share, octal.")
+    folder_mode: int = Field(default=0o2775, description="Mode of the folders we make on the share, octal.")
+    file_group: str | None = Field(default=None, description="Group of what we write on the share.")
+
+    # Work
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Processes per run."
+    )
+    item_timeout_seconds: float = Field(default=300, gt=0, description="Time limit for one item.")
+    lease_seconds: float = Field(default=120, ge=1, description="How long a silent worker keeps its claim.")
+    max_attempts: int = Field(default=4, ge=1, description="Tries before an item is quarantined.")
+    failure_rate_limit: float = Field(
+        default=0.5, gt=0, le=1, description="A run fails when more than this share of its items failed."
+    )
+    max_concurrent_runs: int = Field(default=4, ge=1, description="Dagster runs at once.")
+
+    # Product images
+    cutout_model: str = Field(default="studio", description="`studio`, or a rembg model with its weights.")
+    weights_dir: Path | None = Field(
+        default=None, description="Folder with rembg's .onnx weights; nothing is ever downloaded."
+    )
+    output_specs: Path | None = Field(default=None, description="Your own output_specs.yaml.")
+    specs: tuple[str, ...] = Field(
+        default=(), description="Names of the specs to make, comma separated; empty: the file's default set."
+    )
+    max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
+    stalled_minutes: float = Field(
+        default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
+    )
+    inbox_interval_seconds: int = Field(default=10, ge=5, description="How often folders are looked at.")
+
+    # Journal
+    log_dir: Path | None = Field(default=None, description="Folder of the rotating log; default HOME/logs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+    log_to_file: bool = Field(default=True, description="Write the rotating log file.")
+    log_to_database: bool = Field(default=True, description="Write logs.pipeline_logs.")
+    log_max_size_mb: float = Field(default=50, gt=0, description="Size at which the log file rotates.")
+    log_retention_days: int = Field(default=90, ge=1, description="Age at which logs are removed.")
+    events_retention_days: int = Field(
+        default=30, ge=1, description="Age at which Dagster's non-asset events are removed."
+    )
+    min_free_gb: float = Field(default=2, ge=0, description="Less free space than this is a failed check.")
+
+    # Web
+    web_host: str = Field(default="127.0.0.1", description="Address of the console and the Dagster UI.")
+    web_port: int = Field(default=3000, ge=1, le=65535, description="Port of the console.")
+    web_token: SecretStr | None = Field(
+        default=None, description="Sign-in token; required for any address but this machine's own."
+    )
+
+    @field_validator("file_mode", "folder_mode", mode="before")
+    @classmethod
+    def _octal(cls, value: object) -> object:
+        return int(value, 8) if isinstance(value, str) else value
+
+    @field_validator("specs", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @property
+    def media(self) -> Path:
+        """The share's folder, absolute."""
+        return (self.media_root or self.home / "media").expanduser().absolute()
+
+    @property
+    def production(self) -> Path:
+        """The folder of published pictures, absolute."""
+        return (self.production_root or self.media / "production").expanduser().absolute()
+
+    @property
+    def objects(self) -> Path:
+        """The content-addressed store, absolute."""
+        return (self.objects_root or self.home / "objects").expanduser().absolute()
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the log file, absolute."""
+        return (self.log_dir or self.home / "logs").expanduser().absolute()
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field: `media_root` -> `CROWN_MEDIA_ROOT`."""
+    return PREFIX + field.upper()
+
+
+def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Settings:
+    """Read the settings from `environ` (default: the process's) over `env_file` when it exists.
+
+    Raises:
+        ConfigurationError: an old or unknown name, or a value that cannot be used; all in one sentence each.
+    """
+    from dotenv import dotenv_values
+
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        values.update({name: value for name, value in dotenv_values(env_file).items() if value is not None})
+    values.update(environ)
+    ours = {name: value for name, value in values.items() if name.startswith((PREFIX, "CROWNPIPE_"))}
+    _refuse_unknown(ours)
+    given = {name[len(PREFIX) :].lower(): value for name, value in ours.items() if value != ""}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = variable(str(first["loc"][0]))
+        raise ConfigurationError(f"{name} cannot be used: {first['msg']}. Correct or unset it.") from None
+
+
+def _refuse_unknown(names: Mapping[str, str]) -> None:
+    known = {variable(field) for field in Settings.model_fields}
+    for name in sorted(names):
+        if name in known:
+            continue
+        if name in _NO_SUCCESSOR:
+            raise ConfigurationError(
+                f"{name} is an old setting without effect: {_NO_SUCCESSOR[name]}. Unset it."
+            )
+        if name in OLD_NAMES:
+            raise ConfigurationError(f"{name} is CrownPipe's name; the setting is {OLD_NAMES[name]} now.")
+        near = difflib.get_close_matches(name.replace("CROWNPIPE_", PREFIX), known, n=1, cutoff=0)
+        raise ConfigurationError(f"{name} is not a setting; the nearest is {near[0]}. Rename or unset it.")

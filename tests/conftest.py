@@ -1,0 +1,72 @@
+"""Fixtures for every test: one embedded PostgreSQL a session, a fresh migrated database a test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from crown.database.embedded import embedded_server
+from crown.database.engine import connect, our_url
+from crown.database.migrations import migrate
+
+FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def shared_fixtures() -> Path:
+    """The folder of real sample files; tests that need it skip where it is absent."""
+    if not FIXTURES.is_dir():
+        pytest.skip("the real sample files (../shared/fixtures) are not on this machine")
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's PostgreSQL, with a migrated template database."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with embedded_server(folder / "data", throwaway=True) as url:
+        _execute(url, "create database template_crown")
+        template = connect(_database(url, "template_crown"))
+        migrate(template)
+        template.dispose()
+        yield url
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A fresh, migrated database of this test's own."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    _execute(server_url, f"create database {name} template template_crown")
+    yield _database(server_url, name)
+    _execute(server_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on this test's database."""
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _no_crown_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("CROWN_", "CROWNPIPE_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+
+
+def _database(url: str, name: str) -> str:
+    return our_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _execute(url: str, statement: str) -> None:
+    engine = connect(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+    engine.dispose()
