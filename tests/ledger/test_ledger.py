@@ -14,7 +14,9 @@ ASSET = "test/things"
 COPY = Recipe(ASSET, "copy", {"version": 1})
 
 
-def want(connection: Connection, rows: list[tuple[str, list[str], str | None]], recipe: Recipe = COPY) -> planning.Plan:
+def want(
+    connection: Connection, rows: list[tuple[str, list[str], str | None]], recipe: Recipe = COPY
+) -> planning.Plan:
     register(connection, [recipe])
     wanted = (
         "select key, cast(:recipe as text) as recipe, cast('{}' as bigint[]) as inputs,"
@@ -47,7 +49,9 @@ def make_all(engine: Engine, place=None) -> claims.Finished:
 
 def state(engine: Engine, key: str) -> str:
     with engine.connect() as connection:
-        return connection.execute(text("select state from ledger.items where key = :key"), {"key": key}).scalar_one()
+        return connection.execute(
+            text("select state from ledger.items where key = :key"), {"key": key}
+        ).scalar_one()
 
 
 def test_equal_recipes_have_equal_hashes_whatever_the_order_of_their_keys() -> None:
@@ -62,11 +66,15 @@ def test_a_recipe_that_has_no_json_form_is_refused() -> None:
 
 def test_planning_again_changes_nothing_and_writes_no_log(engine: Engine) -> None:
     with engine.begin() as connection:
-        assert want(connection, [("a", ["1"], None), ("b", ["2"], "approval")]) == planning.Plan(pending=1, waiting=1)
+        assert want(connection, [("a", ["1"], None), ("b", ["2"], "approval")]) == planning.Plan(
+            pending=1, waiting=1
+        )
     with engine.begin() as connection:
         before = connection.execute(text("select pg_current_wal_insert_lsn()")).scalar_one()
         assert want(connection, [("a", ["1"], None), ("b", ["2"], "approval")]).changed == 0
-        written = connection.execute(text("select pg_current_wal_insert_lsn() - cast(:b as pg_lsn)"), {"b": before})
+        written = connection.execute(
+            text("select pg_current_wal_insert_lsn() - cast(:b as pg_lsn)"), {"b": before}
+        )
         assert written.scalar_one() < 1000
 
 
@@ -138,7 +146,10 @@ def test_a_worker_whose_lease_ran_out_can_place_nothing(engine: Engine) -> None:
             other.execute(text("update ledger.claims set lease_until = now() - interval '1 second'"))
         with pytest.raises(ClaimLost):
             claims.finish(
-                slow, claim, [Made(claim.jobs[0], "old", "r", "a", 1)], place=lambda p: placed.append(p.made.path or "")
+                slow,
+                claim,
+                [Made(claim.jobs[0], "old", "r", "a", 1)],
+                place=lambda p: placed.append(p.made.path or ""),
             )
         with pytest.raises(ClaimLost):
             claims.renew(slow, claim)
@@ -195,7 +206,9 @@ def test_a_failure_is_tried_again_with_back_off_and_then_needs_a_person(engine: 
             claims.release(connection, claim)
             assert claims.take(connection, ASSET, 1) is None
             with connection.begin():
-                connection.execute(text("update ledger.items set next_try = now() where next_try is not null"))
+                connection.execute(
+                    text("update ledger.items set next_try = now() where next_try is not null")
+                )
         assert state(engine, "a") == ("failed" if attempt < 3 else "quarantined")
     with engine.begin() as connection:
         assert counts.troubles(connection)[0]["error"] == "busy"
@@ -262,3 +275,21 @@ def test_counts_name_every_state(engine: Engine) -> None:
             ASSET: {"waiting": 1, "pending": 1, "failed": 0, "quarantined": 0, "current": 0, "retired": 0}
         }
         assert counts.due(connection, [ASSET]) == 1
+
+
+def test_a_worker_in_the_middle_of_placing_cannot_be_overtaken(engine: Engine) -> None:
+    with engine.begin() as connection:
+        want(connection, [("a", ["1"], None)])
+    with engine.connect() as slow, engine.connect() as other:
+        claim = claims.take(slow, ASSET, 1, lease_seconds=0.2)
+        assert claim is not None
+        overtaken: list[claims.Claim | None] = []
+
+        def place(_: claims.Placing) -> None:
+            other.execute(text("select pg_sleep(0.3)"))  # the lease runs out while the row lock is held
+            other.commit()
+            overtaken.append(claims.take(other, ASSET, 1))
+
+        finished = claims.finish(slow, claim, [Made(claim.jobs[0], "h", "r", "a", 1)], place=place)
+    assert overtaken == [None]
+    assert [m.job.key for m in finished.made] == ["a"]
