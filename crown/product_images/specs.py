@@ -352,11 +352,9 @@ def load_specs(path: Path | None = None, brand_dir: Path | None = None) -> dict[
             twin = f"{twins.prefix}{name}"
             if name not in content.specs or twin in specs:
                 line = line_in(path, ("twins", at, "of", row))
-                what = (
-                    _unknown("spec", name, content.specs)
-                    if name not in content.specs
-                    else f"there is a spec {twin!r} already; remove one of them."
-                )
+                what = f"there is a spec {twin!r} already; remove one of them."
+                if name not in content.specs:
+                    what = _unknown("spec", name, content.specs)
                 raise ConfigurationError(f"{path}:{line}: twins: {what}")
             changed = {"name": twin, "family": twins.family, "enabled": False, "watermark": twins.watermark}
             specs[twin] = specs[name].model_copy(update=changed)
