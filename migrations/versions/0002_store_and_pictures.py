@@ -40,8 +40,7 @@ create table product_images.uploads (
     facts jsonb not null default '{}',
     -- The original that a retouch is a cut-out of.
     of_hash text,
-    check ((kind = 'retouch') = (of_hash is not null)),
-    unique (kind, photo, content_hash)
+    check ((kind = 'retouch') = (of_hash is not null))
 );
 create index uploads_newest on product_images.uploads (photo, kind, upload_id desc);
 

@@ -1,0 +1,60 @@
+"""The content-addressed store: bytes under their own sha256, never overwritten."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from crown.errors import TemporaryFailure
+from crown.store.files import Ownership, copy, make_folder, sha256, temporary
+
+ROOT = "objects"
+_PRIVATE = Ownership(file_mode=0o640, folder_mode=0o750)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Originals and masters as `<folder>/<sha256>`; `put` verifies what it stored before it returns."""
+
+    folder: Path
+    ownership: Ownership = _PRIVATE
+
+    def path(self, content_hash: str) -> Path:
+        """Where an object stands, or would."""
+        return self.folder / content_hash
+
+    def put(self, source: Path) -> tuple[str, int]:
+        """Store a file's bytes; returns (sha256, size). The source is only read.
+
+        Raises:
+            TemporaryFailure: the source changed while it was read.
+            SystemicFailure: the disk is full or gone.
+        """
+        make_folder(self.folder, self.ownership)
+        before = source.stat()
+        unfinished = temporary(self.folder / "object")
+        try:
+            content_hash = copy(source, unfinished, self.ownership)
+            after = source.stat()
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise TemporaryFailure(f"{source} changed while it was read; it is taken when it is at rest.")
+            target = self.path(content_hash)
+            if sha256(unfinished) != content_hash:
+                raise TemporaryFailure(
+                    f"{source} could not be stored intact; check the disk under {self.folder}."
+                )
+            if self.holds(content_hash):
+                return content_hash, after.st_size
+            unfinished.rename(target)
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+            return content_hash, after.st_size
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def holds(self, content_hash: str) -> bool:
+        """Whether the object is there with exactly its bytes."""
+        path = self.path(content_hash)
+        return path.is_file() and sha256(path) == content_hash

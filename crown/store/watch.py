@@ -1,0 +1,113 @@
+"""Watched folders: which files are complete. A file is when two looks, some time apart, found it the same.
+
+The looks are remembered in the database, so nobody sleeps in front of a file. What a file means does not
+belong here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatch
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from crown.store.files import TEMPORARY
+
+#: Two looks closer together than this prove nothing.
+SETTLE_SECONDS = 2.0
+#: What desktops and copying programs leave behind; never ours, never touched.
+DROPPINGS = (".*", "Thumbs.db", "desktop.ini", "~$*", "*.part", "*.tmp", "*.crdownload", f"{TEMPORARY}*")
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file in a watched folder: relative path, size in bytes, mtime, and whether it is at rest."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    first_seen_at: datetime
+    complete: bool
+
+
+def is_dropping(name: str) -> bool:
+    """Whether a file name is a desktop's or a half-copied file's."""
+    return any(fnmatch(name.casefold(), pattern.casefold()) for pattern in DROPPINGS)
+
+
+def listing(folder: Path, *, depth: int = 0) -> list[tuple[str, os.stat_result]]:
+    """Files below `folder` down to `depth` sub-folders, by relative path; links are listed, not followed."""
+    found: list[tuple[str, os.stat_result]] = []
+
+    def walk(current: Path, prefix: str, left: int) -> None:
+        with os.scandir(current) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if is_dropping(entry.name):
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    if left > 0:
+                        walk(Path(entry.path), f"{prefix}{entry.name}/", left - 1)
+                else:
+                    found.append((prefix + entry.name, status))
+
+    walk(folder, "", depth)
+    return found
+
+
+def look(
+    engine: Engine, root: str, files: Sequence[tuple[str, os.stat_result]], prefix: str
+) -> list[Sighting]:
+    """Compare with the last look under `prefix` and remember this one.
+
+    Args:
+        engine: our database, where the looks are remembered.
+        root: root name; `files` are relative to `prefix` under it.
+        files: what stands there now (`listing`).
+        prefix: folder under the root, `inbox/`; what was seen there before and is gone is forgotten.
+        settle_seconds: how long size and mtime must have stood still.
+
+    Returns:
+        The files, oldest first.
+    """
+    rows = {
+        "root": root,
+        "prefix": prefix,
+        "paths": [prefix + path for path, _ in files],
+        "sizes": [status.st_size for _, status in files],
+        "settle": settle_seconds,
+        "times": [status.st_mtime_ns for _, status in files],
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "delete from store.sightings where root = :root and starts_with(path, :prefix)"
+                " and path <> all(cast(:paths as text[]))"
+            ),
+            rows,
+        )
+        seen = connection.execute(
+            text(
+                "insert into store.sightings as s (root, path, size_bytes, mtime_ns)"
+                " select :root, * from unnest(cast(:paths as text[]), cast(:sizes as bigint[]),"
+                "   cast(:times as bigint[])) on conflict (root, path) do update set"
+                "   looks = case when (s.size_bytes, s.mtime_ns) = (excluded.size_bytes, excluded.mtime_ns)"
+                "           then s.looks + 1 else 1 end,"
+                "   first_seen_at = case when (s.size_bytes, s.mtime_ns) = (excluded.size_bytes, excluded.mtime_ns)"
+                "           then s.first_seen_at else clock_timestamp() end,"
+                "   size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, seen_at = clock_timestamp()"
+                " returning path, size_bytes, mtime_ns, first_seen_at, looks > 1 and"
+                "   clock_timestamp() - s.first_seen_at >= make_interval(secs => :settle) as complete"
+            ),
+            rows,
+        ).all()
+    sightings = [Sighting(**row._mapping) for row in seen]
+    return sorted(sightings, key=lambda s: (s.mtime_ns, s.path))
