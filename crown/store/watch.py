@@ -64,7 +64,12 @@ def listing(folder: Path, *, depth: int = 0) -> list[tuple[str, os.stat_result]]
 
 
 def look(
-    engine: Engine, root: str, files: Sequence[tuple[str, os.stat_result]], prefix: str
+    engine: Engine,
+    root: str,
+    files: Sequence[tuple[str, os.stat_result]],
+    prefix: str,
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> list[Sighting]:
     """Compare with the last look under `prefix` and remember this one.
 

@@ -73,9 +73,12 @@ def test_only_bytes_that_we_wrote_are_replaced_or_removed(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_is_the_disks_fault_and_not_the_files(tmp_path: Path) -> None:
-    with pytest.raises(SystemicFailure, match="No space left on device"):
-        with files.systemic_errors("Copying"), Path("/dev/full").open("wb", buffering=0) as stream:
-            stream.write(b"x")
+    with (
+        pytest.raises(SystemicFailure, match="No space left on device"),
+        files.systemic_errors("Copying"),
+        Path("/dev/full").open("wb", buffering=0) as stream,
+    ):
+        stream.write(b"x")
 
 
 def test_an_original_is_stored_once_and_verified(tmp_path: Path) -> None:
