@@ -12,6 +12,7 @@ with do. Nothing an output contains depends on which other outputs are made in t
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -233,9 +234,15 @@ def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) ->
     if overlay.opacity < 1:
         mark = (mark * [1, 1, 1, overlay.opacity]).cast("uchar")
     x, y = corner(overlay.position, overlay.offset, size, (image.width, image.height))
-    laid = image.composite2(mark.copy(interpretation="srgb"), "over", x=x, y=y)
-    laid = laid if image.hasalpha() else laid.extract_band(0, n=3)
-    return laid.cast("uchar")
+    # Only the covered part is composited: compositing rounds half transparent pixels, the rest stays as it is.
+    left, top = max(x, 0), max(y, 0)
+    width, height = min(x + size[0], image.width) - left, min(y + size[1], image.height) - top
+    if width < 1 or height < 1:
+        raise ConfigurationError(f"{label} lies outside the picture; make its offset smaller.")
+    under = image.crop(left, top, width, height)
+    over = mark.copy(interpretation="srgb").crop(left - x, top - y, width, height)
+    laid = under.composite2(over, "over").extract_band(0, n=image.bands).cast("uchar")
+    return image.insert(laid, left, top)
 
 
 def corner(
@@ -276,12 +283,22 @@ def _encoder_options(spec: Spec) -> dict[str, Any]:
 def _encode(image: pyvips.Image, spec: Spec, path: Path) -> None:
     import pyvips
 
-    saver = {"png": image.pngsave, "jpeg": image.jpegsave, "tiff": image.tiffsave}[spec.format]
+    options = _encoder_options(spec)
     try:
-        saver(str(path), **_encoder_options(spec))
-    except pyvips.Error as error:
+        if spec.format == "jpeg":
+            path.write_bytes(_with_jfif(image.jpegsave_buffer(**options), spec.dpi))
+        else:
+            saver = {"png": image.pngsave, "tiff": image.tiffsave}[spec.format]
+            saver(str(path), **options)
+    except (pyvips.Error, OSError) as error:
         path.unlink(missing_ok=True)
         what = str(error).strip()
-        if any(word in what for word in _DISK_TROUBLE):
+        if isinstance(error, OSError) or any(word in what for word in _DISK_TROUBLE):
             raise SystemicFailure(f"{path} cannot be written: {what}; make room and run again.") from error
         raise PermanentFailure(f"{spec.name} cannot be made: {what}.") from error
+
+
+def _with_jfif(jpeg: bytes, dpi: int) -> bytes:
+    """With the JFIF segment (ITU-T T.871), where readers look for the resolution; libvips writes none."""
+    segment = b"JFIF\0" + struct.pack(">BBBHHBB", 1, 2, 1, dpi, dpi, 0, 0)
+    return jpeg[:2] + struct.pack(">HH", 0xFFE0, len(segment) + 2) + segment + jpeg[2:]

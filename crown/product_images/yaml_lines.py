@@ -117,11 +117,13 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], renamed: Mapping[str
     if detail["type"] == "missing":
         return f"{path}: the key {last!r} is missing; add it."
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "this must be")
+    if detail["type"] != "value_error":
+        message = message[:1].lower() + message[1:]
     if detail["type"] in ("model_type", "dict_type", "mapping_type"):
         message = "here `key: value` pairs are needed"
     given = detail["input"]
     shown = f" (it says {given!r})" if isinstance(given, str | int | float | bool | list) else ""
-    return f"{path or 'the file'}: {message[:1].lower() + message[1:]}{shown}"
+    return f"{path or 'the file'}: {message}{shown}"
 
 
 def _known_keys(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> set[str]:
