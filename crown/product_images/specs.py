@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from crown.errors import BadInput, ConfigurationError
-from crown.product_images.yaml_lines import line_in, load_model
+from crown.yaml_lines import line_in, load_model
 
 RENDERER_VERSION = 1
 """Part of every recipe. Raised on purpose when `render.py` would make other pixels or other encoder settings."""
