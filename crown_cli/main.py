@@ -1,0 +1,119 @@
+"""The `crown` command: one table of commands, loaded when called, and one way to say that something failed.
+
+What a command does stands in its own file; a new command is one line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+#: Name: where it stands, and the line in the list of commands (so that listing loads nothing).
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("crown_cli.up:up", "Start everything: database, daemon, console."),
+    "demo": ("crown_cli.demo:demo", "Run sample pictures from the inbox to the share."),
+    "status": ("crown_cli.status:status", "What is made, waiting and failed, per department."),
+    "images": ("crown_cli.images:images", "Product images: plan, run, approve, trace."),
+    "art": ("crown_cli.art:art", "Art records."),
+    "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
+    "doctor": ("crown_cli.doctor:doctor", "What is wrong here, and what to do about it."),
+    "env": ("crown_cli.doctor:env", "The variables that plain `dagster dev` needs."),
+    "backup": ("crown_cli.database:backup", "Save the database, and the originals if asked."),
+    "restore": ("crown_cli.database:restore", "Bring a backup back, compared before it replaces anything."),
+    "db": ("crown_cli.database:db", "The database: serve, stats, migrate, reset."),
+    "migrate-audit-logs": ("crown_cli.audit_logs:migrate_audit_logs", "Take over CrownPipe's .audit.json."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, never to list them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command; None for a name that is not in the table."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with the nearest known name for an unknown one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean `crown {near[0]}`" if near else ", see `crown --help`"
+            ctx.fail(f"`crown {args[0]}` is not a command{hint}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an error becomes one sentence, unless --debug asks for the traceback."""
+        from crown.errors import CrownError
+
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if isinstance(error, CrownError):
+                _say(str(error))
+                ctx.exit(error.exit_code)
+            _say(f"unexpected {type(error).__name__}: {error}; `crown --debug ...` shows where.")
+            ctx.exit(70)  # EX_SOFTWARE of sysexits.h
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"crown: {' '.join(sentence.split())}", err=True)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from crown.versions import version
+
+        click.echo(f"crown {version()}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+def cli(debug: bool) -> None:
+    """Pictures and records as software-defined assets: made once, traced for ever, decided by people.
+
+    Settings are CROWN_* variables or lines of .env in the current folder; docs/settings.md lists them.
+
+    \b
+    crown up                      start everything, stop with Ctrl-C
+    crown doctor                  what is wrong, and what to do
+    crown images status --json    an answer for a script
+    """  # noqa: D301 - click's mark for lines that keep their breaks
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="crown")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""How commands answer: a table for people, JSON for scripts. What is said belongs to the commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+#: `@json_option` gives a command the parameter `as_json`.
+json_option: Callable[[_Command], _Command] = click.option(
+    "--json", "as_json", is_flag=True, help="Answer in JSON, for scripts."
+)
+
+
+def show_json(value: object) -> None:
+    """Print `value` as JSON; dataclasses, paths, dates and sets are spelt out."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, object]],
+    *,
+    as_json: bool = False,
+    columns: Sequence[str] | None = None,
+    title: str | None = None,
+    empty: str = "Nothing.",
+) -> None:
+    """Print rows as a table, or as a JSON list of objects.
+
+    Args:
+        rows: one mapping each.
+        as_json: JSON instead of a table.
+        columns: the keys to show in this order (table only); default: those of the first row.
+        title: a line above the table.
+        empty: what to say instead of an empty table.
+    """
+    if as_json:
+        show_json([dict(row) for row in rows])
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    columns = list(columns or rows[0])
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
+        table.add_column(
+            column.replace("_", " "), justify="right" if numbers else "left", overflow="fold", no_wrap=False
+        )
+    for row in rows:
+        table.add_row(*(escape(readable(row.get(column))) for column in columns))
+    # A pipe has no width: nothing is folded there.
+    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+
+
+def readable(value: object) -> str:
+    """A value in a table cell: numbers with separators, times without fractions, nothing as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.4 MB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)

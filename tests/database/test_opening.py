@@ -1,0 +1,101 @@
+"""The database that the settings name: embedded or by address, shared by holders, refused with a sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from crown.database.engine import connect
+from crown.database.migrations import newest_revision
+from crown.database.opening import embedded_folder, open_database, running_database, serve_database
+from crown.errors import ConfigurationError
+from crown.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _revision(url: str) -> str:
+    engine = connect(url)
+    try:
+        with engine.connect() as connection:
+            return str(connection.execute(text("select version_num from alembic_version")).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def test_the_embedded_database_is_migrated_and_stops_with_its_last_holder(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert running_database(settings) is None
+    with open_database(settings) as url:
+        assert _revision(url) == newest_revision()
+        assert running_database(settings) == url
+        with open_database(settings) as same:
+            assert same == url
+        assert _revision(url) == newest_revision(), "the inner holder must not stop the outer one's server"
+    assert running_database(settings) is None
+
+
+def test_a_second_process_keeps_the_server_until_it_leaves(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from crown.settings import Settings\n"
+        "from crown.database.opening import serve_database\n"
+        "with serve_database(Settings(home=Path(sys.argv[1]))):\n"
+        "    print('holding', flush=True); sys.stdin.readline()\n"
+    )
+    with open_database(settings) as url:
+        other = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holding\n"
+    assert running_database(settings) == url
+    other.communicate("\n", timeout=30)
+    assert other.returncode == 0
+    assert running_database(settings) is None
+
+
+def test_an_address_in_the_settings_is_used_and_migrated(server_url: str, tmp_path: Path) -> None:
+    engine = connect(server_url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("create database by_address"))
+    address = engine.url.set(database="by_address", drivername="postgresql")
+    settings = Settings(home=tmp_path, database_url=SecretStr(address.render_as_string(hide_password=False)))
+    with open_database(settings) as url:
+        assert url.startswith("postgresql+psycopg://")
+        assert _revision(url) == newest_revision()
+    assert not embedded_folder(settings).exists()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("drop database by_address"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://crown:hush-hush@127.0.0.1:9/crown", "cannot be reached"),
+        ("mysql://crown:hush-hush@localhost/crown", "only postgresql://"),
+        ("a database", "is not a database address"),
+    ],
+)
+def test_a_wrong_address_is_one_sentence_without_the_password(
+    tmp_path: Path, address: str, words: str
+) -> None:
+    settings = Settings(home=tmp_path, database_url=SecretStr(address))
+    with pytest.raises(ConfigurationError, match=words) as caught, serve_database(settings):
+        pass
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_data_folder_of_another_major_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("16\n")
+    with pytest.raises(ConfigurationError, match="major upgrade"), serve_database(Settings(home=tmp_path)):
+        pass
