@@ -49,7 +49,7 @@ def make_everything(
     done, started = 0, time.perf_counter()
     with engine.connect() as connection:
         while most is None or done < most:
-            claim = claims.take(connection, asset, batch)
+            claim = claims.take(connection, [asset], batch)
             if claim is None:
                 break
             made = [

@@ -45,13 +45,18 @@ class Job:
     decision_id: int | None
     attempts: int
 
+    @property
+    def item(self) -> tuple[str, str]:
+        """Asset and key: what identifies an item."""
+        return self.asset, self.key
+
 
 @dataclass(frozen=True)
 class Claim:
     """A batch of jobs in this worker's hands until the lease ends."""
 
     claim_id: int
-    asset: str
+    assets: tuple[str, ...]
     run_id: str | None
     lease_seconds: float
     jobs: tuple[Job, ...]
@@ -68,6 +73,8 @@ class Made:
     size_bytes: int | None = None
     seconds: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    #: The finished temporary file that is to get the final name, when bytes were written.
+    unfinished: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Finished:
     made: list[Made] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     #: Results of items that were planned anew, retired or put to waiting meanwhile: not placed.
-    dropped: list[str] = field(default_factory=list)
+    dropped: list[Made | Failed] = field(default_factory=list)
 
 
 _LIVES = "exists (select from pg_stat_activity a where a.pid = c.backend_pid and a.backend_start = c.backend_start)"
@@ -123,7 +130,7 @@ def reap(connection: Connection) -> int:
 
 def take(
     connection: Connection,
-    asset: str,
+    assets: Sequence[str],
     limit: int,
     *,
     lease_seconds: float = 120,
@@ -132,7 +139,8 @@ def take(
 ) -> Claim | None:
     """Claim up to `limit` items that are pending, or failed and due; None when there are none.
 
-    `connection` is the worker's own, kept open while it holds the claim: when the connection dies,
+    Items of several assets are taken in the order of their keys, so that what is made of one input lies
+    together. `connection` is the worker's own, kept open while it holds the claim: when the connection dies,
     the claim does.
     """
     with connection.begin():
@@ -145,7 +153,7 @@ def take(
                 " from pg_stat_activity where pid = pg_backend_pid() returning claim_id"
             ),
             {
-                "asset": asset,
+                "asset": ", ".join(assets),
                 "worker": f"{socket.gethostname()}:{os.getpid()}",
                 "run_id": run_id,
                 "lease": lease_seconds,
@@ -156,16 +164,16 @@ def take(
             text(
                 # Materialised: a subquery may be run once per joined row and then claims more than `limit`.
                 "with chosen as materialized ("
-                "  select key from ledger.items where asset = :asset and state in ('pending', 'failed')"
+                "  select asset, key from ledger.items where asset = any(:assets) and state in ('pending', 'failed')"
                 "  and claim_id is null and (next_try is null or next_try <= clock_timestamp())"
-                f"  {only} order by key limit :limit for update skip locked)"
+                f"  {only} order by key, asset limit :limit for update skip locked)"
                 " update ledger.items i set claim_id = :claim from chosen"
-                " where i.asset = :asset and i.key = chosen.key"
-                " returning i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts"
+                " where i.asset = chosen.asset and i.key = chosen.key"
+                " returning i.asset, i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts"
             ),
             {
                 "claim": claim_id,
-                "asset": asset,
+                "assets": list(assets),
                 "limit": limit,
                 **({"only": list(keys)} if keys is not None else {}),
             },
@@ -173,10 +181,10 @@ def take(
         if not rows:
             connection.execute(text("delete from ledger.claims where claim_id = :claim"), {"claim": claim_id})
             return None
-        return Claim(claim_id, asset, run_id, lease_seconds, _jobs(connection, asset, rows))
+        return Claim(claim_id, tuple(assets), run_id, lease_seconds, _jobs(connection, rows))
 
 
-def _jobs(connection: Connection, asset: str, rows: Sequence[Any]) -> tuple[Job, ...]:
+def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
     inputs = {
         row.making_id: Input(**row._mapping)
         for row in connection.execute(
@@ -196,7 +204,7 @@ def _jobs(connection: Connection, asset: str, rows: Sequence[Any]) -> tuple[Job,
     }
     jobs = [
         Job(
-            asset,
+            row.asset,
             row.key,
             row.wanted,
             row.recipe,
@@ -207,7 +215,7 @@ def _jobs(connection: Connection, asset: str, rows: Sequence[Any]) -> tuple[Job,
         )
         for row in rows
     ]
-    return tuple(sorted(jobs, key=lambda job: job.key))
+    return tuple(sorted(jobs, key=lambda job: (job.key, job.asset)))
 
 
 def renew(connection: Connection, claim: Claim) -> None:
@@ -260,38 +268,35 @@ def finish(
     Raises:
         ClaimLost: the claim is no longer this worker's; nothing was placed.
     """
-    made = {r.job.key: r for r in results if isinstance(r, Made)}
-    failed = {r.job.key: r for r in results if isinstance(r, Failed)}
-    paths = [m for m in made.values() if m.root is not None and m.path is not None]
+    paths = [r for r in results if isinstance(r, Made) and r.root is not None and r.path is not None]
     with connection.begin():
         _hold(connection, claim)
         if paths and place is not None:
             _intend(connection, paths)
     finished = Finished()
     with connection.begin():
-        connection.execute(
-            text("select pg_advisory_xact_lock_shared(hashtextextended(:asset, 0))"), {"asset": claim.asset}
-        )
-        _hold(connection, claim)
-        wanted: dict[str, str] = dict(
+        for asset in sorted(claim.assets):
             connection.execute(
-                text(
-                    "select key, wanted from ledger.items where asset = :asset and claim_id = :claim"
-                    " and key = any(:keys) for update"
-                ),
-                {"asset": claim.asset, "claim": claim.claim_id, "keys": [*made, *failed]},
-            ).all()
-        )
+                text("select pg_advisory_xact_lock_shared(hashtextextended(:asset, 0))"), {"asset": asset}
+            )
+        _hold(connection, claim)
+        wanted = {
+            (row.asset, row.key): row.wanted
+            for row in connection.execute(
+                text("select asset, key, wanted from ledger.items where claim_id = :claim for update"),
+                {"claim": claim.claim_id},
+            )
+        }
         ours = _ours(connection, paths) if place is not None else {}
         for result in results:
-            if wanted.get(result.job.key) != result.job.fingerprint:
-                finished.dropped.append(result.job.key)
+            if wanted.get(result.job.item) != result.job.fingerprint:
+                finished.dropped.append(result)
             elif isinstance(result, Failed):
                 finished.failed.append(result)
             else:
                 _place(result, place, ours, finished)
         _enter_made(connection, claim, finished.made, versions or {}, recorded=place is not None)
-        _enter_failed(connection, claim, finished.failed, max_attempts, back_off_seconds)
+        _enter_failed(connection, finished.failed, max_attempts, back_off_seconds)
     return finished
 
 
@@ -319,7 +324,9 @@ def _hold(connection: Connection, claim: Claim) -> None:
         {"claim": claim.claim_id},
     ).scalar()
     if not alive:
-        raise ClaimLost(f"Claim {claim.claim_id} on {claim.asset} ran out; its results are dropped.")
+        raise ClaimLost(
+            f"Claim {claim.claim_id} on {', '.join(claim.assets)} ran out; its results are dropped."
+        )
 
 
 def _intend(connection: Connection, paths: Sequence[Made]) -> None:
@@ -353,10 +360,12 @@ def _ours(
 _ENTER_MADE = """
 with given as (
     select * from unnest(
-        cast(:keys as text[]), cast(:fingerprints as text[]), cast(:hashes as text[]), cast(:roots as text[]),
-        cast(:paths as text[]), cast(:sizes as bigint[]), cast(:recipes as text[]), cast(:decisions as bigint[]),
-        cast(:seconds as real[]), cast(:facts as text[]), cast(:inputs as text[]))
-    as g(key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, seconds, facts, inputs)
+        cast(:assets as text[]), cast(:keys as text[]), cast(:fingerprints as text[]),
+        cast(:hashes as text[]), cast(:roots as text[]), cast(:paths as text[]), cast(:sizes as bigint[]),
+        cast(:recipes as text[]), cast(:decisions as bigint[]), cast(:seconds as real[]),
+        cast(:facts as text[]), cast(:inputs as text[]))
+    as g(asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, seconds, facts,
+         inputs)
 ), overwritten as (
     -- Bytes that these results replaced on disk no longer stand anywhere.
     update ledger.makings m set present = false from given g
@@ -364,12 +373,12 @@ with given as (
 ), making as (
     insert into ledger.makings (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe,
                                 decision_id, claim_id, run_id, seconds, facts, versions)
-    select :asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, :claim, :run_id,
+    select asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, :claim, :run_id,
            seconds, cast(facts as jsonb), cast(:versions as jsonb)
-    from given returning making_id, key, fingerprint, content_hash, root, path
+    from given returning making_id, asset, key, fingerprint, content_hash, root, path
 ), edges as (
     insert into ledger.making_inputs (making_id, input_id)
-    select distinct making_id, input_id from making join given using (key),
+    select distinct making_id, input_id from making join given using (asset, key),
            unnest(cast(given.inputs as bigint[])) as input_id
 ), placed as (
     insert into ledger.files (root, path, content_hash, making_id, written_at)
@@ -379,7 +388,7 @@ with given as (
 )
 update ledger.items i set state = 'current', making_id = making.making_id, made = making.fingerprint, attempts = 0,
     next_try = null, error_class = null, error = null, claim_id = null, changed_at = clock_timestamp()
-from making where i.asset = :asset and i.key = making.key
+from making where i.asset = making.asset and i.key = making.key
 """
 
 
@@ -391,11 +400,11 @@ def _enter_made(
     connection.execute(
         text(_ENTER_MADE),
         {
-            "asset": claim.asset,
             "claim": claim.claim_id,
             "run_id": claim.run_id,
             "versions": json.dumps(dict(versions)),
             "recorded": recorded,
+            "assets": [m.job.asset for m in made],
             "keys": [m.job.key for m in made],
             "fingerprints": [m.job.fingerprint for m in made],
             "hashes": [m.content_hash for m in made],
@@ -412,7 +421,7 @@ def _enter_made(
 
 
 def _enter_failed(
-    connection: Connection, claim: Claim, failed: Sequence[Failed], max_attempts: int, back_off_seconds: float
+    connection: Connection, failed: Sequence[Failed], max_attempts: int, back_off_seconds: float
 ) -> None:
     if not failed:
         return
@@ -423,12 +432,12 @@ def _enter_failed(
             "  state = case when g.permanent or i.attempts + 1 >= :most then 'quarantined' else 'failed' end,"
             "  next_try = case when g.permanent or i.attempts + 1 >= :most then null"
             "    else clock_timestamp() + make_interval(secs => :back_off * 4 ^ i.attempts) end"
-            " from unnest(cast(:keys as text[]), cast(:classes as text[]), cast(:errors as text[]),"
-            "   cast(:permanent as boolean[])) as g(key, error_class, error, permanent)"
-            " where i.asset = :asset and i.key = g.key"
+            " from unnest(cast(:assets as text[]), cast(:keys as text[]), cast(:classes as text[]), cast(:errors as text[]),"
+            "   cast(:permanent as boolean[])) as g(asset, key, error_class, error, permanent)"
+            " where i.asset = g.asset and i.key = g.key"
         ),
         {
-            "asset": claim.asset,
+            "assets": [f.job.asset for f in failed],
             "most": max_attempts,
             "back_off": back_off_seconds,
             "keys": [f.job.key for f in failed],

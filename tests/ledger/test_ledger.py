@@ -39,7 +39,7 @@ def want(
 
 def make_all(engine: Engine, place=None) -> claims.Finished:
     with engine.connect() as connection:
-        claim = claims.take(connection, ASSET, 100)
+        claim = claims.take(connection, [ASSET], 100)
         assert claim is not None
         made = [Made(job, f"made-{job.fingerprint[:8]}", "root", f"{job.key}.bin", 1) for job in claim.jobs]
         finished = claims.finish(connection, claim, made, place=place)
@@ -120,14 +120,14 @@ def test_a_waiting_item_is_never_claimed(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, [("a", ["1"], "approval")])
     with engine.connect() as connection:
-        assert claims.take(connection, ASSET, 10) is None
+        assert claims.take(connection, [ASSET], 10) is None
 
 
 def test_two_workers_never_hold_the_same_item(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, [(f"k{n}", ["1"], None) for n in range(10)])
     with engine.connect() as first, engine.connect() as second:
-        one, two = claims.take(first, ASSET, 6), claims.take(second, ASSET, 6)
+        one, two = claims.take(first, [ASSET], 6), claims.take(second, [ASSET], 6)
         assert one is not None
         assert two is not None
         assert len(one.jobs) == 6
@@ -140,7 +140,7 @@ def test_a_worker_whose_lease_ran_out_can_place_nothing(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None)])
     with engine.connect() as slow, engine.connect() as other:
-        claim = claims.take(slow, ASSET, 1)
+        claim = claims.take(slow, [ASSET], 1)
         assert claim is not None
         with other.begin():
             other.execute(text("update ledger.claims set lease_until = now() - interval '1 second'"))
@@ -153,7 +153,7 @@ def test_a_worker_whose_lease_ran_out_can_place_nothing(engine: Engine) -> None:
             )
         with pytest.raises(ClaimLost):
             claims.renew(slow, claim)
-        taken = claims.take(other, ASSET, 1)
+        taken = claims.take(other, [ASSET], 1)
         assert taken is not None
         assert taken.jobs[0].key == "a"
     assert placed == []
@@ -163,12 +163,12 @@ def test_the_items_of_a_dead_worker_are_free_before_its_lease_ends(engine: Engin
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None)])
     dead = engine.connect()
-    assert claims.take(dead, ASSET, 1, lease_seconds=3600) is not None
+    assert claims.take(dead, [ASSET], 1, lease_seconds=3600) is not None
     dead.invalidate()  # closes the socket, as the kernel does for a killed process
     dead.close()
     with engine.connect() as connection:
         for _ in range(200):  # the server notices the closed socket when it next reads it
-            claim = claims.take(connection, ASSET, 1)
+            claim = claims.take(connection, [ASSET], 1)
             if claim is not None:
                 break
             connection.execute(text("select pg_sleep(0.01)"))
@@ -181,14 +181,14 @@ def test_a_result_for_an_item_that_was_planned_anew_is_dropped(engine: Engine) -
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None)])
     with engine.connect() as worker:
-        claim = claims.take(worker, ASSET, 1)
+        claim = claims.take(worker, [ASSET], 1)
         assert claim is not None
         with engine.begin() as connection:
             want(connection, [("a", ["2"], None)])
         finished = claims.finish(
             worker, claim, [Made(claim.jobs[0], "old", "r", "a", 1)], place=lambda p: placed.append("x")
         )
-    assert finished.dropped == ["a"]
+    assert [result.job.key for result in finished.dropped] == ["a"]
     assert placed == []
     assert state(engine, "a") == "pending"
 
@@ -198,13 +198,13 @@ def test_a_failure_is_tried_again_with_back_off_and_then_needs_a_person(engine: 
         want(connection, [("a", ["1"], None)])
     for attempt in range(1, 4):
         with engine.connect() as connection:
-            claim = claims.take(connection, ASSET, 1)
+            claim = claims.take(connection, [ASSET], 1)
             assert claim is not None
             claims.finish(
                 connection, claim, [Failed(claim.jobs[0], "TemporaryFailure", "busy", False)], max_attempts=3
             )
             claims.release(connection, claim)
-            assert claims.take(connection, ASSET, 1) is None
+            assert claims.take(connection, [ASSET], 1) is None
             with connection.begin():
                 connection.execute(
                     text("update ledger.items set next_try = now() where next_try is not null")
@@ -281,14 +281,14 @@ def test_a_worker_in_the_middle_of_placing_cannot_be_overtaken(engine: Engine) -
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None)])
     with engine.connect() as slow, engine.connect() as other:
-        claim = claims.take(slow, ASSET, 1, lease_seconds=0.2)
+        claim = claims.take(slow, [ASSET], 1, lease_seconds=0.2)
         assert claim is not None
         overtaken: list[claims.Claim | None] = []
 
         def place(_: claims.Placing) -> None:
             other.execute(text("select pg_sleep(0.3)"))  # the lease runs out while the row lock is held
             other.commit()
-            overtaken.append(claims.take(other, ASSET, 1))
+            overtaken.append(claims.take(other, [ASSET], 1))
 
         finished = claims.finish(slow, claim, [Made(claim.jobs[0], "h", "r", "a", 1)], place=place)
     assert overtaken == [None]

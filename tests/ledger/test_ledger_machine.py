@@ -117,7 +117,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def worker_claims(self, worker: int, limit: int) -> None:
         connection, claim = self.workers.get(worker) or (self.engine.connect(), None)
         if claim is None:
-            claim = claims.take(connection, ASSET, limit)
+            claim = claims.take(connection, [ASSET], limit)
         self.workers[worker] = (connection, claim)
 
     @precondition(lambda self: any(claim for _, claim in self.workers.values()))
@@ -212,7 +212,7 @@ class LedgerMachine(RuleBasedStateMachine):
             connection.execute(text("update ledger.claims set lease_until = now() - interval '1 s'"))
             planning.retry(connection, ASSET)
         with self.engine.connect() as connection:
-            claim = claims.take(connection, ASSET, 100)
+            claim = claims.take(connection, [ASSET], 100)
             if claim is not None:
                 self.workers = {0: (connection, claim)}
                 claims.finish(

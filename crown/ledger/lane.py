@@ -1,0 +1,293 @@
+"""A lane: takes batches of items, has them made by a bounded pool of processes, enters the results.
+
+The processes never open the database and can be killed one by one. What a task makes, and where results
+stand, is the department's affair.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from crown.errors import ClaimLost, CrownError, PermanentFailure, SystemicFailure
+from crown.ledger import claims
+from crown.ledger.claims import Claim, Failed, Job, Made, Placing
+
+#: A task gets jobs that share their group and returns one result for each.
+Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
+
+_COMMIT_EVERY = 24
+_COMMIT_SECONDS = 2.0
+#: Items claimed at once for each process: minutes of work at most, and short tails.
+_PER_WORKER = 16
+
+
+@dataclass(frozen=True)
+class Lane:
+    """How the items of some assets are made.
+
+    Attributes:
+        assets: slash-joined asset keys whose items this lane makes.
+        task: a function at the top level of its module, so that it can be sent to another process.
+        context: what the task needs to know; plain values, no secrets.
+        place: gives a made file its final name (see `claims.finish`).
+        group: jobs with an equal group are made by one call of the task.
+        in_process: run the task here: for work that is bookkeeping or copying.
+    """
+
+    assets: tuple[str, ...]
+    task: Task
+    context: Mapping[str, Any]
+    place: Callable[[Placing], None] | None = None
+    group: Callable[[Job], object] = lambda job: job.item
+    in_process: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a run; see the settings of the same names."""
+
+    workers: int = 1
+    item_timeout_seconds: float = 300
+    lease_seconds: float = 120
+    max_attempts: int = 4
+    back_off_seconds: float = 30
+
+
+@dataclass
+class LaneReport:
+    """What a run of a lane did."""
+
+    made: list[Made] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    dropped: int = 0
+    seconds: float = 0.0
+
+    @property
+    def bytes_made(self) -> int:
+        """Bytes of all results."""
+        return sum(made.size_bytes or 0 for made in self.made)
+
+    def failures_by_class(self) -> dict[str, int]:
+        """How many items failed, by error class."""
+        return dict(Counter(failed.error_class for failed in self.failed).most_common())
+
+    def slowest(self, count: int = 3) -> list[tuple[str, float]]:
+        """The slowest items: (key, seconds)."""
+        timed = [(made.job.key, made.seconds) for made in self.made if made.seconds is not None]
+        return sorted(timed, key=lambda pair: -pair[1])[:count]
+
+
+def run(
+    engine: Engine,
+    lane: Lane,
+    limits: Limits,
+    *,
+    run_id: str | None = None,
+    versions: Mapping[str, str] | None = None,
+    on_progress: Callable[[LaneReport], None] | None = None,
+) -> LaneReport:
+    """Make everything that is due in the lane.
+
+    Args:
+        engine: our database; the run keeps one connection of it for its claims.
+        lane: what to make and how.
+        limits: processes, times and attempts.
+        run_id: stamped on what is made.
+        versions: library versions, recorded with each making.
+        on_progress: called after each commit.
+
+    Raises:
+        SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
+    """
+    report, started = LaneReport(), time.monotonic()
+    with engine.connect() as connection, _Workers(lane, limits) as workers:
+        batch = limits.workers * _PER_WORKER
+        while (
+            claim := claims.take(
+                connection, lane.assets, batch, lease_seconds=limits.lease_seconds, run_id=run_id
+            )
+        ) is not None:
+            desk = _Desk(connection, claim, lane, limits, versions or {}, report, on_progress)
+            try:
+                for results in workers.results(claim, desk.renew_when_due):
+                    desk.add(results)
+                desk.commit()
+            except SystemicFailure:
+                with suppress(ClaimLost):
+                    desk.commit()
+                raise
+            except ClaimLost:
+                report.dropped += desk.drop()
+            finally:
+                claims.release(connection, claim)
+                report.seconds = time.monotonic() - started
+    report.seconds = time.monotonic() - started
+    return report
+
+
+@dataclass
+class _Desk:
+    """Collects the results of one claim and enters them every few dozen rows or seconds."""
+
+    connection: Any
+    claim: Claim
+    lane: Lane
+    limits: Limits
+    versions: Mapping[str, str]
+    report: LaneReport
+    on_progress: Callable[[LaneReport], None] | None
+    waiting: list[Made | Failed] = field(default_factory=list)
+    committed_at: float = field(default_factory=time.monotonic)
+    renewed_at: float = field(default_factory=time.monotonic)
+
+    def add(self, results: Sequence[Made | Failed]) -> None:
+        self.waiting.extend(results)
+        if len(self.waiting) >= _COMMIT_EVERY or time.monotonic() - self.committed_at > _COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        results, self.waiting = self.waiting, []
+        if not results:
+            return
+        try:
+            finished = claims.finish(
+                self.connection,
+                self.claim,
+                results,
+                place=self.lane.place,
+                max_attempts=self.limits.max_attempts,
+                back_off_seconds=self.limits.back_off_seconds,
+                versions=self.versions,
+            )
+        except BaseException:
+            _remove_unfinished(results)
+            raise
+        _remove_unfinished(finished.dropped)
+        self.report.made.extend(finished.made)
+        self.report.failed.extend(finished.failed)
+        self.report.dropped += len(finished.dropped)
+        self.committed_at = time.monotonic()
+        if self.on_progress is not None:
+            self.on_progress(self.report)
+
+    def drop(self) -> int:
+        _remove_unfinished(self.waiting)
+        return len(self.waiting)
+
+    def renew_when_due(self) -> None:
+        if time.monotonic() - self.renewed_at > self.limits.lease_seconds / 3:
+            claims.renew(self.connection, self.claim)
+            self.renewed_at = time.monotonic()
+
+
+class _Workers:
+    """The pool of processes, made when the first job comes."""
+
+    def __init__(self, lane: Lane, limits: Limits) -> None:
+        self.lane, self.limits = lane, limits
+        self._pool: Any = None
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._pool is not None:
+            if kind is None:
+                self._pool.close()
+            else:
+                self._pool.stop()
+            self._pool.join()
+
+    def results(self, claim: Claim, on_wait: Callable[[], None]) -> Iterator[Sequence[Made | Failed]]:
+        groups = [list(jobs) for _, jobs in groupby(claim.jobs, key=self.lane.group)]
+        if self.lane.in_process:
+            for group in groups:
+                yield _guarded(self.lane.task, group, self.lane.context)
+                on_wait()
+            return
+        futures: dict[Future[Any], list[Job]] = {self._schedule(group): group for group in groups}
+        try:
+            while futures:
+                done, _ = wait(futures, timeout=self.limits.lease_seconds / 6, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield _outcome(future, futures.pop(future))
+                on_wait()
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _schedule(self, group: list[Job]) -> Future[Any]:
+        if self._pool is None:
+            import multiprocessing
+
+            from pebble import ProcessPool
+
+            self._pool = ProcessPool(
+                max_workers=self.limits.workers,
+                max_tasks=500,  # a leak in a decoder never grows for days
+                initializer=_prepare_worker,
+                context=multiprocessing.get_context("spawn"),
+            )
+        return self._pool.schedule(
+            _guarded,
+            args=(self.lane.task, group, dict(self.lane.context)),
+            timeout=self.limits.item_timeout_seconds * len(group),
+        )
+
+
+def failed(job: Job, error: Exception) -> Failed:
+    """The failure that an exception means for an item: only a PermanentFailure is final at once."""
+    sentence = str(error) or type(error).__name__
+    if not isinstance(error, CrownError):
+        sentence = f"{type(error).__name__}: {sentence}"
+    return Failed(job, type(error).__name__, sentence, isinstance(error, PermanentFailure))
+
+
+def _guarded(task: Task, jobs: Sequence[Job], context: Mapping[str, Any]) -> Sequence[Made | Failed]:
+    try:
+        return task(jobs, context)
+    except SystemicFailure:
+        raise
+    except Exception as error:  # noqa: BLE001 a bug in a task is recorded on its items, its neighbours go on
+        return [failed(job, error) for job in jobs]
+
+
+def _outcome(future: Future[Any], jobs: list[Job]) -> Sequence[Made | Failed]:
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except TimeoutError:
+        sentence = "It took longer than CROWN_ITEM_TIMEOUT_SECONDS; raise the limit or give a smaller file."
+        return [Failed(job, "TimeLimit", sentence, permanent=False) for job in jobs]
+    except ProcessExpired as error:
+        sentence = f"The process that made it died (exit code {error.exitcode}), perhaps for want of memory."
+        return [Failed(job, "ProcessDied", sentence, permanent=False) for job in jobs]
+
+
+def _remove_unfinished(results: Sequence[Made | Failed]) -> None:
+    for result in results:
+        if isinstance(result, Made) and result.unfinished is not None:
+            with suppress(OSError):
+                Path(result.unfinished).unlink(missing_ok=True)
+
+
+def _prepare_worker() -> None:
+    """A worker leaves Ctrl-C to its parent and dies with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
