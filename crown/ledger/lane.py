@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -231,21 +231,39 @@ class _Workers:
 
     def _schedule(self, group: list[Job]) -> Future[Any]:
         if self._pool is None:
-            import multiprocessing
-
-            from pebble import ProcessPool
-
-            self._pool = ProcessPool(
-                max_workers=self.limits.workers,
-                max_tasks=500,  # a leak in a decoder never grows for days
-                initializer=_prepare_worker,
-                context=multiprocessing.get_context("spawn"),
-            )
+            self._pool = _new_pool(self.limits)
         return self._pool.schedule(
             _guarded,
             args=(self.lane.task, group, dict(self.lane.context)),
             timeout=self.limits.item_timeout_seconds * len(group),
         )
+
+
+@contextmanager
+def process_pool(limits: Limits) -> Iterator[Any]:
+    """A pebble ProcessPool whose processes die with this one; stopped at once when an error leaves the block."""
+    pool = _new_pool(limits)
+    try:
+        yield pool
+        pool.close()
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
+
+
+def _new_pool(limits: Limits) -> Any:
+    import multiprocessing
+
+    from pebble import ProcessPool
+
+    return ProcessPool(
+        max_workers=limits.workers,
+        max_tasks=500,  # a leak in a decoder never grows for days
+        initializer=_prepare_worker,
+        context=multiprocessing.get_context("spawn"),
+    )
 
 
 def failed(job: Job, error: Exception) -> Failed:

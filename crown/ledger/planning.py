@@ -133,3 +133,16 @@ def mark_lost(connection: Connection, making_ids: Sequence[int]) -> int:
         ),
         bound,
     ).rowcount
+
+
+def mark_changed(connection: Connection, making_ids: Sequence[int], error: str) -> int:
+    """Quarantine the items whose bytes someone else changed; nothing overwrites them until a person retries."""
+    if not making_ids:
+        return 0
+    return connection.execute(
+        text(
+            "update ledger.items set state = 'quarantined', made = null, error_class = 'ChangedByHand',"
+            " error = :error, changed_at = clock_timestamp() where making_id = any(:ids) and state = 'current'"
+        ),
+        {"ids": list(making_ids), "error": error},
+    ).rowcount

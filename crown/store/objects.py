@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crown.errors import TemporaryFailure
-from crown.store.files import Ownership, copy, make_folder, sha256, temporary
+from crown.store.files import Ownership, copy, finish, make_folder, sha256, temporary
 
 ROOT = "objects"
 _PRIVATE = Ownership(file_mode=0o640, folder_mode=0o750)
@@ -58,3 +58,11 @@ class Objects:
         """Whether the object is there with exactly its bytes."""
         path = self.path(content_hash)
         return path.is_file() and sha256(path) == content_hash
+
+    def adopt(self, unfinished: Path, content_hash: str) -> None:
+        """Give a file that was written in this store's folder its name; its bytes are known to have that hash."""
+        finish(unfinished, self.ownership)
+        if self.holds(content_hash):
+            unfinished.unlink()
+        else:
+            unfinished.rename(self.path(content_hash))

@@ -1,0 +1,60 @@
+"""Contact sheets: a picture of what a stage made, for the run's page. Only thumbnails; nothing is decided on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crown.store import files
+from crown.store.files import Ownership
+
+_CELL = 180
+_ACROSS = 6
+_MOST = 24
+
+
+def contact_sheet(pictures: Sequence[Path], target: Path) -> Path | None:
+    """Write a WebP of up to 24 pictures, six across, on a checkerboard where they are transparent.
+
+    Args:
+        pictures: picture files; those that are gone are passed over.
+        target: where it goes; its folder is made.
+
+    Returns:
+        `target`, or None when there was nothing to show.
+    """
+    import pyvips
+
+    cells = [_cell(path) for path in pictures[:_MOST] if path.is_file()]
+    if not cells:
+        return None
+    files.make_folder(target.parent, Ownership(0o640, 0o750))
+    unfinished = files.temporary(target)
+    sheet = pyvips.Image.arrayjoin(cells, across=min(_ACROSS, len(cells)), shim=6, background=[255, 255, 255])
+    sheet.webpsave(str(unfinished), Q=80)
+    unfinished.rename(target)
+    return target
+
+
+def _cell(path: Path) -> object:
+    import pyvips
+
+    board = _checkerboard()
+    try:
+        small = pyvips.Image.thumbnail(str(path), _CELL - 12, height=_CELL - 12, export_profile="srgb")
+    except pyvips.Error:
+        return board.draw_line(
+            [200, 0, 0], 0, 0, _CELL, _CELL
+        )  # a picture that cannot be shown is crossed out
+    if not small.hasalpha():
+        small = small.bandjoin(255)
+    left, top = (_CELL - small.width) // 2, (_CELL - small.height) // 2
+    return board.composite2(small, "over", x=left, y=top).flatten().cast("uchar").copy_memory()
+
+
+def _checkerboard() -> object:
+    import pyvips
+
+    xy = pyvips.Image.xyz(_CELL, _CELL) // 10
+    squares = ((xy[0] + xy[1]) % 2).ifthenelse(235, 255).cast("uchar")
+    return squares.bandjoin([squares, squares]).copy(interpretation="srgb")

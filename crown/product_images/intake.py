@@ -1,0 +1,318 @@
+"""Intake: from the inbox to the store of originals. Every upload is kept, verified, before its inbox copy goes.
+
+Names, decoding and folders are looked at here; cutting out and everything later is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from crown.errors import BadInput, CrownError, TemporaryFailure
+from crown.journal import activity
+from crown.product_images import names
+from crown.product_images.names import PhotoName
+from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, Room
+from crown.store import files, watch
+from crown.store.watch import SETTLE_SECONDS, Sighting
+
+
+@dataclass
+class IntakeReport:
+    """What an intake did, by file name."""
+
+    stored: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    stalled: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    bytes_stored: int = 0
+
+    @property
+    def total(self) -> int:
+        """Files that were looked at."""
+        return (
+            len(self.stored) + len(self.known) + len(self.unfinished) + len(self.stalled) + len(self.refused)
+        )
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A decodable file from a person, and the photo it is of."""
+
+    photo: PhotoName
+    path: Path
+    status: os.stat_result
+    facts: dict[str, Any]
+    uploader: str
+
+
+def take_in(
+    room: Room,
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
+    on_progress: Callable[[IntakeReport], None] | None = None,
+) -> IntakeReport:
+    """Store every complete picture of the inbox and record it; set aside what cannot be used, with the reason.
+
+    Args:
+        room: the department's room.
+        settle_seconds: how long a file must have stood still since it was first seen.
+        on_progress: called after each file.
+    """
+    report = IntakeReport()
+    inbox = room.roots.path(MEDIA, INBOX)
+    found = watch.listing(inbox)
+    sightings = watch.look(room.engine, MEDIA, found, f"{INBOX}/", settle_seconds=settle_seconds)
+    statuses = {f"{INBOX}/{name}": status for name, status in found}
+    ready: list[tuple[PhotoName, Sighting]] = []
+    for sighting in sightings:
+        name = Path(sighting.path).name
+        if not stat.S_ISREG(statuses[sighting.path].st_mode):
+            reason = (
+                f"{name!r} is a link or device, not a picture; links are not followed, copy the file itself."
+            )
+            set_aside(room, sighting.path, ERRORS, reason)
+            report.refused[name] = reason
+        elif not sighting.complete:
+            report.unfinished.append(name)
+        else:
+            photo = _named(room, sighting.path, name, report)
+            if photo is not None:
+                ready.append((photo, sighting))
+    for photo, sighting, outcome in _probed(room, ready):
+        _take(room, photo, sighting, outcome, statuses[sighting.path], report)
+        if on_progress is not None:
+            on_progress(report)
+    return report
+
+
+def _named(room: Room, path: str, name: str, report: IntakeReport) -> PhotoName | None:
+    if not names.accepted(name):
+        known = ", ".join(ending[1:] for ending in names.EXTENSIONS)
+        reason = f"{name!r} is not one of the kinds of picture taken in ({known}); save it as one of them."
+        folder = ERRORS
+    else:
+        try:
+            return names.parse(name)
+        except BadInput as error:
+            reason, folder = str(error), NAME_CONFLICTS
+    set_aside(room, path, folder, reason)
+    report.refused[name] = reason
+    return None
+
+
+def _take(
+    room: Room,
+    photo: PhotoName,
+    sighting: Sighting,
+    outcome: dict[str, Any] | Exception,
+    status: os.stat_result,
+    report: IntakeReport,
+) -> None:
+    name = Path(sighting.path).name
+    if isinstance(outcome, Exception):
+        if stalled(room, sighting):
+            report.stalled.append(name)
+        else:
+            set_aside(room, sighting.path, ERRORS, str(outcome))
+            report.refused[name] = str(outcome)
+        return
+    path = room.roots.path(MEDIA, sighting.path)
+    try:
+        new, size = store(room, Upload(photo, path, status, outcome, uploader(status)))
+    except (TemporaryFailure, FileNotFoundError):
+        report.unfinished.append(name)
+        return
+    (report.stored if new else report.known).append(name)
+    report.bytes_stored += size if new else 0
+
+
+def stalled(room: Room, sighting: Sighting) -> bool:
+    """Whether an undecodable file is young enough to be a copy that only paused."""
+    age = datetime.now(UTC) - sighting.first_seen_at
+    return age < timedelta(minutes=room.settings.stalled_minutes)
+
+
+def store(
+    room: Room,
+    upload: Upload,
+    *,
+    kind: str = "original",
+    of_hash: str | None = None,
+    note: Callable[[Connection, str], None] | None = None,
+) -> tuple[bool, int]:
+    """Keep an upload's bytes, verified, record it, and only then remove the file it came from.
+
+    Bytes equal to the newest upload of the same photo are recorded once.
+
+    Args:
+        room: the department's room.
+        upload: the file.
+        kind: `original`, or `retouch` of the original `of_hash`.
+        of_hash: content hash of the original.
+        note: called in the same transaction with the content hash.
+
+    Returns:
+        Whether it was new, and its size in bytes.
+
+    Raises:
+        TemporaryFailure: the file changed meanwhile; it is left where it is.
+    """
+    content_hash, size = room.objects.put(upload.path)
+    with room.engine.begin() as connection:
+        # Two intakes at once must not record one upload twice.
+        connection.execute(
+            text("select pg_advisory_xact_lock(hashtextextended(:photo, 1))"), {"photo": upload.photo.key}
+        )
+        new = record_upload(connection, upload, kind, of_hash, content_hash, size)
+        if note is not None:
+            note(connection, content_hash)
+    now = upload.path.lstat()
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (
+        upload.status.st_size,
+        upload.status.st_mtime_ns,
+        upload.status.st_ino,
+    ):
+        raise TemporaryFailure(
+            f"{upload.path.name} was replaced while it was stored; the newer one is taken next."
+        )
+    upload.path.unlink()
+    return new, size
+
+
+def record_upload(
+    connection: Connection, upload: Upload, kind: str, of_hash: str | None, content_hash: str, size: int
+) -> bool:
+    """Record an upload whose bytes are stored; False when the newest one of the photo has the same bytes."""
+    photo = upload.photo
+    newest = connection.execute(
+        text(
+            "select content_hash, of_hash, file_name from product_images.uploads"
+            " where photo = :photo and kind = :kind order by upload_id desc limit 1"
+        ),
+        {"photo": photo.key, "kind": kind},
+    ).first()
+    if newest is not None and (newest.content_hash, newest.of_hash) == (content_hash, of_hash):
+        return False
+    connection.execute(
+        text(
+            "insert into product_images.uploads (kind, photo, product_number, view, file_name, content_hash,"
+            " size_bytes, uploader, modified_at, facts, of_hash) values (:kind, :photo, :number, :view,"
+            " :file_name, :hash, :size, :uploader, to_timestamp(:modified), cast(:facts as jsonb), :of_hash)"
+        ),
+        {
+            "kind": kind,
+            "photo": photo.key,
+            "number": photo.number,
+            "view": photo.view,
+            "file_name": upload.path.name,
+            "hash": content_hash,
+            "size": size,
+            "uploader": upload.uploader,
+            "modified": upload.status.st_mtime,
+            "facts": json.dumps(upload.facts),
+            "of_hash": of_hash,
+        },
+    )
+    what = {"original": "initial_upload" if newest is None else "new_version", "retouch": "retouch"}[kind]
+    activity.record(
+        connection,
+        who=upload.uploader,
+        what=what,
+        subject=photo.key,
+        department=DEPARTMENT,
+        via="share",
+        product_number=photo.number,
+        source_file=upload.path.name,
+        old=None if newest is None else {"content_hash": newest.content_hash, "file": newest.file_name},
+        new={"content_hash": content_hash, "file": upload.path.name},
+    )
+    return True
+
+
+def set_aside(room: Room, path: str, folder: str, reason: str) -> None:
+    """Move a file out of the way, never over another, with its reason in a text file beside it."""
+    source = room.roots[MEDIA] / path
+    target = room.roots.path(MEDIA, folder) / source.name
+    if folder == ERRORS:
+        target = target.with_name(f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_{source.name}"[-240:])
+    files.make_folder(target.parent, room.ownership)
+    target = files.free_name(target)
+    beside = target.with_name(f"{target.name[:200]}.error.txt")
+    moment = datetime.now().astimezone().isoformat(timespec="seconds")
+    # The reason first: a crash between the two leaves a reason too many, never a file without one.
+    files.write_text(beside, f"file: {source.name}\ntimestamp: {moment}\nreason: {reason}\n", room.ownership)
+    source.rename(target)
+    with room.engine.begin() as connection:
+        activity.record(
+            connection,
+            who=uploader(target.lstat()),
+            what="refused",
+            subject=source.name,
+            department=DEPARTMENT,
+            via="share",
+            source_file=source.name,
+            new={"folder": folder, "reason": reason},
+        )
+
+
+def uploader(status: os.stat_result) -> str:
+    """The user name of a file's owner, `uid:<n>` when the system has no name for it."""
+    try:
+        return pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        return f"uid:{status.st_uid}"
+
+
+def probe_file(path: str, max_pixels: int) -> dict[str, Any]:
+    """Decode one file in a process of its own; see `pictures.probe`."""
+    from crown.product_images.pictures import probe
+
+    return probe(Path(path), max_pixels)
+
+
+def _probed(
+    room: Room, ready: Sequence[tuple[PhotoName, Sighting]]
+) -> Iterable[tuple[PhotoName, Sighting, dict[str, Any] | Exception]]:
+    """Decode the files, each in a process that may be killed, in order."""
+    if not ready:
+        return
+    from crown.ledger.lane import process_pool
+
+    with process_pool(room.limits) as pool:
+        futures: list[Future[Any]] = [
+            pool.schedule(
+                probe_file,
+                args=(str(room.roots.path(MEDIA, sighting.path)), room.max_pixels),
+                timeout=room.settings.item_timeout_seconds,
+            )
+            for _, sighting in ready
+        ]
+        for (photo, sighting), future in zip(ready, futures, strict=True):
+            yield photo, sighting, _probe_outcome(future, Path(sighting.path).name)
+
+
+def _probe_outcome(future: Future[Any], name: str) -> dict[str, Any] | Exception:
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except CrownError as error:
+        return error
+    except (TimeoutError, ProcessExpired) as error:
+        return BadInput(
+            f"{name!r} cannot be decoded ({type(error).__name__}); save it anew from the program it is of."
+        )
+    except OSError as error:
+        return BadInput(f"{name!r} cannot be read ({error.strerror}); check its rights.")

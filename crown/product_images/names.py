@@ -1,0 +1,70 @@
+"""File names people give to pictures, and the one photo each of them means.
+
+A photo is a product number and, where there is one, a view: `52000124_2.png` is view 2 of 52000124. The name is
+brought to its normal form once and parsed once; everything later uses the photo key, never a file name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from crown.errors import BadInput
+
+#: Endings taken in, lower case, with the dot.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb", ".heic", ".heif")
+MAX_LENGTH = 100
+_FORBIDDEN = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f]')
+_VIEW = re.compile(r"(?P<number>.+)_(?P<view>[0-9]+)", re.DOTALL)
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(\..*)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class PhotoName:
+    """A product number and an optional view, in normal form."""
+
+    number: str
+    view: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The photo's key: `<NUMBER>` or `<NUMBER>_<VIEW>`."""
+        return self.number if self.view is None else f"{self.number}_{self.view}"
+
+
+def parse(file_name: str) -> PhotoName:
+    """The photo that a file name means.
+
+    The stem is brought to NFC and upper case, spaces and hyphens become `_`; then a last part of only the
+    digits 0-9 is the view, kept as typed.
+
+    Raises:
+        BadInput: no product number, forbidden characters, or too long.
+    """
+    stem = unicodedata.normalize("NFC", PurePosixPath(file_name).stem)
+    found = _FORBIDDEN.search(stem)
+    if found:
+        raise BadInput(
+            f"{file_name!r} holds the character {found.group()!r}; name the file NUMBER.ext or NUMBER_VIEW.ext."
+        )
+    photo = photo_name(stem.strip().upper().replace(" ", "_").replace("-", "_"))
+    if not photo.number.strip("_."):
+        raise BadInput(f"{file_name!r} holds no product number; name the file NUMBER.ext or NUMBER_VIEW.ext.")
+    if len(photo.key) > MAX_LENGTH:
+        raise BadInput(f"{file_name[:40]!r}... is longer than {MAX_LENGTH} characters; shorten the name.")
+    if photo.number.startswith(".") or photo.number.endswith(".") or _RESERVED.fullmatch(photo.number):
+        raise BadInput(f"{file_name!r} cannot be the name of a folder on the share; give the product number.")
+    return photo
+
+
+def photo_name(key: str) -> PhotoName:
+    """The number and view of a photo key in normal form."""
+    match = _VIEW.fullmatch(key)
+    return PhotoName(match["number"], match["view"]) if match else PhotoName(key)
+
+
+def accepted(file_name: str) -> bool:
+    """Whether a file's ending is one we take in."""
+    return PurePosixPath(file_name).suffix.lower() in EXTENSIONS

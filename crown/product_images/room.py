@@ -1,0 +1,146 @@
+"""The room in which product pictures are made: database, settings, folders and specs together.
+
+The folder contract of the share stands here; what happens in the folders does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from crown.errors import SystemicFailure
+from crown.ledger.claims import Placing
+from crown.ledger.lane import Limits
+from crown.product_images.specs import Spec, load_specs, select_specs
+from crown.settings import Settings
+from crown.store import files, objects
+from crown.store.files import Ownership
+from crown.store.objects import Objects
+from crown.store.roots import Roots
+
+MEDIA = "media"
+PRODUCTION = "production"
+OBJECTS = objects.ROOT
+
+INBOX = "inbox"
+REVIEW = "review/bg_removed"
+REVIEW_FAILED = "review/bg_removal_failed"
+NAME_CONFLICTS = "review/name_conflicts"
+READY = "ready_for_formatting"
+ERRORS = "errors"
+PRODUCTS = "products"
+FOLDERS = (INBOX, REVIEW, REVIEW_FAILED, NAME_CONFLICTS, READY, ERRORS, PRODUCTS)
+
+DEPARTMENT = "product_images"
+INBOX_PHOTOS = "product_images/inbox_photos"
+PHOTOS = "product_images/photos"
+CUTOUTS = "product_images/cutouts"
+MASTERS = "product_images/masters"
+PUBLISHED = "product_images/production"
+FAMILIES = ("transparent", "print", "web", "thumbnail")
+RENDITIONS = {family: f"product_images/renditions/{family}" for family in FAMILIES}
+ASSETS = (INBOX_PHOTOS, PHOTOS, CUTOUTS, MASTERS, *RENDITIONS.values(), PUBLISHED)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Everything the stages need; made by `open_room`."""
+
+    engine: Engine
+    settings: Settings
+
+    @cached_property
+    def roots(self) -> Roots:
+        """The folders by name: media, production, objects."""
+        settings = self.settings
+        return Roots({MEDIA: settings.media, PRODUCTION: settings.production, OBJECTS: settings.objects})
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Mode and group of what we write on the share."""
+        return Ownership(self.settings.file_mode, self.settings.folder_mode, self.settings.file_group)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The content-addressed store."""
+        return Objects(self.settings.objects)
+
+    @cached_property
+    def specs(self) -> Mapping[str, Spec]:
+        """The selected output specs by name."""
+        return select_specs(load_specs(self.settings.output_specs), self.settings.specs)
+
+    @property
+    def max_pixels(self) -> int:
+        """Larger pictures are refused unopened."""
+        return int(self.settings.max_megapixels * 1_000_000)
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds a run."""
+        settings = self.settings
+        return Limits(
+            settings.workers, settings.item_timeout_seconds, settings.lease_seconds, settings.max_attempts
+        )
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What tasks in other processes need to know."""
+        return {
+            "roots": {name: str(folder) for name, folder in self.roots.folders.items()},
+            "ownership": self.ownership,
+            "max_pixels": self.max_pixels,
+            "weights_dir": str(self.settings.weights_dir) if self.settings.weights_dir else None,
+            "specs": dict(self.specs),
+        }
+
+    def media(self, folder: str) -> Path:
+        """A folder of the contract on the share."""
+        return self.roots[MEDIA] / folder
+
+    def place(self, placing: Placing) -> None:
+        """Give a made file its final name; a person's file under that name is left alone."""
+        made = placing.made
+        if made.unfinished is None or made.root is None or made.path is None:
+            return
+        unfinished, target = Path(made.unfinished), self.roots.path(made.root, made.path)
+        if made.root == OBJECTS:
+            self.objects.adopt(unfinished, made.content_hash)
+        else:
+            files.publish(unfinished, target, placing.ours)
+
+
+def open_room(engine: Engine, settings: Settings) -> Room:
+    """The room, with the folders of the contract made on a share that is there.
+
+    A share that held our folders once and holds none now is not mounted: nothing is made in its place.
+
+    Raises:
+        SystemicFailure: the share is not mounted or cannot be written.
+    """
+    room = Room(engine, settings)
+    marker = settings.home / "share-seen"
+    media = settings.media
+    if (
+        marker.exists()
+        and marker.read_text(encoding="utf-8") == str(media)
+        and not media.joinpath(INBOX).is_dir()
+    ):
+        raise SystemicFailure(
+            f"{media} held our folders and is empty or gone now; mount the share. If it was emptied on purpose, "
+            f"remove {marker}, then run again."
+        )
+    try:
+        for folder in FOLDERS:
+            files.make_folder(room.media(folder), room.ownership)
+        files.make_folder(room.roots[PRODUCTION], room.ownership)
+        files.make_folder(settings.home, Ownership(0o640, 0o750))
+        marker.write_text(str(media), encoding="utf-8")
+    except PermissionError as error:
+        raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
+    return room
