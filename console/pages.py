@@ -1,0 +1,26 @@
+"""How our pages are rendered: one template folder, one look, nothing from foreign networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.templating import Jinja2Templates
+from starlette.responses import Response
+
+_TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
+_TEMPLATES.env.globals["thousands"] = lambda number: f"{number:,}"
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
+    " frame-ancestors 'self'"
+)
+
+
+def page(request: Request, template: str, context: Mapping[str, object], status: int = 200) -> Response:
+    """A page of ours; never cached, since it shows what is now."""
+    values = {"signed_in": request.app.state.token is not None, **context}
+    response = _TEMPLATES.TemplateResponse(request, template, values, status)
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Cache-Control"] = "no-store"
+    return response
