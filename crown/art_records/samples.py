@@ -304,7 +304,8 @@ class _Base:
             gallery[row] = _day(int(gallery_day[row]))
         for row in np.flatnonzero(dated):
             sale[row] = _day(int(sale_day[row]))
-        odd = np.setdiff1d(np.flatnonzero(dated & shown & free), after)[:2]
+        recent = dated & shown & free & (sale_day > 18_700)  # sold after 2020, the year that is meant
+        odd = np.setdiff1d(np.flatnonzero(recent), after)[:2]
         gallery[odd[0]], gallery[odd[1]] = (202, 3, 14), (1920, 4, 2)
         return gallery, sale
 

@@ -7,6 +7,7 @@ a version too. Does not belong here: what a value may be (`cleaning.py`) and how
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, Integer, MetaData, Numeric, Table, Text
@@ -16,6 +17,11 @@ metadata = MetaData(schema="art")
 
 LOCK = 7_263_210
 """Advisory lock that everyone holds who writes art.*: sync numbers follow the order of commits."""
+
+RECORD_ID = re.compile(
+    r"rec[A-Za-z0-9]{14}|WEB_[0-9A-Za-z]{12}|WEB_\S{10,60}|web_[0-9]{10,16}[0-9A-Za-z_-]{1,20}"
+)
+"""Airtable's own ids, then the three forms of records born elsewhere (print, edition, web page)."""
 
 BOOKKEEPING = (
     "is_active", "close_reason", "valid_from_sync", "valid_to_sync", "op", "source", "row_hash", "sync_version",

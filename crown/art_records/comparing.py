@@ -1,0 +1,311 @@
+"""What an export would change: the comparison of cleaned rows with the books, table by table.
+
+Belongs here: the three modes (incremental, merge, full), the diff as an object with its hash, and what blocks
+it. Reads the books, writes nothing. Does not belong here: writing (`writing.py`), files (`exports.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from crown.art_records.tables import APPLIED, PERSONAL, Entity, entity
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from crown.art_records.cleaning import Cleaned
+    from crown.art_records.exports import Export
+
+Mode = Literal["incremental", "merge", "full"]
+
+
+class Change(NamedTuple):
+    """One field of one record, old and new as JSON values; `field` is None when a record comes or goes whole."""
+
+    table: str
+    airtable_id: str
+    op: str
+    field: str | None
+    old: Any
+    new: Any
+
+
+class Conflict(NamedTuple):
+    """A field that both sides changed since the last export: base, ours, theirs."""
+
+    table: str
+    airtable_id: str
+    field: str
+    base: Any
+    local: Any
+    source: Any
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sync may do without a person's decision on that very diff.
+
+    Attributes:
+        close_rows: Most records per table that a full sync may close.
+        close_share: Largest share of a table's active records that it may close.
+        new_share: Largest share of unknown records in a file when the table is not empty: more looks like the
+            export of another base.
+    """
+
+    close_rows: int = 20
+    close_share: float = 0.05
+    new_share: float = 0.5
+
+
+@dataclass
+class TablePlan:
+    """What one file would do to its table. Rows are positions in `cleaned`."""
+
+    table: str
+    export: Export
+    cleaned: Cleaned
+    hashes: np.ndarray
+    created: np.ndarray
+    changes: list[Change] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    settled: list[tuple[str, str]] = field(default_factory=list)
+    """(record, field) on which export and books agree again."""
+    mixed: set[str] = field(default_factory=set)
+    """Records whose new state is not wholly the export's row."""
+    blocks: list[str] = field(default_factory=list)
+
+    @property
+    def entity(self) -> Entity:
+        """The kind of record."""
+        return entity(self.table)
+
+    @property
+    def updated(self) -> set[str]:
+        """Records of the file that change."""
+        return {c.airtable_id for c in self.changes if c.op != "close"}
+
+    @property
+    def closed(self) -> list[str]:
+        """Records that the file lacks and a full sync closes."""
+        return [c.airtable_id for c in self.changes if c.op == "close"]
+
+    def changed_fields(self) -> dict[str, int]:
+        """How many records change in each field."""
+        counts: dict[str, int] = {}
+        for change in self.changes:
+            if change.field and change.op == "update":
+                counts[change.field] = counts.get(change.field, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def digest(self) -> str:
+        """The hash of exactly this diff: the file and every record it creates, changes, closes or disputes."""
+        import numpy as np
+
+        order = np.argsort(self.cleaned.ids[self.created].astype(str))
+        lines = [self.table, self.export.raw.sha256, self.cleaned.rule_version]
+        lines += [
+            f"{i} {h}"
+            for i, h in zip(
+                self.cleaned.ids[self.created][order], self.hashes[self.created][order].tolist(), strict=True
+            )
+        ]
+        lines += sorted(json.dumps(c, sort_keys=True) for c in [*self.changes, *self.conflicts])
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def plan_table(
+    connection: Connection, export: Export, cleaned: Cleaned, mode: Mode, limits: Limits
+) -> TablePlan:
+    """Compare one cleaned export with the open versions of its table."""
+    import numpy as np
+    import pandas as pd
+
+    kind = entity(cleaned.table)
+    ids, known_hashes, active = _open_rows(connection, kind)
+    hashes = cleaned.hashes()
+    at = pd.Index(ids).get_indexer(pd.Index(cleaned.ids)) if len(ids) else np.full(len(cleaned), -1)
+    known = at >= 0
+    same = np.zeros(len(cleaned), dtype=bool)
+    same[known] = (known_hashes[at[known]] == hashes[known]) & active[at[known]]
+    plan = TablePlan(cleaned.table, export, cleaned, hashes, created=np.flatnonzero(~known))
+    candidates = np.flatnonzero(known & ~same)
+    if len(candidates):
+        _compare_fields(connection, plan, kind, candidates, mode)
+    if mode == "full":
+        missing = active.copy()
+        missing[at[known]] = False
+        # Records born outside Airtable can never be in an export; they stay.
+        for airtable_id in sorted(i for i in ids[missing] if i.startswith("rec")):
+            plan.changes.append(Change(plan.table, airtable_id, "close", "is_active", True, False))
+    _block(connection, plan, limits, active=int(active.sum()), known_rows=len(ids))
+    return plan
+
+
+def _open_rows(connection: Connection, kind: Entity) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Record ids, row hashes (0: none) and whether active, of every open version."""
+    import numpy as np
+    import pandas as pd
+
+    assert connection.connection.driver_connection is not None
+    with connection.connection.driver_connection.cursor().copy(
+        f"copy (select airtable_id, coalesce(row_hash, 0), is_active::int from art.{kind.versions.name} "
+        "where valid_to_sync is null) to stdout"
+    ) as copy:
+        data = b"".join(copy)
+    if not data:
+        return np.array([], dtype=object), np.array([], dtype=np.int64), np.array([], dtype=bool)
+    rows = pd.read_csv(
+        io.BytesIO(data), sep="\t", header=None, quoting=3, na_filter=False,
+        dtype={0: object, 1: np.int64, 2: np.int8},
+    )  # fmt: skip
+    return rows[0].to_numpy(), rows[1].to_numpy(), rows[2].to_numpy().astype(bool)
+
+
+def _compare_fields(
+    connection: Connection, plan: TablePlan, kind: Entity, candidates: np.ndarray, mode: Mode
+) -> None:
+    """Fill the plan with the field changes, conflicts and agreements of rows whose hash differs."""
+    cleaned = plan.cleaned
+    names = tuple(f for f in kind.fields if f in cleaned.carried)
+    stage = f"staged_{kind.name}"
+    connection.execute(text(f"drop table if exists pg_temp.{stage}"))
+    connection.execute(
+        text(
+            f"create temp table {stage} as select airtable_id, {', '.join(names)} "
+            f"from art.{kind.versions.name} with no data"
+        )
+    )
+    copy_in(connection, f"pg_temp.{stage}", ("airtable_id", *names), cleaned.copy_lines(names, candidates))
+    connection.execute(text(f"analyze {stage}"))
+    pairs = ", ".join(f"('{f}', to_jsonb(v.{f}), to_jsonb(s.{f}))" for f in names)
+    rows = connection.execute(
+        text(f"""
+            select s.airtable_id, c.field, c.old, c.new, b.value as base, b.value is not null as has_base
+            from {stage} s
+            join art.{kind.versions.name} v on v.airtable_id = s.airtable_id and v.valid_to_sync is null
+            cross join lateral (values {pairs}, ('is_active', to_jsonb(v.is_active), to_jsonb(true)))
+                as c (field, old, new)
+            left join art.source_values b
+                on b.table_name = :table and b.airtable_id = s.airtable_id and b.field = c.field
+            where c.old is distinct from c.new or b.value is not null
+            order by s.airtable_id, c.field
+        """),
+        {"table": kind.name},
+    )
+    withheld = cleaned.withheld
+    erased = _erased(connection, kind.name)
+    for airtable_id, name, old, new, base, has_base in rows:
+        if (airtable_id, name) in withheld or _is_erased(erased.get((airtable_id, name)), new):
+            plan.mixed.add(airtable_id)
+        elif old == new:
+            plan.settled.append((airtable_id, name))
+        elif mode != "merge" or not has_base:
+            plan.changes.append(
+                Change(kind.name, airtable_id, "reopen" if name == "is_active" else "update", name, old, new)
+            )
+        else:
+            plan.mixed.add(airtable_id)
+            if new != base:
+                plan.conflicts.append(Conflict(kind.name, airtable_id, name, base, old, new))
+    connection.execute(text(f"drop table pg_temp.{stage}"))
+
+
+def copy_in(connection: Connection, table: str, columns: tuple[str, ...], lines: list[str]) -> None:
+    """COPY prepared text lines into a table."""
+    assert connection.connection.driver_connection is not None
+    with connection.connection.driver_connection.cursor().copy(
+        f"copy {table} ({', '.join(columns)}) from stdin"
+    ) as copy:
+        for start in range(0, len(lines), 20_000):
+            copy.write("\n".join(lines[start : start + 20_000]) + "\n")
+
+
+def _erased(connection: Connection, table: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    rows = connection.execute(
+        text("select airtable_id, field, salt, digest from art.erased_values where table_name = :t"),
+        {"t": table},
+    )
+    for airtable_id, name, salt, digest in rows:
+        found.setdefault((airtable_id, name), []).append((salt, digest))
+    return found
+
+
+def erased_digest(salt: str, value: str) -> str:
+    """The digest under which an erased text is remembered."""
+    return hashlib.sha256(f"{salt}:{value}".encode()).hexdigest()
+
+
+def _is_erased(remembered: list[tuple[str, str]] | None, value: Any) -> bool:
+    return bool(remembered) and any(
+        isinstance(value, str) and erased_digest(salt, value) == digest for salt, digest in remembered or ()
+    )
+
+
+def _block(connection: Connection, plan: TablePlan, limits: Limits, *, active: int, known_rows: int) -> None:
+    """Note what a person has to decide before this plan is applied."""
+    closed = len(plan.closed)
+    if closed > limits.close_rows or closed > limits.close_share * active:
+        plan.blocks.append(
+            f"{plan.table}: {closed} of {active} records would be closed (limit {limits.close_rows} records "
+            f"or {limits.close_share:.0%})"
+        )
+    if known_rows and len(plan.created) > max(10, limits.new_share * len(plan.cleaned)):
+        plan.blocks.append(
+            f"{plan.table}: {len(plan.created)} of {len(plan.cleaned)} records are unknown; this looks like "
+            "the export of another base"
+        )
+    newest = last_exported_on(connection, plan.table)
+    if newest and plan.export.exported_on and plan.export.exported_on < newest:
+        plan.blocks.append(
+            f"{plan.table}: this export is of {plan.export.exported_on}, the books hold one of {newest} already"
+        )
+
+
+def last_exported_on(connection: Connection, table: str) -> date | None:
+    """The date of the newest export whose changes stand in the books."""
+    return connection.execute(
+        text("""
+            select max(r.exported_on) from art.syncs s join art.sync_tables t using (sync_number)
+            join art.raw_files r on r.sha256 = t.source_hash
+            where t.table_name = :table and s.status = any(:applied)
+        """),
+        {"table": table, "applied": list(APPLIED)},
+    ).scalar_one()
+
+
+def is_same_as_last_time(connection: Connection, export: Export, rule_version: str, mode: Mode) -> bool:
+    """Whether the newest export sync of this table read the same bytes by the same rules, and still stands.
+
+    A full sync after another mode is not the same: it may close records.
+    """
+    last = connection.execute(
+        text("""
+            select s.status, s.sync_type, s.rule_version, t.source_hash
+            from art.syncs s join art.sync_tables t using (sync_number)
+            where t.table_name = :table and t.source_hash is not null and s.status not in ('running', 'failed')
+            order by sync_number desc limit 1
+        """),
+        {"table": export.raw.table},
+    ).one_or_none()
+    return (
+        last is not None
+        and last.status in APPLIED
+        and last.source_hash == export.raw.sha256
+        and last.rule_version == rule_version
+        and (last.sync_type in (mode, "full") or mode != "full")
+    )
+
+
+def masked(name: str | None, value: Any) -> Any:
+    """A value as it may be shown: people's names live in notes, so only their length is told."""
+    if name in PERSONAL and isinstance(value, str):
+        return f"({len(value)} characters)"
+    return value

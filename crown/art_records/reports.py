@@ -1,0 +1,181 @@
+"""What a sync or a rollback says about itself: as an object, as JSON and as text for a terminal.
+
+People's names stand in notes and payment texts; they are masked here, in everything that leaves.
+Does not belong here: computing any of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from crown.art_records.comparing import Change, Conflict, masked
+
+if TYPE_CHECKING:
+    from crown.art_records.cleaning import Finding
+
+
+@dataclass
+class TableReport:
+    """One table's part of a sync. `noop` is the sentence why nothing was compared, else None."""
+
+    table: str
+    source_file: str
+    source_hash: str
+    layout: str
+    exported_on: date | None
+    counts: dict[str, int] = field(default_factory=dict)
+    changed_fields: dict[str, int] = field(default_factory=dict)
+    created: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    noop: str | None = None
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the table would stay as it is."""
+        return not (self.created or self.changes or self.conflicts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, personal texts masked; created records by id, changes field by field."""
+        return {
+            "table": self.table,
+            "source_file": self.source_file,
+            "source_hash": self.source_hash,
+            "layout": self.layout,
+            "exported_on": self.exported_on.isoformat() if self.exported_on else None,
+            "noop": self.noop,
+            "counts": self.counts,
+            "changed_fields": self.changed_fields,
+            "created": self.created,
+            "closed": self.closed,
+            "changes": [
+                {"airtable_id": c.airtable_id, "op": c.op, "field": c.field,
+                 "old": masked(c.field, c.old), "new": masked(c.field, c.new)}
+                for c in self.changes
+            ],
+            "conflicts": [
+                {"airtable_id": c.airtable_id, "field": c.field, "base": masked(c.field, c.base),
+                 "local": masked(c.field, c.local), "source": masked(c.field, c.source)}
+                for c in self.conflicts
+            ],
+            "quarantine": [
+                {"row": f.row, "airtable_id": f.airtable_id, "column": f.column, "rule": f.rule,
+                 "outcome": f.outcome, "problem": f.problem, "raw": masked(f.field, f.raw),
+                 "money_at_stake": None if f.money_at_stake is None else str(f.money_at_stake)}
+                for f in self.findings
+            ],
+        }  # fmt: skip
+
+
+@dataclass
+class SyncReport:
+    """What a sync did, or would do.
+
+    Attributes:
+        diff_hash: Names exactly this difference; a person's decision is on it.
+        blocks: Sentences why it is not applied without a decision.
+        sync_number: The sync's place in the order of all; None when nothing was written.
+    """
+
+    mode: str
+    diff_hash: str
+    blocks: list[str]
+    tables: list[TableReport]
+    applied: bool = False
+    sync_number: int | None = None
+    sync_id: str | None = None
+
+    @property
+    def noop(self) -> bool:
+        """Whether every file is the one that was read last time."""
+        return all(table.noop for table in self.tables)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a person has to decide before this may be applied."""
+        return bool(self.blocks) and not self.applied
+
+    def table(self, name: str) -> TableReport:
+        """The part of one table."""
+        return next(t for t in self.tables if t.table == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, personal texts masked."""
+        return {
+            "sync_number": self.sync_number,
+            "sync_id": self.sync_id,
+            "mode": self.mode,
+            "applied": self.applied,
+            "noop": self.noop,
+            "waiting": self.waiting,
+            "diff_hash": self.diff_hash,
+            "blocks": self.blocks,
+            "tables": [table.as_dict() for table in self.tables],
+        }
+
+    def text(self, rows: int = 20) -> str:
+        """The diff for a terminal: counts, then up to `rows` changed records per table, personal texts masked."""
+        if self.noop:
+            return "Nothing to do: " + "; ".join(f"{t.source_file}: {t.noop}" for t in self.tables)
+        lines = [
+            f"{'Applied as sync ' + str(self.sync_number) if self.applied else 'Not applied'}, mode {self.mode}"
+        ]
+        for table in self.tables:
+            lines += ["", *_table_lines(table, rows)]
+        if self.waiting:
+            lines += ["", "Waits for a decision:", *(f"  {block}" for block in self.blocks)]
+        lines += ["", f"diff {self.diff_hash}"]
+        return "\n".join(lines)
+
+
+def _table_lines(table: TableReport, rows: int) -> list[str]:
+    dated = f", exported on {table.exported_on}" if table.exported_on else ""
+    lines = [f"{table.table}: {table.source_file}{dated}"]
+    if table.noop:
+        return [*lines, f"  nothing to do: {table.noop}"]
+    words = ("processed", "created", "updated", "unchanged", "closed")
+    lines.append("  " + ", ".join(f"{table.counts['records_' + word]} {word}" for word in words))
+    if table.changed_fields:
+        lines.append("  fields: " + ", ".join(f"{name} {n}" for name, n in table.changed_fields.items()))
+    found = Counter((f.outcome, f.column, f.problem) for f in table.findings)
+    for (outcome, column, problem), n in found.most_common(10):
+        lines.append(f"  {outcome}: {n} × {column} {problem}")
+    for conflict in table.conflicts[:rows]:
+        lines.append(
+            f"  conflict {conflict.airtable_id} {conflict.field}: was {_shown(conflict.field, conflict.base)}, "
+            f"here {_shown(conflict.field, conflict.local)}, export {_shown(conflict.field, conflict.source)}"
+        )
+    lines += [f"  + {airtable_id}" for airtable_id in table.created[:rows]]
+    if len(table.created) > rows:
+        lines.append(f"  + and {len(table.created) - rows} more")
+    return lines + change_lines(table.changes, rows)
+
+
+def change_lines(changes: list[Change], records: int) -> list[str]:
+    """Changes grouped by record, for a terminal."""
+    grouped: dict[str, list[Change]] = {}
+    for change in changes:
+        grouped.setdefault(change.airtable_id, []).append(change)
+    lines = []
+    for airtable_id, fields in list(grouped.items())[:records]:
+        parts = ", ".join(
+            f"{c.field}: {_shown(c.field, c.old)} → {_shown(c.field, c.new)}" if c.field else c.op
+            for c in fields
+        )
+        sign = "-" if fields[0].op in ("close", "withdraw") else "~"
+        lines.append(f"  {sign} {airtable_id} {parts}")
+    if len(grouped) > records:
+        lines.append(f"  ~ and {len(grouped) - records} more")
+    return lines
+
+
+def _shown(name: str | None, value: Any) -> str:
+    value = masked(name, value)
+    if value is None:
+        return "unknown"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,249 @@
+"""One sync: three files become a diff, and the diff, when allowed, a part of the books.
+
+Belongs here: the order of the steps, what is refused in which phase, when a diff waits for a person, and the
+report. Does not belong here: reading, comparing and writing themselves, and who calls (command line, asset).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import Connection, Engine, text
+
+from crown.art_records.comparing import Limits, Mode, TablePlan, is_same_as_last_time, plan_table
+from crown.art_records.reports import SyncReport, TableReport
+from crown.art_records.tables import ENTITIES
+from crown.errors import ConfigurationError, Refused
+from crown.store.objects import Objects
+
+if TYPE_CHECKING:
+    from crown.art_records.exports import Export, RawFile
+    from crown.art_records.rules import Rulebook
+
+Phase = Literal["parallel", "postgres_primary", "postgres_only"]
+MODES = ("incremental", "merge", "full")
+
+
+def sync(
+    engine: Engine,
+    files: Mapping[str, Path],
+    mode: Mode,
+    *,
+    objects: Objects,
+    who: str,
+    apply: bool = False,
+    approved: str | None = None,
+    phase: Phase = "parallel",
+    limits: Limits | None = None,
+    book: Rulebook | None = None,
+    via: str = "cli",
+    reason: str | None = None,
+    today: date | None = None,
+) -> SyncReport:
+    """Compare exports with the books and, with `apply`, write the difference in one transaction.
+
+    Args:
+        engine: The database.
+        files: Path per table (`prints`, `distributors`, `editions`); a table may be missing.
+        mode: `incremental` (add and update), `merge` (three-way, our own edits are kept, conflicts wait) or
+            `full` (also closes what the export lacks).
+        objects: Where raw files are kept.
+        who: The person or job on whose behalf.
+        apply: Write; otherwise only the diff is made and nothing is stored but the raw files.
+        approved: The `diff_hash` that a person decided on: lets a blocked diff through, and only that one.
+        phase: `parallel`: any mode; `postgres_primary`: exports merge only; `postgres_only`: no export is applied.
+        limits: When a diff waits for a decision.
+        book: Rules and names; default those that come along.
+        via: From where (`cli`, `console`, `run`, ...).
+        reason: A sentence for the history.
+        today: The day of an undated export; default the real one.
+
+    Returns:
+        A report. `applied` says whether the books changed, `waiting` that a person must decide, `noop` that
+        there was nothing new.
+
+    Raises:
+        BadInput: a file cannot be read; nothing was written.
+        Refused: the phase forbids it, or the diff is not the approved one.
+    """
+    from crown.art_records.exports import take_in
+
+    _check_request(files, mode, phase, apply)
+    raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
+    return sync_raw(
+        engine, raws, mode, who=who, apply=apply, approved=approved, limits=limits, book=book, via=via,
+        reason=reason, today=today,
+    )  # fmt: skip
+
+
+def sync_raw(
+    engine: Engine,
+    raws: list[RawFile],
+    mode: Mode,
+    *,
+    who: str,
+    apply: bool,
+    approved: str | None = None,
+    limits: Limits | None = None,
+    book: Rulebook | None = None,
+    via: str = "cli",
+    reason: str | None = None,
+    today: date | None = None,
+) -> SyncReport:
+    """`sync` on files that are kept already."""
+    from crown.art_records.exports import parse
+    from crown.art_records.rules import rulebook
+    from crown.art_records.writing import alone, begin_sync, fail_sync, finish_sync, write_plan
+
+    book = book or rulebook()
+    exports = []
+    for raw in raws:
+        _remember_raw(engine, raw)
+        exports.append(parse(raw))
+        _describe_raw(engine, exports[-1])
+    if not apply:
+        with engine.connect() as connection:
+            plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
+            connection.rollback()
+        return _report(plans, skipped, mode)
+    with alone(engine) as connection:
+        plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
+        connection.rollback()
+        report = _report(plans, skipped, mode)
+        if approved is not None and approved != report.diff_hash and plans:
+            raise Refused(
+                f"The decision was on the diff {approved[:12]}, but the difference is {report.diff_hash[:12]} now; "
+                "look at it again and decide on that."
+            )
+        if report.noop or (report.blocks and approved is None):
+            return report
+        dates = [p.export.exported_on for p in plans if p.export.exported_on]
+        exported_on = max(dates) if dates else None
+        number = begin_sync(
+            connection, sync_type=mode, who=who, via=via, reason=reason, diff_hash=report.diff_hash,
+            rule_version=book.version, exported_on=exported_on,
+            effective_on=exported_on or today or date.today(),  # noqa: DTZ011
+        )  # fmt: skip
+        try:
+            for plan in plans:
+                write_plan(connection, number, plan)
+            finish_sync(connection, number)
+            connection.commit()
+        except BaseException as error:
+            fail_sync(connection, number, error)
+            raise
+        report.sync_number = number
+        report.sync_id = _sync_id(connection, number)
+        report.applied = True
+    return report
+
+
+def _check_request(files: Mapping[str, Path], mode: str, phase: str, apply: bool) -> None:
+    unknown = sorted(set(files) - set(ENTITIES))
+    if unknown or not files:
+        raise ConfigurationError(
+            f"Give files for {', '.join(ENTITIES)}; {', '.join(unknown) or 'none'} was given."
+        )
+    if mode not in MODES:
+        raise ConfigurationError(f"{mode!r} is not a mode; choose {', '.join(MODES)}.")
+    if apply and phase == "postgres_only":
+        raise Refused(
+            "The books live in PostgreSQL only: exports are no longer applied. Compare one with "
+            "`crown art compare`, or set the phase back."
+        )
+    if apply and phase == "postgres_primary" and mode != "merge":
+        raise Refused(f"PostgreSQL is primary: exports only merge. Use --mode merge instead of {mode}.")
+
+
+def _plan(
+    connection: Connection, exports: list[Export], mode: Mode, limits: Limits, book: Rulebook
+) -> tuple[list[TablePlan], list[Export]]:
+    from crown.art_records.cleaning import clean
+
+    plans, skipped = [], []
+    for export in exports:
+        if is_same_as_last_time(connection, export, book.version, mode):
+            skipped.append(export)
+        else:
+            plans.append(plan_table(connection, export, clean(export, book), mode, limits))
+    return plans, skipped
+
+
+def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncReport:
+    from crown.art_records.writing import statistics
+
+    digest = hashlib.sha256("\n".join([mode, *(plan.digest() for plan in plans)]).encode()).hexdigest()
+    tables = [
+        TableReport(
+            table=plan.table,
+            source_file=plan.export.raw.name,
+            source_hash=plan.export.raw.sha256,
+            layout=plan.export.layout_name,
+            exported_on=plan.export.exported_on,
+            counts=statistics(plan),
+            changed_fields=plan.changed_fields(),
+            created=plan.cleaned.ids[plan.created].tolist(),
+            closed=plan.closed,
+            changes=plan.changes,
+            conflicts=plan.conflicts,
+            findings=plan.cleaned.findings,
+        )
+        for plan in plans
+    ]
+    tables += [
+        TableReport(
+            table=export.raw.table,
+            source_file=export.raw.name,
+            source_hash=export.raw.sha256,
+            layout=export.layout_name,
+            exported_on=export.exported_on,
+            noop="the same bytes as last time",
+        )
+        for export in skipped
+    ]
+    order = list(ENTITIES)
+    return SyncReport(
+        mode=mode,
+        diff_hash=digest,
+        blocks=[block for plan in plans for block in plan.blocks],
+        tables=sorted(tables, key=lambda t: order.index(t.table)),
+    )
+
+
+def _remember_raw(engine: Engine, raw: RawFile) -> None:
+    """Note the file before it is parsed: what cannot be read is remembered as well."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("""
+                insert into art.raw_files (sha256, table_name, file_name, byte_size, kept_as)
+                values (:sha, :table, :name, :size, :sha) on conflict (sha256) do nothing
+            """),
+            {"sha": raw.sha256, "table": raw.table, "name": raw.name, "size": len(raw.data)},
+        )
+
+
+def _describe_raw(engine: Engine, export: Export) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("""
+                update art.raw_files set row_count = :rows, layout = :layout, header_fingerprint = :header,
+                       exported_on = :on
+                where sha256 = :sha and row_count is null
+            """),
+            {
+                "sha": export.raw.sha256, "rows": len(export.frame), "layout": export.layout_name,
+                "header": export.header_fingerprint, "on": export.exported_on,
+            },
+        )  # fmt: skip
+
+
+def _sync_id(connection: Connection, number: int) -> str:
+    return str(
+        connection.execute(
+            text("select sync_id from art.syncs where sync_number = :n"), {"n": number}
+        ).scalar_one()
+    )
