@@ -393,7 +393,7 @@ def _plain(value: Any) -> Any:
 def remember_source_values(connection: Connection, number: int) -> None:
     """After an act of our own: keep what the export last said wherever the books now say otherwise.
 
-    Only for records that an export wrote, and only where nothing is remembered already.
+    What is remembered already stays: it is older than the act and came from an export.
     """
     connection.execute(
         text("""

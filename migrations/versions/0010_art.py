@@ -51,6 +51,7 @@ create table art.syncs (
     via text not null,
     reason text,
     reverts bigint references art.syncs,
+    reverted_by bigint references art.syncs,
     diff_hash text,
     rule_version text,
     exported_on date,
@@ -61,7 +62,7 @@ create table art.syncs (
     transaction_id xid8
 );
 create index syncs_by_transaction on art.syncs (transaction_id) where transaction_id is not null;
-create index syncs_by_reverts on art.syncs (reverts) where reverts is not null;
+create index syncs_by_reverted_by on art.syncs (reverted_by) where reverted_by is not null;
 
 -- The statistics of one sync, per table. Every row of the file is counted once: processed = created + updated
 -- + unchanged; rows with a withheld value are counted again in failed.
@@ -92,7 +93,7 @@ create view art.sync_logs as
            s.started_at, s.completed_at, s.status, s.error_message, t.source_file, t.source_hash,
            t.records_unchanged, t.records_closed, t.records_withdrawn, t.records_blank, t.conflicts,
            t.values_quarantined, t.values_repaired, t.header_fingerprint, s.exported_on, s.effective_on,
-           s.rule_version, s.diff_hash, s.reverts, s.who, s.via, s.reason
+           s.rule_version, s.diff_hash, s.reverts, s.reverted_by, s.who, s.via, s.reason
     from art.syncs s left join art.sync_tables t using (sync_number);
 
 -- Version tables: a record's state from one sync until another; open rows (valid_to_sync is null) are today's.
