@@ -19,8 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
     "doctor": ("crown_cli.doctor:doctor", "What is wrong here, and what to do about it."),
     "env": ("crown_cli.doctor:env", "The variables that plain `dagster dev` needs."),
-    "backup": ("crown_cli.database:backup", "Save the database, and the originals if asked."),
-    "restore": ("crown_cli.database:restore", "Bring a backup back, compared before it replaces anything."),
+    "backup": ("crown_cli.backup:backup", "Save the database, and the originals if asked."),
+    "restore": ("crown_cli.backup:restore", "Bring a backup back, compared before it replaces anything."),
     "db": ("crown_cli.database:db", "The database: serve, stats, migrate, reset."),
     "migrate-audit-logs": ("crown_cli.audit_logs:migrate_audit_logs", "Take over CrownPipe's .audit.json."),
 }

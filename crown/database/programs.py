@@ -1,0 +1,99 @@
+"""Runs PostgreSQL's own programs: finds one that is new enough, and tells it the address through its environment.
+
+An address may hold a password, and arguments can be read by every user of the machine: none goes there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from crown.database.embedded import program
+from crown.database.engine import our_url
+from crown.errors import ConfigurationError, CrownError
+
+
+def libpq_environment(url: str) -> dict[str, str]:
+    """The address as libpq's environment variables (PGHOST, PGPASSWORD, PGSSLMODE ...).
+
+    Raises:
+        ConfigurationError: a parameter of the address has no variable.
+    """
+    from psycopg.pq import Conninfo
+
+    names = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in Conninfo.get_defaults()
+        if option.envvar is not None
+    }
+    parsed = our_url(url)
+    given: dict[str, str | None] = {
+        "host": parsed.host,
+        "port": str(parsed.port) if parsed.port else None,
+        "user": parsed.username,
+        "password": str(parsed.password) if parsed.password else None,
+        "dbname": parsed.database,
+    }
+    for keyword, value in parsed.query.items():
+        given[keyword] = value if isinstance(value, str) else ",".join(value)
+    environment = {}
+    for keyword, text in given.items():
+        if not text:
+            continue
+        if keyword not in names:
+            raise ConfigurationError(
+                f"CROWN_DATABASE_URL has the parameter {keyword}, which PostgreSQL's programs do not take; "
+                "remove it there."
+            )
+        environment[names[keyword]] = text
+    return environment
+
+
+def major_of(path: Path) -> int:
+    """The major version a program says of itself."""
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30)
+    found = re.search(r"(\d+)", said.stdout)
+    if found is None:
+        raise ConfigurationError(f"{path} does not say its version; reinstall PostgreSQL's programs.")
+    return int(found.group(1))
+
+
+def find_program(name: str, at_least: int) -> Path:
+    """A program of major version `at_least` or later: the embedded one, else that on PATH.
+
+    Raises:
+        ConfigurationError: neither is new enough.
+    """
+    candidates = [program(name)]
+    if on_path := shutil.which(name):
+        candidates.append(Path(on_path))
+    for candidate in candidates:
+        if candidate.exists() and major_of(candidate) >= at_least:
+            return candidate
+    raise ConfigurationError(
+        f"No {name} of PostgreSQL {at_least} or later was found; install PostgreSQL {at_least}'s client programs."
+    )
+
+
+def run_program(path: Path, arguments: Sequence[str], url: str, doing: str) -> str:
+    """Run a program against the database at `url`; returns what it printed.
+
+    Raises:
+        CrownError: it failed; the sentence holds its last line.
+    """
+    environment = {**os.environ, **libpq_environment(url), "LC_MESSAGES": "C"}
+    try:
+        done = subprocess.run(
+            [path, *arguments], env=environment, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise CrownError(f"{doing} failed: {path} cannot be run ({error.strerror}).") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error:" in line or "FATAL" in line]
+        reason = (lines or done.stderr.splitlines() or [f"it ended with {done.returncode}"])[0]
+        raise CrownError(f"{doing} failed: {reason.strip()}.")
+    return done.stdout
