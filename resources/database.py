@@ -1,25 +1,33 @@
-"""The database as a Dagster resource: hands out a plain SQLAlchemy engine. No SQL belongs here."""
+"""The database and settings as a Dagster resource: hands out plain objects. No SQL belongs here."""
 
-from __future__ import annotations
-
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from pydantic import Field
 from sqlalchemy import Engine
 
 from crown.database.engine import connect
 from crown.database.opening import open_database
-from crown.settings import load_settings
+from crown.settings import Settings, load_settings
 
 
 class DatabaseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """`with database.engine() as engine:` gives an engine on the platform's database.
 
-    Without `url` the settings decide: CROWN_DATABASE_URL, or the embedded server for as long as it is used.
+    The process's settings decide where that is; `environment` adds variables to them, for tests.
     """
 
-    url: str | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
+
+    def settings(self) -> Settings:
+        """The settings.
+
+        Raises:
+            ConfigurationError: one of them cannot be used.
+        """
+        return load_settings({**os.environ, **self.environment})
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
@@ -28,16 +36,9 @@ class DatabaseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigurationError: the database cannot be reached.
         """
-        if self.url is not None:
-            yield from self._engine(self.url)
-            return
-        with open_database(load_settings()) as url:
-            yield from self._engine(url)
-
-    @staticmethod
-    def _engine(url: str) -> Iterator[Engine]:
-        engine = connect(url)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+        with open_database(self.settings()) as url:
+            engine = connect(url)
+            try:
+                yield engine
+            finally:
+                engine.dispose()

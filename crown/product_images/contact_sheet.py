@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from crown.store import files
 from crown.store.files import Ownership
@@ -36,7 +37,7 @@ def contact_sheet(pictures: Sequence[Path], target: Path) -> Path | None:
     return target
 
 
-def _cell(path: Path) -> object:
+def _cell(path: Path) -> Any:
     import pyvips
 
     board = _checkerboard()
@@ -52,7 +53,7 @@ def _cell(path: Path) -> object:
     return board.composite2(small, "over", x=left, y=top).flatten().cast("uchar").copy_memory()
 
 
-def _checkerboard() -> object:
+def _checkerboard() -> Any:
     import pyvips
 
     xy = pyvips.Image.xyz(_CELL, _CELL) // 10

@@ -1,0 +1,48 @@
+"""The only door: puts assets, checks, jobs, sensors and resources together.
+
+Nothing else constructs Definitions; tests and other deployments pass their own resources through `build_defs`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+# Beta parameters are used knowingly; this is the one place where their warning is silenced.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
+from crown_assets.product_images import assets as product_images  # noqa: E402
+from crown_assets.product_images import checks as product_image_checks  # noqa: E402
+from resources.database import DatabaseResource  # noqa: E402
+from resources.product_images import ProductImagesResource  # noqa: E402
+from sensors import decisions, folders, pending_work, schedules  # noqa: E402
+
+
+def default_resources() -> dict[str, Any]:
+    """The world as the process's settings describe it."""
+    database = DatabaseResource()
+    return {"database": database, "images": ProductImagesResource(database=database)}
+
+
+def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All definitions; `resources` replace the default ones by name.
+
+    Loading needs no network, no database and no environment.
+    """
+    modules = [product_images, product_image_checks, housekeeping]
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(modules),
+        asset_checks=dg.load_asset_checks_from_modules(modules),
+        jobs=schedules.JOBS,
+        schedules=schedules.SCHEDULES,
+        sensors=[*folders.SENSORS, *decisions.SENSORS, *pending_work.SENSORS],
+        resources={**default_resources(), **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

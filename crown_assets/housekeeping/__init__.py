@@ -1,0 +1,1 @@
+"""Housekeeping assets: what keeps the platform itself in order."""

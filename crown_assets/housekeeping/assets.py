@@ -1,0 +1,88 @@
+"""Housekeeping as an asset: retention, claims of lost workers, orphan files; disk and logs as checks.
+
+What is removed, and why the rest stays, is written in crown.journal.housekeeping and crown.database.retention.
+"""
+
+import shutil
+from collections.abc import Iterator
+
+import dagster as dg
+from sqlalchemy import Engine, text
+
+from crown.journal.housekeeping import tidy
+from crown.product_images import orphans
+from crown.settings import Settings
+from crown_assets.reporting import sentences_as_failures
+from resources.product_images import ProductImagesResource
+
+KEY = dg.AssetKey(["housekeeping", "tidy"])
+_GB = 1_000_000_000
+#: A day's growth of our log table beyond which somebody should look.
+_LOG_ROWS_A_DAY = 500_000
+
+
+@dg.asset(
+    key=KEY,
+    group_name="housekeeping",
+    owners=["team:platform"],
+    kinds={"python", "postgres"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "disk_space", asset=KEY, description="Every folder of ours has CROWN_MIN_FREE_GB left."
+        ),
+        dg.AssetCheckSpec(
+            "log_growth", asset=KEY, description="The log grew by a usual amount in the last day."
+        ),
+    ],
+)
+def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Old logs and Dagster's transitory events removed, lost claims freed, unfinished files cleared away."""
+    with sentences_as_failures(), images.room() as room:
+        done = tidy(room.engine, room.settings)
+        unfinished = orphans.remove_unfinished(room)
+        unknown = orphans.unknown_objects(room)
+        yield dg.MaterializeResult(
+            asset_key=KEY,
+            metadata={
+                "logs_removed": done.logs,
+                "dagster_events_removed": done.dagster_events,
+                "notices_removed": done.notices,
+                "orphan_rows_removed": dg.MetadataValue.json(done.orphans),
+                "claims_ended": done.claims,
+                "unfinished_files_removed": len(unfinished),
+                "unknown_objects": dg.MetadataValue.json(unknown[:100]),
+            },
+            check_results=[_disk_space(room.settings), _log_growth(room.engine)],
+        )
+
+
+def _disk_space(settings: Settings) -> dg.AssetCheckResult:
+    folders = {"home": settings.home, "media": settings.media, "production": settings.production}
+    free = {name: shutil.disk_usage(folder).free / _GB for name, folder in folders.items() if folder.exists()}
+    least = min(free.values(), default=0.0)
+    return dg.AssetCheckResult(
+        passed=least >= settings.min_free_gb,
+        check_name="disk_space",
+        asset_key=KEY,
+        metadata={
+            "wanted_gb": settings.min_free_gb,
+            **{f"{name}_gb": round(gb, 2) for name, gb in free.items()},
+        },
+    )
+
+
+def _log_growth(engine: Engine) -> dg.AssetCheckResult:
+    with engine.connect() as connection:
+        rows, size = connection.execute(
+            text(
+                "select count(*) filter (where timestamp > now() - interval '1 day'),"
+                " pg_total_relation_size('logs.pipeline_logs') from logs.pipeline_logs"
+            )
+        ).one()
+    return dg.AssetCheckResult(
+        passed=rows <= _LOG_ROWS_A_DAY,
+        check_name="log_growth",
+        asset_key=KEY,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rows_in_a_day": rows, "limit": _LOG_ROWS_A_DAY, "table_bytes": size},
+    )

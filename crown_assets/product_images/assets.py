@@ -1,0 +1,215 @@
+"""Product images as assets: inbox_photos -> photos -> cutouts -> masters -> renditions -> production.
+
+An asset here opens the room, runs its stage and reports; how pictures are made stands in crown/product_images.
+Each row of the ledger is an item, so no asset is partitioned by file.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from crown.ledger import counts
+from crown.ledger.lane import LaneReport
+from crown.product_images import intake, review, stages
+from crown.product_images.contact_sheet import contact_sheet
+from crown.product_images.room import (
+    CUTOUTS,
+    DEPARTMENT,
+    FAMILIES,
+    INBOX_PHOTOS,
+    MASTERS,
+    PHOTOS,
+    PUBLISHED,
+    RENDITIONS,
+    Room,
+)
+from crown.store.watch import SETTLE_SECONDS
+from crown_assets.reporting import (
+    NOTHING_LEFT_FAILED,
+    fail_above,
+    metadata_of,
+    nothing_left_failed,
+    preview,
+    sentences_as_failures,
+    stats_of,
+)
+from resources.product_images import ProductImagesResource
+
+OWNERS = ["team:product-images"]
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+
+def key(asset: str) -> dg.AssetKey:
+    """The asset key of a ledger asset: `product_images/photos` -> ["product_images", "photos"]."""
+    return dg.AssetKey(asset.split("/"))
+
+
+def _standing_check(asset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        NOTHING_LEFT_FAILED, asset=key(asset), description="No item is left failed or quarantined."
+    )
+
+
+def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:
+    return dg.asset(
+        key=key(asset),
+        deps=[key(dep) for dep in deps],
+        group_name=DEPARTMENT,
+        owners=OWNERS,
+        kinds=kinds,
+        check_specs=[_standing_check(asset)],
+        freshness_policy=FRESH,
+        **more,
+    )
+
+
+@_asset(INBOX_PHOTOS, [], {"python", "file"})
+def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
+    with sentences_as_failures(), images.room() as room:
+        context.log.info("Looking at the folders of %s", room.settings.media)
+        seen, reviewed = look(room)
+        report = stages.make(room, [INBOX_PHOTOS], run_id=context.run_id)
+        return _result(
+            context,
+            room,
+            report,
+            INBOX_PHOTOS,
+            stored=len(seen.stored),
+            known_already=len(seen.known),
+            still_copying=len(seen.unfinished) + len(reviewed.unfinished),
+            undecodable_waiting=len(seen.stalled),
+            approved=len(reviewed.approved),
+            rejected=len(reviewed.rejected),
+            retouched=len(reviewed.retouched),
+            refused=dg.MetadataValue.json({**seen.refused, **reviewed.refused}),
+        )
+
+
+def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
+    """Look at the folders; when something is not at rest, once more after the settling time."""
+    seen, reviewed = intake.take_in(room), review.collect(room)
+    if seen.unfinished or reviewed.unfinished:
+        threading.Event().wait(SETTLE_SECONDS + 0.1)
+        again, more = intake.take_in(room), review.collect(room)
+        seen = intake.IntakeReport(
+            seen.stored + again.stored,
+            seen.known + again.known,
+            again.unfinished,
+            again.stalled,
+            {**seen.refused, **again.refused},
+            seen.bytes_stored + again.bytes_stored,
+        )
+        reviewed = review.ReviewReport(
+            [],
+            reviewed.approved + more.approved,
+            reviewed.rejected + more.rejected,
+            reviewed.retouched + more.retouched,
+            more.unfinished,
+            {**reviewed.refused, **more.refused},
+        )
+    return seen, reviewed
+
+
+@_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
+def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The newest version of each photo (product number and view); older versions stay stored."""
+    with sentences_as_failures(), images.room() as room:
+        return _result(context, room, stages.make(room, [PHOTOS], run_id=context.run_id), PHOTOS)
+
+
+@_asset(CUTOUTS, [PHOTOS], {"python", "image"}, pool="cpu_heavy")
+def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Photos without their backdrop, or a person's retouch; laid out for review."""
+    with sentences_as_failures(), images.room() as room:
+        report = stages.make(room, [CUTOUTS], run_id=context.run_id, on_progress=_progress(context))
+        shown = review.show(room)
+        review.show_failures(room)
+        return _result(context, room, report, CUTOUTS, laid_out_for_review=len(shown))
+
+
+@_asset(MASTERS, [CUTOUTS], {"python", "image"})
+def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Approved cut-outs: exactly the bytes that a person approved."""
+    with sentences_as_failures(), images.room() as room:
+        report = stages.make(room, [MASTERS], run_id=context.run_id)
+        review.show(room)
+        return _result(context, room, report, MASTERS)
+
+
+@dg.multi_asset(
+    name="renditions",
+    specs=[
+        dg.AssetSpec(
+            key(asset),
+            deps=[key(MASTERS)],
+            group_name=DEPARTMENT,
+            owners=OWNERS,
+            kinds={"python", "image"},
+            description=f"The {family} outputs of output_specs.yaml, rendered from the masters.",
+            skippable=True,
+            freshness_policy=FRESH,
+        )
+        for family, asset in RENDITIONS.items()
+    ],
+    check_specs=[_standing_check(asset) for asset in RENDITIONS.values()],
+    can_subset=True,
+    pool="cpu_heavy",
+)
+def renditions(
+    context: dg.AssetExecutionContext, images: ProductImagesResource
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Each master is decoded once for all families that are selected."""
+    chosen = [
+        RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
+    ]
+    with sentences_as_failures(), images.room() as room:
+        report = stages.make(room, chosen, run_id=context.run_id, on_progress=_progress(context))
+        for asset in chosen:
+            yield _result(context, room, report, asset)
+
+
+@_asset(PUBLISHED, list(RENDITIONS.values()), {"python", "file"})
+def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The published share: only what changed is copied, only files of ours are replaced or removed."""
+    with sentences_as_failures(), images.room() as room:
+        report = stages.make(room, [PUBLISHED], run_id=context.run_id, on_progress=_progress(context))
+        return _result(context, room, report, PUBLISHED)
+
+
+def _progress(context: dg.AssetExecutionContext) -> stages.Progress:
+    def say(report: LaneReport) -> None:
+        context.log.info("%d made, %d failed", len(report.made), len(report.failed))
+
+    return say
+
+
+def _result(
+    context: dg.AssetExecutionContext, room: Room, report: stages.StageReport, asset: str, **more: Any
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    with room.engine.connect() as connection:
+        states = counts.by_state(connection, asset).get(asset, {})
+    stats = stats_of(report.lane, asset, states)
+    previews = room.settings.home / "previews"
+    made = [m for m in report.lane.made if m.job.asset == asset and m.root is not None and m.path is not None]
+    sheet = contact_sheet(
+        [room.roots.path(m.root, m.path) for m in made if m.root and m.path],
+        previews / asset / f"{context.run_id}.webp",
+    )
+    fail_above(stats, room.settings.failure_rate_limit)
+    return dg.MaterializeResult(
+        asset_key=key(asset),
+        metadata=metadata_of(
+            stats,
+            states,
+            planned=report.plans[asset].changed,
+            removed=len(report.removed),
+            kept_for_people=dg.MetadataValue.json(report.kept) if report.kept else None,
+            contact_sheet=preview(sheet, previews) if sheet else None,
+            **more,
+        ),
+        check_results=[nothing_left_failed(room.engine, asset)],
+    )

@@ -1,0 +1,101 @@
+"""What every asset says of a run: metadata, checks and failures, in one form for all departments.
+
+Nothing of any department belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from crown.errors import CrownError, SystemicFailure
+from crown.journal.stats import PipelineStats
+from crown.ledger import counts
+from crown.ledger.lane import LaneReport
+
+#: Fewer failures than this never fail a run by their rate.
+_FEW = 5
+NOTHING_LEFT_FAILED = "nothing_left_failed"
+
+
+def metadata_of(stats: PipelineStats, states: Mapping[str, int], **more: Any) -> dict[str, Any]:
+    """Metadata of a materialization: counts, seconds, bytes, failures by class, the slowest three."""
+    slowest = "\n".join(f"| {name} | {seconds:.2f} |" for seconds, name in stats.slowest)
+    return {
+        "total": stats.total,
+        "successful": stats.successful,
+        "failed": stats.failed,
+        "skipped": stats.skipped,
+        "seconds": round(stats.execution_ms / 1000, 3),
+        "bytes": stats.bytes,
+        "failures_by_class": dg.MetadataValue.json(dict(stats.errors)),
+        "items_by_state": dg.MetadataValue.json(dict(states)),
+        "slowest": dg.MetadataValue.md(
+            f"| item | seconds |\n| --- | --- |\n{slowest}" if slowest else "nothing made"
+        ),
+        **{name: value for name, value in more.items() if value is not None},
+    }
+
+
+def stats_of(report: LaneReport, asset: str, states: Mapping[str, int]) -> PipelineStats:
+    """The part of a lane's report that is about one asset; items that were current already are skipped."""
+    stats = PipelineStats(execution_ms=report.seconds * 1000)
+    for made in report.made:
+        if made.job.asset == asset:
+            stats.succeeded(made.job.key, seconds=made.seconds, size_bytes=made.size_bytes or 0)
+    for failed in report.failed:
+        if failed.job.asset == asset:
+            stats.fail(failed.job.key, failed.error_class)
+    stats.skip(max(0, states.get("current", 0) - stats.successful))
+    return stats
+
+
+def nothing_left_failed(engine: Engine, asset: str) -> dg.AssetCheckResult:
+    """The standing inventory of an asset: items that failed or need a person, with their reasons."""
+    with engine.connect() as connection:
+        states = counts.by_state(connection, asset).get(asset, dict.fromkeys(counts.STATES, 0))
+        troubles = [t for t in counts.troubles(connection, asset, limit=20) if t["asset"] == asset]
+    left = states["failed"] + states["quarantined"]
+    rows = "\n".join(f"| {t['key']} | {t['state']} | {t['error']} |" for t in troubles)
+    return dg.AssetCheckResult(
+        passed=left == 0,
+        check_name=NOTHING_LEFT_FAILED,
+        asset_key=dg.AssetKey(asset.split("/")),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if left == 0 else f"{left} items failed or need a person.",
+        metadata={
+            "left": left,
+            "which": dg.MetadataValue.md(f"| item | state | reason |\n| --- | --- | --- |\n{rows}"),
+        },
+    )
+
+
+@contextmanager
+def sentences_as_failures() -> Iterator[None]:
+    """A CrownError ends the step with its sentence; only a systemic cause is worth another try of the run."""
+    try:
+        yield
+    except CrownError as error:
+        raise dg.Failure(str(error), allow_retries=isinstance(error, SystemicFailure)) from error
+
+
+def fail_above(stats: PipelineStats, limit: float) -> None:
+    """Fail the step when more than a share of the items that were tried failed.
+
+    Raises:
+        dg.Failure: with the numbers and the error classes.
+    """
+    tried = stats.successful + stats.failed
+    if stats.failed >= _FEW and stats.failed > limit * tried:
+        classes = ", ".join(f"{name} {count}" for name, count in stats.errors.items())
+        raise dg.Failure(f"{stats.failed} of {tried} items failed ({classes}).", allow_retries=False)
+
+
+def preview(target: Path, previews: Path) -> dg.MetadataValue:
+    """A picture of the console's `/previews/`, shown on the run's page."""
+    return dg.MetadataValue.md(f"![contact sheet](/previews/{target.relative_to(previews).as_posix()})")

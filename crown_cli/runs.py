@@ -1,0 +1,74 @@
+"""Runs Dagster jobs for commands, recorded in the platform's instance, so that the UI shows them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from crown.errors import CrownError
+from crown_cli.world import World
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@contextmanager
+def dagster_instance(world: World) -> Iterator[dg.DagsterInstance]:
+    """The platform's Dagster instance, its home written as `crown up` would."""
+    from console.dagster_home import dagster_environment, settings_environment, write_dagster_home
+
+    write_dagster_home(world.settings)
+    added = {
+        **settings_environment(world.settings),
+        **dagster_environment(world.settings, world.database_url),
+        "CROWN_DATABASE_URL": world.database_url,
+    }
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        import dagster as dg
+
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def run_job(instance: dg.DagsterInstance, name: str, *, tags: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run a job here and now; returns the run's id and the metadata of what it materialised, by asset.
+
+    Raises:
+        CrownError: a step failed; the sentence is the step's.
+    """
+    from crown_assets.definitions import defs
+
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    result = defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False, tags=tags)
+    materialised = {
+        "/".join(event.asset_key.path): {
+            key: value.value
+            for key, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+    if not result.success:
+        raise CrownError(_sentence(result, name))
+    return {"run_id": result.run_id, "assets": materialised}
+
+
+def _sentence(result: dg.ExecuteInProcessResult, job: str) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            user = data.user_failure_data
+            said = user.description if user and user.description else str(data.error and data.error.message)
+            return f"{event.step_key}: {said.strip()}"
+    return f"The job {job} failed before its first step; the run {result.run_id} in the UI says why."

@@ -1,0 +1,25 @@
+"""The room of product images as a Dagster resource."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from crown.product_images.room import Room, open_room
+from resources.database import DatabaseResource
+
+
+class ProductImagesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """`with images.room() as room:` gives folders, specs, settings and engine together."""
+
+    database: dg.ResourceDependency[DatabaseResource]
+
+    @contextmanager
+    def room(self) -> Iterator[Room]:
+        """The room.
+
+        Raises:
+            SystemicFailure: the share is not mounted.
+        """
+        with self.database.engine() as engine:
+            yield open_room(engine, self.database.settings())

@@ -1,0 +1,58 @@
+"""Folders of the share: a run when a file has come to rest, or when one of ours was moved, changed or removed."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from crown.errors import CrownError
+from crown.product_images import folders as product_folders
+from resources.product_images import ProductImagesResource
+from sensors.lanes import waiting_runs
+from sensors.schedules import product_images_job
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One thing that a person did: a path and what makes it new; `ready` when it is at rest."""
+
+    path: str
+    token: str
+    ready: bool
+
+
+def decide(seen: Iterable[Seen]) -> str | None:
+    """The run key for what has come to rest; None when there is nothing to do.
+
+    A file that still grows is left out, so it never holds up the others.
+    """
+    ready = sorted(f"{one.path}\x00{one.token}" for one in seen if one.ready)
+    return hashlib.sha256("\x01".join(ready).encode()).hexdigest()[:32] if ready else None
+
+
+@dg.sensor(
+    job=product_images_job,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at inbox, review and ready_for_formatting; a file counts when two looks found it the same.",
+)
+def product_image_folders(
+    context: dg.SensorEvaluationContext, images: ProductImagesResource
+) -> dg.RunRequest | dg.SkipReason:
+    """A failed look is not an empty folder: it is said, and nothing is requested."""
+    try:
+        with images.room() as room:
+            seen = [Seen(*one) for one in product_folders.seen_by_people(room)]
+    except CrownError as error:
+        return dg.SkipReason(str(error))
+    run_key = decide(seen)
+    if run_key is None:
+        copying = sum(not one.ready for one in seen)
+        return dg.SkipReason(f"{copying} files are still being copied." if copying else "Nothing new.")
+    if waiting_runs(context.instance, "product_images"):
+        return dg.SkipReason("A run that will see it is about to start.")
+    return dg.RunRequest(run_key=run_key)
+
+
+SENSORS = [product_image_folders]
