@@ -43,6 +43,9 @@ class Previews(StaticFiles):
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder, check_dir=False)
 
+    async def check_config(self) -> None:
+        """Nothing to complain of: the folder appears with the first preview."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, 304 when the browser has it, 404 for all that is not a plain visible file below the folder."""
         if any(part.startswith(".") for part in PurePosixPath(path.replace(os.sep, "/")).parts):
