@@ -13,7 +13,7 @@ from crown.database.opening import open_database
 from crown.settings import Settings, load_settings
 
 
-class DatabaseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class DatabaseResource(dg.ConfigurableResource):
     """`with database.engine() as engine:` gives an engine on the platform's database.
 
     The process's settings decide where that is; `environment` adds variables to them, for tests.

@@ -9,7 +9,7 @@ from crown.product_images.room import Room, open_room
 from resources.database import DatabaseResource
 
 
-class ProductImagesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ProductImagesResource(dg.ConfigurableResource):
     """`with images.room() as room:` gives folders, specs, settings and engine together."""
 
     database: dg.ResourceDependency[DatabaseResource]

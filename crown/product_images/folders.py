@@ -32,7 +32,7 @@ def _token(room: Room, sighting: watch.Sighting) -> str:
 def _review(room: Room) -> list[tuple[str, str, bool]]:
     ours = placed.below(room.engine, MEDIA, REVIEW)
     with room.engine.connect() as connection:
-        written = dict(
+        written: dict[str, datetime] = dict(
             connection.execute(
                 text(
                     "select path, written_at from ledger.files where root = :root and starts_with(path, :folder)"

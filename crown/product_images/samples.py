@@ -73,13 +73,14 @@ def _smooth(mask: Any) -> Any:
     return mask.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
 
-def _centre() -> tuple[int, int]:
-    return WIDTH * _OVERSAMPLE // 2, HEIGHT * _OVERSAMPLE // 2
+def _centre() -> tuple[float, float]:
+    return WIDTH * _OVERSAMPLE / 2, HEIGHT * _OVERSAMPLE / 2
 
 
 def _disc(draw: Any, radius: float, fill: int, at: tuple[float, float] = (0, 0)) -> None:
     x, y = _centre()
-    x, y, r = x + at[0] * _OVERSAMPLE, y + at[1] * _OVERSAMPLE, radius * _OVERSAMPLE
+    r = radius * _OVERSAMPLE
+    x, y = x + at[0] * _OVERSAMPLE, y + at[1] * _OVERSAMPLE
     draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
 

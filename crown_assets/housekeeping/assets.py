@@ -35,7 +35,7 @@ _LOG_ROWS_A_DAY = 500_000
         ),
     ],
 )
-def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
     """Old logs and Dagster's transitory events removed, lost claims freed, unfinished files cleared away."""
     with sentences_as_failures(), images.room() as room:
         done = tidy(room.engine, room.settings)

@@ -67,7 +67,7 @@ def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any
 
 
 @_asset(INBOX_PHOTOS, [], {"python", "file"})
-def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
     with sentences_as_failures(), images.room() as room:
         context.log.info("Looking at the folders of %s", room.settings.media)
@@ -115,14 +115,14 @@ def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
 
 
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
-def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
     with sentences_as_failures(), images.room() as room:
         return _result(context, room, stages.make(room, [PHOTOS], run_id=context.run_id), PHOTOS)
 
 
 @_asset(CUTOUTS, [PHOTOS], {"python", "image"}, pool="cpu_heavy")
-def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Photos without their backdrop, or a person's retouch; laid out for review."""
     with sentences_as_failures(), images.room() as room:
         report = stages.make(room, [CUTOUTS], run_id=context.run_id, on_progress=_progress(context))
@@ -132,7 +132,7 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
 
 
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
-def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
     with sentences_as_failures(), images.room() as room:
         report = stages.make(room, [MASTERS], run_id=context.run_id)
@@ -161,7 +161,7 @@ def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
 )
 def renditions(
     context: dg.AssetExecutionContext, images: ProductImagesResource
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult]:
     """Each master is decoded once for all families that are selected."""
     chosen = [
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
@@ -173,7 +173,7 @@ def renditions(
 
 
 @_asset(PUBLISHED, list(RENDITIONS.values()), {"python", "file"})
-def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The published share: only what changed is copied, only files of ours are replaced or removed."""
     with sentences_as_failures(), images.room() as room:
         report = stages.make(room, [PUBLISHED], run_id=context.run_id, on_progress=_progress(context))
@@ -189,7 +189,7 @@ def _progress(context: dg.AssetExecutionContext) -> stages.Progress:
 
 def _result(
     context: dg.AssetExecutionContext, room: Room, report: stages.StageReport, asset: str, **more: Any
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+) -> dg.MaterializeResult:
     with room.engine.connect() as connection:
         states = counts.by_state(connection, asset).get(asset, {})
     stats = stats_of(report.lane, asset, states)

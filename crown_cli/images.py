@@ -1,0 +1,275 @@
+"""`crown images`: what is made, what waits, decide, run, verify, trace. The craft is in crown/product_images."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crown_cli.output import json_option, show_json, show_rows, size
+
+if TYPE_CHECKING:
+    from crown.product_images.room import Room
+
+
+@contextmanager
+def _room() -> Iterator[Room]:
+    from crown.product_images.room import open_room
+    from crown_cli.world import open_world
+
+    with open_world() as world:
+        yield open_room(world.engine, world.settings)
+
+
+@click.group()
+def images() -> None:
+    """Product images: from the inbox to the published share.
+
+    \b
+    crown images run                       whatever is due, recorded in Dagster
+    crown images status                    how much is where
+    crown images approve '52000123*'       release cut-outs for rendering
+    crown images trace production/52000123/web/52000123_1000x1000_72dpi_jpeg.jpg
+    """  # noqa: D301 - click's mark for lines that keep their breaks
+
+
+@images.command()
+@click.option("--review", is_flag=True, help="List the cut-outs that wait for a person, the doubtful first.")
+@click.option("--troubles", is_flag=True, help="List what failed or needs a person, with the reasons.")
+@json_option
+def status(review: bool, troubles: bool, as_json: bool) -> None:
+    """How many items of each asset are current, waiting, failed.
+
+    \b
+    crown images status --review
+    crown images status --troubles --json
+    """  # noqa: D301
+    from crown.ledger import counts
+    from crown.product_images.review import cutouts
+    from crown.product_images.room import DEPARTMENT
+
+    with _room() as room:
+        if review:
+            rows = [
+                {
+                    "photo": c.photo,
+                    "score": c.facts.get("triage", {}).get("score"),
+                    "flags": ", ".join(c.facts.get("triage", {}).get("flags", [])),
+                    "content_hash": c.content_hash,
+                }
+                for c in cutouts(room, undecided=True)
+            ]
+            show_rows(rows, as_json=as_json, empty="Nothing waits for a person.")
+            return
+        with room.engine.connect() as connection:
+            if troubles:
+                show_rows(
+                    counts.troubles(connection, f"{DEPARTMENT}/"),
+                    as_json=as_json,
+                    columns=["asset", "key", "state", "error"],
+                    empty="Nothing is left failed.",
+                )
+                return
+            states = counts.by_state(connection, f"{DEPARTMENT}/")
+    show_rows([{"asset": asset, **count} for asset, count in states.items()], as_json=as_json)
+
+
+@images.command()
+@json_option
+def plan(as_json: bool) -> None:
+    """What the next run would make, before anything is made; changes nothing.
+
+    \b
+    crown images plan
+    CROWN_SPECS=1000x1000_72dpi_jpeg crown images plan --json
+    """  # noqa: D301
+    from crown.product_images.preview import preview
+
+    with _room() as room:
+        rows = [row.as_dict() for row in preview(room)]
+    show_rows(
+        rows,
+        as_json=as_json,
+        columns=["asset", "to_make", "to_wait", "to_retire", "products", "megabytes", "minutes"],
+        empty="Nothing would be made.",
+    )
+
+
+@images.command()
+@json_option
+def run(as_json: bool) -> None:
+    """Make whatever is due, from the inbox to the share; the run appears in the Dagster UI.
+
+    \b
+    crown images run
+    crown images run --json | jq .run_id
+    """  # noqa: D301
+    from crown_cli.runs import dagster_instance, run_job
+    from crown_cli.world import open_world
+
+    with open_world() as world, dagster_instance(world) as instance:
+        done = run_job(instance, "product_images")
+    if as_json:
+        show_json(done)
+        return
+    rows = [
+        {
+            "asset": asset,
+            "made": told.get("successful", 0),
+            "failed": told.get("failed", 0),
+            "current": told.get("skipped", 0),
+            "size": size(told.get("bytes", 0)),
+            "seconds": told.get("seconds", 0),
+        }
+        for asset, told in done["assets"].items()
+    ]
+    show_rows(rows, title=f"Run {done['run_id']}")
+
+
+def _decide(pattern: str, verdict: Any, who: str | None, reason: str | None, as_json: bool) -> None:
+    from crown.product_images.review import decide, show
+
+    with _room() as room:
+        said = decide(room, pattern, verdict, who=who or getpass.getuser(), via="cli", reason=reason)
+        show(room)
+    show_rows(
+        [{"photo": d.subject, "verdict": d.verdict, "who": d.who, "decision": d.decision_id} for d in said],
+        as_json=as_json,
+    )
+
+
+_who = click.option("--who", help="The person who decides; default: your user name.")
+
+
+@images.command()
+@click.argument("pattern")
+@click.option("--reason", help="Why, for the record.")
+@_who
+@json_option
+def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) -> None:
+    """Approve the current cut-outs whose photo matches PATTERN; the next run renders and publishes them.
+
+    \b
+    crown images approve 52000123_1
+    crown images approve '520001*' --who eva
+    """  # noqa: D301
+    _decide(pattern, "approve", who, reason, as_json)
+
+
+@images.command()
+@click.argument("pattern")
+@click.option("--reason", required=True, help="What is wrong, for the person who mends it.")
+@_who
+@json_option
+def reject(pattern: str, reason: str, who: str | None, as_json: bool) -> None:
+    """Reject the current cut-outs whose photo matches PATTERN.
+
+    \b
+    crown images reject 52000123 --reason 'the hole is filled'
+    """  # noqa: D301
+    _decide(pattern, "reject", who, reason, as_json)
+
+
+@images.command()
+@click.argument("pattern", default="*")
+@click.option("--asset", help="Only items of this asset, for instance cutouts.")
+@json_option
+def retry(pattern: str, asset: str | None, as_json: bool) -> None:
+    """Try failed and quarantined items again whose key matches PATTERN (* and ? as in file names).
+
+    \b
+    crown images retry
+    crown images retry '52000123*' --asset cutouts
+    """  # noqa: D301
+    from crown.errors import BadInput
+    from crown.ledger import planning
+    from crown.product_images.room import ASSETS
+
+    chosen = [a for a in ASSETS if asset is None or a in (asset, f"product_images/{asset}")]
+    if not chosen:
+        raise BadInput(f"{asset} is not an asset; the assets are {', '.join(ASSETS)}.")
+    like = (
+        pattern.replace("\\", "\\\\")
+        .replace("%", "\\%")
+        .replace("_", "\\_")
+        .replace("*", "%")
+        .replace("?", "_")
+    )
+    with _room() as room, room.engine.begin() as connection:
+        rows = [{"asset": a, "to_try_again": planning.retry(connection, a, like)} for a in chosen]
+    show_rows([row for row in rows if row["to_try_again"]], as_json=as_json, empty="Nothing to try again.")
+
+
+@images.command()
+@click.option("--quick", is_flag=True, help="Compare presence and size only, not the bytes.")
+@json_option
+@click.pass_context
+def verify(context: click.Context, quick: bool, as_json: bool) -> None:
+    """Look at every file: missing ones are made again by the next run, changed ones are left to a person.
+
+    Exit code 1 when something is not as we wrote it.
+
+    \b
+    crown images verify && echo sound
+    """  # noqa: D301
+    from crown.product_images.verify import verify as look
+
+    def say(checked: int) -> None:
+        click.echo(f"{checked:,} files checked", err=True)
+
+    with _room() as room:
+        found = look(room, quick=quick, on_progress=say)
+    if as_json:
+        show_json(found)
+    else:
+        click.echo(f"{found.checked:,} files checked.")
+        for name in ("missing", "changed", "foreign"):
+            for path in getattr(found, name):
+                click.echo(f"{name}: {path}")
+    context.exit(0 if found.sound else 1)
+
+
+@images.command()
+@click.argument("file")
+@json_option
+def trace(file: str, as_json: bool) -> None:
+    """Where FILE comes from and what was made of it: original, uploader, recipe, decision, run.
+
+    FILE is a path of ours or a sha256. Dagster's own history is not needed.
+
+    \b
+    crown images trace /srv/media/production/52000123/web/52000123_1000x1000_72dpi_jpeg.jpg
+    crown images trace products/52000123/source/52000123.png --json
+    """  # noqa: D301
+    from crown.product_images.trace import trace as follow
+
+    with _room() as room:
+        found = follow(room, file)
+    if as_json:
+        show_json(found)
+        return
+    click.echo(found["file"] or found["content_hash"])
+    if found["unchanged"] is False:
+        click.echo("  the bytes there are no longer the ones we made")
+    for making in (found["made"], *found["back"]):
+        _say_making(making, "made" if making is found["made"] else "of")
+    for upload in found["uploads"]:
+        click.echo(
+            f"  {upload['kind']} {upload['file_name']} from {upload['uploader']},"
+            f" {upload['uploaded_at']:%Y-%m-%d %H:%M}, sha256 {upload['content_hash'][:12]}"
+        )
+    for making in found["forward"]:
+        _say_making(making, "used for")
+
+
+def _say_making(making: dict[str, Any], how: str) -> None:
+    by = f", {making['verdict']} by {making['who']} ({making['via']})" if making["who"] else ""
+    run = f", run {making['run_id'][:8]}" if making["run_id"] else ""
+    gone = "" if making["present"] else ", no longer there"
+    click.echo(
+        f"  {how} {making['asset']} {making['key']} by recipe {making['recipe_name']!r}{by}{run},"
+        f" {making['made_at']:%Y-%m-%d %H:%M}{gone}"
+    )
