@@ -5,8 +5,8 @@ texts in the files (`tags.py`), final names and folders (the caller gives a temp
 
 How the colours are treated: an RGB output is flattened on its background first and then resized, which is the
 same sum as resizing with premultiplied alpha and flattening afterwards; an RGBA output is resized premultiplied.
-Both are done on the sRGB values as they are (no linear light), with lanczos3, as the programs people compare
-with do. Nothing an output contains depends on which other outputs are made in the same call.
+Both are done on the sRGB values as they are (no linear light), as the programs people compare with do, with
+lanczos3 unless the spec says mitchell. Nothing an output contains depends on which other outputs are made in the same call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from crown.errors import BadInput, ConfigurationError, PermanentFailure, SystemicFailure
 from crown.product_images.pictures import open_picture
-from crown.product_images.specs import Overlay, Position, Spec, read_overlay
+from crown.product_images.specs import Kernel, Overlay, Position, Spec, read_overlay
 
 if TYPE_CHECKING:
     import pyvips
@@ -30,7 +30,7 @@ MAX_PIXELS = 268_435_456
 """Masters above 16384 x 16384 are refused from their header; the intake has its own, lower limit."""
 
 _Background = tuple[int, int, int] | None
-_Form = tuple[_Background, tuple[int, int]]
+_Form = tuple[_Background, tuple[int, int], Kernel]
 _DISK_TROUBLE = ("No space left on device", "File too large", "Disk quota exceeded", "Input/output error")
 
 
@@ -130,7 +130,7 @@ def render(
 class _Studio:
     """The decoded master in the forms that several outputs share, each made once and held in memory.
 
-    Sharing changes no byte: a form is a function of the master, the background and the size alone.
+    Sharing changes no byte: a form is a function of the master, background, size and kernel alone.
     """
 
     def __init__(self, picture: pyvips.Image, specs: Sequence[Spec]) -> None:
@@ -138,7 +138,7 @@ class _Studio:
         self._flat: dict[_Background, pyvips.Image] = {}
         self._resized: dict[_Form, pyvips.Image] = {}
         self._forms = Counter(self._form(spec) for spec in specs)
-        self._backgrounds = Counter(background for background, _ in self._forms if background)
+        self._backgrounds = Counter(background for background, _, _ in self._forms if background)
 
     def place(self, spec: Spec) -> Layout:
         """The geometry of an output of this master."""
@@ -148,11 +148,11 @@ class _Studio:
         """The picture of an output at its size: RGB on the spec's background, or RGBA."""
         form = self._form(spec)
         if form not in self._resized:
-            background, size = form
+            background, size, kernel = form
             image = (
-                _resize(self._on(background), size)
+                _resize(self._on(background), size, kernel)
                 if background
-                else _resize_transparent(self._cut_out(), size)
+                else _resize_transparent(self._cut_out(), size, kernel)
             )
             if self._forms[form] > 1 and size != (self.picture.width, self.picture.height):
                 image = image.copy_memory()
@@ -160,7 +160,7 @@ class _Studio:
         return self._resized[form]
 
     def _form(self, spec: Spec) -> _Form:
-        return (spec.background if spec.mode == "RGB" else None), self.place(spec).picture
+        return (spec.background if spec.mode == "RGB" else None), self.place(spec).picture, spec.kernel
 
     def _on(self, background: tuple[int, int, int]) -> pyvips.Image:
         if not self.picture.hasalpha():
@@ -200,16 +200,16 @@ def _compose(spec: Spec, studio: _Studio) -> pyvips.Image:
     return image.copy(xres=per_mm, yres=per_mm)
 
 
-def _resize(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+def _resize(image: pyvips.Image, size: tuple[int, int], kernel: Kernel) -> pyvips.Image:
     if size == (image.width, image.height):
         return image
-    return image.resize(size[0] / image.width, vscale=size[1] / image.height, kernel="lanczos3")
+    return image.resize(size[0] / image.width, vscale=size[1] / image.height, kernel=kernel)
 
 
-def _resize_transparent(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+def _resize_transparent(image: pyvips.Image, size: tuple[int, int], kernel: Kernel) -> pyvips.Image:
     if size == (image.width, image.height):
         return image
-    return _resize(image.premultiply(), size).unpremultiply().cast("uchar")
+    return _resize(image.premultiply(), size, kernel).unpremultiply().cast("uchar")
 
 
 def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) -> pyvips.Image:
@@ -230,7 +230,7 @@ def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) ->
     if overlay.scale is None:
         scale = min(scale, 1.0)
     size = (max(1, round(mark.width * scale)), max(1, round(mark.height * scale)))
-    mark = _resize_transparent(mark, size)
+    mark = _resize_transparent(mark, size, "lanczos3")
     if overlay.opacity < 1:
         mark = (mark * [1, 1, 1, overlay.opacity]).cast("uchar")
     x, y = corner(overlay.position, overlay.offset, size, (image.width, image.height))

@@ -40,6 +40,7 @@ Category = Literal["transparent", "print", "thumbnail", "web"]
 Position = Literal[
     "centre", "top_left", "top", "top_right", "left", "right", "bottom_left", "bottom", "bottom_right"
 ]
+Kernel = Literal["lanczos3", "mitchell"]
 Pixels = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Distance = Annotated[int, Field(ge=0, le=LARGEST_SIDE)]
 
@@ -144,6 +145,7 @@ class Spec(BaseModel):
     border: tuple[Distance, Distance] = (0, 0)
     padding: Literal["inside", "outside"] = "inside"
     enlarge: bool = False
+    kernel: Kernel = "lanczos3"
     quality: Annotated[int, Field(ge=1, le=100)] | None = None
     progressive: bool | None = None
     compression: Literal["lzw", "deflate", "none"] | None = None
@@ -301,6 +303,7 @@ class _Defaults(BaseModel):
 
     padding: Literal["inside", "outside"] = "inside"
     enlarge: bool = False
+    kernel: Kernel = "lanczos3"
 
 
 class _SpecFile(BaseModel):

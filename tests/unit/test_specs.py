@@ -199,6 +199,7 @@ def test_a_recipe_is_plain_json_and_blind_to_what_decides_no_pixel() -> None:
         {"enlarge": True},
         {"background": (255, 255, 254)},
         {"progressive": False},
+        {"kernel": "mitchell"},
     ],
 )
 def test_every_key_that_decides_pixels_or_encoding_is_in_the_recipe(change: dict[str, object]) -> None:
