@@ -262,7 +262,9 @@ def _new_pool(limits: Limits) -> Any:
         max_workers=limits.workers,
         max_tasks=500,  # a leak in a decoder never grows for days
         initializer=_prepare_worker,
-        context=multiprocessing.get_context("spawn"),
+        # One clean server process per run, which forks in milliseconds; forking this process with its
+        # threads and connections would not be safe.
+        context=multiprocessing.get_context("forkserver"),
     )
 
 
@@ -304,7 +306,7 @@ def _remove_unfinished(results: Sequence[Made | Failed]) -> None:
 
 
 def _prepare_worker() -> None:
-    """A worker leaves Ctrl-C to its parent and dies with it."""
+    """A worker leaves Ctrl-C to its parent and dies with it (with the fork server, which ends with the parent)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

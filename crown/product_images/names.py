@@ -17,7 +17,7 @@ from crown.errors import BadInput
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb", ".heic", ".heif")
 MAX_LENGTH = 100
 _FORBIDDEN = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f]')
-_VIEW = re.compile(r"(?P<number>.+)_(?P<view>[0-9]+)", re.DOTALL)
+_VIEW = re.compile(r"(?P<number>.*)_(?P<view>[0-9]+)", re.DOTALL)
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(\..*)?", re.DOTALL)
 
 
