@@ -4,9 +4,17 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
+
+
+def _report(name: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
+    folder = Path(os.environ["CROWN_HOME"])
+    (folder / f"{name}.unfinished").write_text(f"{os.getpid()} {child.pid}")
+    (folder / f"{name}.unfinished").rename(folder / f"{name}.pids")
 
 
 @dg.asset
@@ -17,10 +25,26 @@ def quick() -> dg.MaterializeResult:
 
 @dg.asset
 def endless() -> None:
-    """Starts a process of its own, says so in a file, and waits for an end that does not come."""
-    child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
-    Path(os.environ["TINY_FOLDER"], "endless.pids").write_text(f"{os.getpid()} {child.pid}")
-    threading.Event().wait(600)
+    """Starts a process of its own, writes both ids into a file, and waits for an end that does not come."""
+    _report("endless")
+    threading.Event().wait()
 
 
-defs = dg.Definitions(assets=[quick, endless], jobs=[dg.define_asset_job("endless_job", selection=[endless])])
+@dg.asset
+def stubborn() -> None:
+    """As endless, and does not listen when asked to end."""
+    _report("stubborn")
+    while True:
+        with suppress(BaseException):
+            threading.Event().wait()
+
+
+defs = dg.Definitions(
+    assets=[quick, endless, stubborn],
+    jobs=[
+        dg.define_asset_job(
+            f"{asset.key.to_user_string()}_job", selection=[asset], executor_def=dg.in_process_executor
+        )
+        for asset in (quick, endless, stubborn)
+    ],
+)
