@@ -1,0 +1,151 @@
+"""The activity trail: who did what to what, with old and new values. Append-only.
+
+What the program says to itself is a log (logs.py); what people decide on bytes is a decision
+(crown.ledger.decisions) and is recorded here as well by whoever carries it out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+
+from crown.journal.plain import plain, plain_text
+from crown.journal.secrets import redact_values
+
+Via = Literal["cli", "console", "share", "run", "demo", "import"]
+
+# The actions whose names CrownPipe's users query in audit.product_audit.
+INITIAL_UPLOAD = "initial_upload"
+HUMAN_APPROVED = "human_approved"
+FORMATTING_COMPLETE = "formatting_complete"
+# What CrownPipe did not record.
+CUTOUT_MADE = "cutout_made"
+HUMAN_REJECTED = "human_rejected"
+APPROVAL_WITHDRAWN = "approval_withdrawn"
+PUBLISHED = "published"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One row of the trail."""
+
+    activity_id: int
+    at: datetime
+    who: str
+    what: str
+    department: str
+    subject: str
+    product_number: str | None
+    via: Via
+    details: str | None
+    source_file: str | None
+    old_values: Any
+    new_values: Any
+    run_id: str | None
+    duration_ms: int | None
+    context: Mapping[str, Any]
+
+
+_COLUMNS = ", ".join(Activity.__annotations__)
+
+
+def record(
+    connection: Connection,
+    *,
+    who: str,
+    what: str,
+    subject: str,
+    department: str,
+    via: Via,
+    product_number: str | None = None,
+    old: Any = None,
+    new: Any = None,
+    details: str | None = None,
+    source_file: str | None = None,
+    run_id: str | None = None,
+    duration_ms: float | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> int:
+    """Append a row in the caller's transaction, so that it stands exactly when the act does; returns its id.
+
+    Args:
+        connection: an open transaction.
+        who: the person, or `share` when a moved file cannot tell, or the name of the run's job.
+        what: the action; one of this module's constants where one fits.
+        subject: what it was done to: an item's key, a product, a setting.
+        department: `product_images`, `art_records`, ...
+        via: from where.
+        product_number: shows the row in audit.product_audit.
+        old: values before, JSON-able; None when there were none.
+        new: values after.
+        details: a sentence for people.
+        source_file: name of the file that was acted on.
+        run_id: the Dagster run.
+        duration_ms: how long it took.
+        context: anything else.
+
+    Passwords and tokens in old, new and context are hidden.
+    """
+    return connection.execute(
+        text(
+            "insert into journal.activity (who, what, subject, department, via, product_number, old_values, new_values,"
+            " details, source_file, run_id, duration_ms, context) values (:who, :what, :subject, :department, :via,"
+            " :product_number, cast(:old as jsonb), cast(:new as jsonb), :details, :source_file, :run_id, :duration_ms,"
+            " cast(:context as jsonb)) returning activity_id"
+        ),
+        {
+            "who": plain_text(who),
+            "what": what,
+            "subject": plain_text(subject),
+            "department": department,
+            "via": via,
+            "product_number": product_number,
+            "old": _json(old),
+            "new": _json(new),
+            "details": None if details is None else plain_text(details),
+            "source_file": None if source_file is None else plain_text(source_file),
+            "run_id": run_id,
+            "duration_ms": None if duration_ms is None else round(duration_ms),
+            "context": _json(dict(context or {})),
+        },
+    ).scalar_one()
+
+
+def history(
+    connection: Connection,
+    *,
+    subject: str | None = None,
+    product_number: str | None = None,
+    department: str | None = None,
+    who: str | None = None,
+    limit: int = 100,
+) -> list[Activity]:
+    """The newest rows first that match every given field."""
+    given = {
+        name: value
+        for name, value in {
+            "subject": subject,
+            "product_number": product_number,
+            "department": department,
+            "who": who,
+        }.items()
+        if value is not None
+    }
+    where = " and ".join(f"{name} = :{name}" for name in given) or "true"
+    rows = connection.execute(
+        text(
+            f"select {_COLUMNS} from journal.activity where {where} order by at desc, activity_id desc limit :limit"
+        ),
+        {**given, "limit": limit},
+    )
+    return [Activity(**row._mapping) for row in rows]
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(redact_values(plain(value)), ensure_ascii=False)

@@ -1,0 +1,59 @@
+"""Housekeeping: everything that is removed or freed on a schedule, in one call with one report.
+
+What is too old for a table is written in crown.database.retention; files on disk do not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from crown.database import retention
+from crown.ledger import claims
+from crown.settings import Settings
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What was removed, or would be: rows by table, and claims of lost workers that were ended."""
+
+    logs: int
+    dagster_events: int
+    notices: int
+    orphans: dict[str, int]
+    claims: int
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def tidy(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Tidied:
+    """Apply log_retention_days and events_retention_days, and free the items of workers that are gone.
+
+    With `dry_run` nothing changes and the numbers are what a real call would do now.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        ended = claims.reap(connection)
+        if dry_run:
+            transaction.rollback()
+    return Tidied(
+        logs=retention.prune_logs(engine, settings.log_retention_days, dry_run=dry_run),
+        dagster_events=retention.prune_dagster_events(
+            engine, settings.events_retention_days, dry_run=dry_run
+        ),
+        notices=retention.prune(
+            engine,
+            "journal.notices",
+            "coalesce(t.sent_at, t.posted_at) < now() - make_interval(days => :days)",
+            {"days": settings.log_retention_days},
+            order="t.notice_id",
+            dry_run=dry_run,
+        ),
+        orphans=retention.prune_orphans(engine, settings.events_retention_days, dry_run=dry_run),
+        claims=ended,
+        dry_run=dry_run,
+    )

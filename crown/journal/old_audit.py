@@ -1,0 +1,152 @@
+"""CrownPipe's `.audit.json` files: read, checked, and entered with their original times and users.
+
+Walking the folders and renaming a file once its rows are committed is the command's work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy import Connection, text
+
+from crown.errors import BadInput
+from crown.journal.activity import FORMATTING_COMPLETE
+from crown.journal.plain import plain_text
+
+DEPARTMENT = "product_images"
+
+
+class HistoryItem(BaseModel):
+    """One act of `upload_history`."""
+
+    timestamp: datetime
+    user: str | None = None
+    action: str = Field(min_length=1)
+    details: str | None = None
+    source_file: str | None = None
+
+
+class AuditFile(BaseModel):
+    """The file's content; unknown keys are left alone."""
+
+    product_number: str = Field(min_length=1)
+    upload_history: list[HistoryItem] = []
+    formats_generated: list[str] = []
+    last_production_sync: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Rows that were new, and rows that an earlier import had entered."""
+
+    activities: int
+    formats: int
+    syncs: int
+    known: int
+
+
+def read_audit_file(path: Path) -> AuditFile:
+    """The content of an `.audit.json`.
+
+    Raises:
+        BadInput: not such a file; the sentence names the place.
+    """
+    try:
+        return AuditFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}).") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path}: {where}: {first['msg']}; correct it or leave it out.") from None
+
+
+def enter(connection: Connection, audit: AuditFile) -> Imported:
+    """Enter what the trail does not have yet, in the caller's transaction.
+
+    The same content entered twice, or again after acts were added to it, adds only what is new. A time
+    without a zone is UTC. CrownPipe kept no time for a format: it gets that of the last `formatting_complete`,
+    or none. Of a publication it kept the time alone: files and bytes are 0, as its own migration wrote them.
+    """
+    number = plain_text(audit.product_number)
+    activities = _activities(number, audit.upload_history)
+    times = [_utc(item.timestamp) for item in audit.upload_history if item.action == FORMATTING_COMPLETE]
+    formats = [
+        {
+            "number": number,
+            "name": plain_text(name),
+            "at": max(times, default=None),
+            "import_key": _key("format", number, name),
+        }
+        for name in dict.fromkeys(audit.formats_generated)
+    ]
+    syncs = []
+    if audit.last_production_sync is not None:
+        at = _utc(audit.last_production_sync)
+        syncs = [{"number": number, "at": at, "import_key": _key("sync", number, at.isoformat())}]
+    new = [
+        _insert(
+            connection,
+            "journal.activity (at, who, what, department, subject, product_number, via, details, source_file, import_key)"
+            " values (:at, :who, :what, :department, :number, :number, 'import', :details, :source_file, :import_key)",
+            activities,
+        ),
+        _insert(
+            connection,
+            "journal.imported_formats (product_number, format_name, generated_at, import_key)"
+            " values (:number, :name, :at, :import_key)",
+            formats,
+        ),
+        _insert(
+            connection,
+            "journal.imported_syncs (product_number, synced_at, files_synced, total_bytes, import_key)"
+            " values (:number, :at, 0, 0, :import_key)",
+            syncs,
+        ),
+    ]
+    known = len(activities) + len(formats) + len(syncs) - sum(new)
+    return Imported(new[0], new[1], new[2], known)
+
+
+def _activities(number: str, items: list[HistoryItem]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    seen: Counter[str] = Counter()
+    for item in items:
+        at = _utc(item.timestamp)
+        what = (at.isoformat(), item.user, item.action, item.details, item.source_file)
+        key = _key("act", number, *what)
+        # Two acts that are equal in everything are two acts.
+        seen[key] += 1
+        rows.append(
+            {
+                "at": at,
+                "who": plain_text(item.user or "unknown"),
+                "what": plain_text(item.action),
+                "department": DEPARTMENT,
+                "number": number,
+                "details": None if item.details is None else plain_text(item.details),
+                "source_file": None if item.source_file is None else plain_text(item.source_file),
+                "import_key": f"{key}:{seen[key]}",
+            }
+        )
+    return rows
+
+
+def _insert(connection: Connection, into: str, rows: Sequence[Mapping[str, object]]) -> int:
+    statement = text(f"insert into {into} on conflict (import_key) do nothing")
+    return sum(connection.execute(statement, dict(row)).rowcount for row in rows)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _key(*parts: str | None) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""Turns any Python value into JSON that PostgreSQL stores: the one place that knows what jsonb refuses.
+
+Redaction of secrets does not belong here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Set
+from datetime import date, datetime
+from typing import Any
+
+# Deeper than anything we record; stops values that contain themselves.
+_DEPTH = 12
+
+
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """`value` made of dict, list, str, int, float, bool and None only.
+
+    Characters that jsonb refuses (NUL, half surrogates from undecodable file names) are written as escapes,
+    NaN and infinities as text; what JSON does not know becomes its text.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if depth > 0 and isinstance(value, Mapping):
+        return {plain_text(str(key)): plain(item, depth - 1) for key, item in value.items()}
+    if depth > 0 and isinstance(value, list | tuple | Set):
+        return [plain(item, depth - 1) for item in value]
+    return plain_text(_text(value))
+
+
+def plain_text(value: str) -> str:
+    """`value` without the characters that PostgreSQL's text refuses; they are written as escapes."""
+    if "\0" in value:
+        value = value.replace("\0", "\\x00")
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a __str__ of somebody else; a journal does not stop the work for it
+        return f"<{type(value).__name__}>"
