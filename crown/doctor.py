@@ -30,6 +30,13 @@ _PASSING = {"tmpfs", "ramfs", "overlay"}
 #: PostgreSQL's own documentation warns of databases on these.
 _REMOTE = {"cifs", "smb3", "smbfs", "nfs", "nfs4", "fuse.sshfs", "9p", "afs", "davfs"}
 _MAX_SKEW_SECONDS = 5
+#: CrownPipe's variables without its prefix: other programs may use them, so they are not refused.
+WITHOUT_EFFECT = frozenset(
+    [f"PG_{part}" for part in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")]
+    + [f"FILEMAKER_{part}" for part in ("SERVER", "PORT", "DATABASE", "USERNAME", "PASSWORD")]
+    + [f"ISERIES_{part}" for part in ("SERVER", "DATABASE", "USERNAME", "PASSWORD")]
+    + [f"DJANGO_{part}" for part in ("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS")]
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ _Answers = Iterator[tuple[Verdict, str, str]]
 
 def _folders(settings: Settings) -> dict[str, Path]:
     return {
-        "home": settings.home.expanduser().absolute(),
+        "home": settings.home,
         "media_root": settings.media,
         "production_root": settings.production,
         "objects_root": settings.objects,
@@ -336,7 +343,7 @@ def _check_weights(settings: Settings) -> _Answers:
             "Set CROWN_WEIGHTS_DIR to the folder with its .onnx file, or CROWN_CUTOUT_MODEL to studio.",
         )
         return
-    path = settings.weights_dir.expanduser() / f"{model}.onnx"
+    path = settings.weights_dir / f"{model}.onnx"
     if not path.is_file():
         yield (
             "fail",
@@ -345,6 +352,25 @@ def _check_weights(settings: Settings) -> _Answers:
         )
     else:
         yield "ok", f"the weights {path} are there ({path.stat().st_size / 1e6:.0f} MB)", ""
+
+
+def _check_specs(settings: Settings) -> _Answers:
+    from crown.product_images.specs import load_specs, select_specs
+
+    chosen = select_specs(load_specs(settings.output_specs), settings.specs)
+    yield "ok", f"{len(chosen)} output specs are made for every picture", ""
+
+
+def _check_old_names(_: Settings) -> _Answers:
+    from dotenv import dotenv_values
+
+    names = {*os.environ, *dotenv_values(".env")}
+    if left := sorted(name for name in names if name in WITHOUT_EFFECT):
+        yield (
+            "warn",
+            f"{', '.join(left)} are CrownPipe's and have no effect",
+            "Unset them; the database is CROWN_DATABASE_URL now (docs/moving-from-crownpipe.md).",
+        )
 
 
 def _check_secrets(settings: Settings) -> _Answers:
@@ -367,5 +393,7 @@ CHECKS: dict[str, Callable[[Settings], _Answers]] = {
     "database": _check_database,
     "web address": _check_port,
     "weights": _check_weights,
+    "specs": _check_specs,
+    "old names": _check_old_names,
     "secrets": _check_secrets,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -61,16 +62,12 @@ class Settings(BaseModel):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL 18 or later, postgresql://user:password@host/database; empty: embedded.",
+        description="PostgreSQL 18 or later, postgresql://user:password@host/database.",
     )
-    media_root: Path | None = Field(
-        default=None, description="The share with inbox/, review/, products/ ...; default HOME/media."
-    )
-    production_root: Path | None = Field(
-        default=None, description="Where published pictures go; default MEDIA_ROOT/production."
-    )
+    media_root: Path | None = Field(default=None, description="The share with inbox/, review/, products/ ...")
+    production_root: Path | None = Field(default=None, description="Where published pictures go.")
     objects_root: Path | None = Field(
-        default=None, description="Originals and masters by hash, never overwritten; default HOME/objects."
+        default=None, description="Originals and masters by hash, never overwritten."
     )
 
     # Files on the share
@@ -96,9 +93,7 @@ class Settings(BaseModel):
         default=None, description="Folder with rembg's .onnx weights; nothing is ever downloaded."
     )
     output_specs: Path | None = Field(default=None, description="Your own output_specs.yaml.")
-    specs: tuple[str, ...] = Field(
-        default=(), description="Names of the specs to make, comma separated; empty: the file's default set."
-    )
+    specs: tuple[str, ...] = Field(default=(), description="Names of the specs to make, comma separated.")
     max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
     stalled_minutes: float = Field(
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
@@ -106,7 +101,7 @@ class Settings(BaseModel):
     inbox_interval_seconds: int = Field(default=10, ge=5, description="How often folders are looked at.")
 
     # Journal
-    log_dir: Path | None = Field(default=None, description="Folder of the rotating log; default HOME/logs.")
+    log_dir: Path | None = Field(default=None, description="Folder of the rotating log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged."
     )
@@ -129,7 +124,19 @@ class Settings(BaseModel):
     @field_validator("file_mode", "folder_mode", mode="before")
     @classmethod
     def _octal(cls, value: object) -> object:
-        return int(value, 8) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if not re.fullmatch(r"(0o?)?[0-7]{3,4}", value):
+            raise ValueError("a mode is three or four octal digits, such as 664 or 2775")
+        return int(value, 8)
+
+    @field_validator(
+        "home", "media_root", "production_root", "objects_root", "weights_dir", "output_specs", "log_dir"
+    )
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        # A service and a terminal stand in different folders: both must mean the same place.
+        return value and value.expanduser().absolute()
 
     @field_validator("specs", mode="before")
     @classmethod
@@ -143,27 +150,47 @@ class Settings(BaseModel):
     @property
     def media(self) -> Path:
         """The share's folder, absolute."""
-        return (self.media_root or self.home / "media").expanduser().absolute()
+        return self.media_root or self.home / "media"
 
     @property
     def production(self) -> Path:
         """The folder of published pictures, absolute."""
-        return (self.production_root or self.media / "production").expanduser().absolute()
+        return self.production_root or self.media / "production"
 
     @property
     def objects(self) -> Path:
         """The content-addressed store, absolute."""
-        return (self.objects_root or self.home / "objects").expanduser().absolute()
+        return self.objects_root or self.home / "objects"
 
     @property
     def logs(self) -> Path:
         """The folder of the log file, absolute."""
-        return (self.log_dir or self.home / "logs").expanduser().absolute()
+        return self.log_dir or self.home / "logs"
 
 
 def variable(field: str) -> str:
     """The environment variable of a field: `media_root` -> `CROWN_MEDIA_ROOT`."""
     return PREFIX + field.upper()
+
+
+def spelt(field: str, value: object) -> str:
+    """A field's value as it is written in its variable; empty for none. Secrets are spelt out."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, int) and field in ("file_mode", "folder_mode"):
+        return f"{value:o}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def without_successor(old: str) -> str:
+    """Why an old name has no new one."""
+    return _NO_SUCCESSOR[old]
 
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Settings:
@@ -187,7 +214,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = variable(str(first["loc"][0]))
-        raise ConfigurationError(f"{name} cannot be used: {first['msg']}. Correct or unset it.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name} cannot be used: {reason}. Correct or unset it.") from None
 
 
 def _refuse_unknown(names: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ EMBEDDED_DATABASE = "crown"
 
 def embedded_folder(settings: Settings) -> Path:
     """The data folder of the embedded server."""
-    return settings.home.expanduser().absolute() / "postgres"
+    return settings.home / "postgres"
 
 
 @contextmanager
