@@ -6,6 +6,7 @@ stand, is the department's affair.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import signal
 import sys
@@ -13,8 +14,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,7 @@ def run(
         SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
     """
     report, started = LaneReport(), time.monotonic()
-    with engine.connect() as connection, _Workers(lane, limits) as workers:
+    with engine.connect() as connection:
         batch = limits.workers * _PER_WORKER
         while (
             claim := claims.take(
@@ -122,8 +124,8 @@ def run(
         ) is not None:
             desk = _Desk(connection, claim, lane, limits, versions or {}, report, on_progress)
             try:
-                for results in workers.results(claim, desk.renew_when_due):
-                    desk.add(results)
+                for group in results(lane, limits, claim, desk.renew_when_due):
+                    desk.add(group)
                 desk.commit()
             except SystemicFailure:
                 with suppress(ClaimLost):
@@ -193,79 +195,58 @@ class _Desk:
             self.renewed_at = time.monotonic()
 
 
-class _Workers:
-    """The pool of processes, made when the first job comes."""
-
-    def __init__(self, lane: Lane, limits: Limits) -> None:
-        self.lane, self.limits = lane, limits
-        self._pool: Any = None
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._pool is not None:
-            if kind is None:
-                self._pool.close()
-            else:
-                self._pool.stop()
-            self._pool.join()
-
-    def results(self, claim: Claim, on_wait: Callable[[], None]) -> Iterator[Sequence[Made | Failed]]:
-        groups = [list(jobs) for _, jobs in groupby(claim.jobs, key=self.lane.group)]
-        if self.lane.in_process:
-            for group in groups:
-                yield _guarded(self.lane.task, group, self.lane.context)
-                on_wait()
-            return
-        futures: dict[Future[Any], list[Job]] = {self._schedule(group): group for group in groups}
-        try:
-            while futures:
-                done, _ = wait(futures, timeout=self.limits.lease_seconds / 6, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield _outcome(future, futures.pop(future))
-                on_wait()
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def _schedule(self, group: list[Job]) -> Future[Any]:
-        if self._pool is None:
-            self._pool = _new_pool(self.limits)
-        return self._pool.schedule(
+def results(
+    lane: Lane, limits: Limits, claim: Claim, on_wait: Callable[[], None]
+) -> Iterator[Sequence[Made | Failed]]:
+    """Have a claim's jobs made; yields the results of each group as it is done."""
+    groups = [list(jobs) for _, jobs in groupby(claim.jobs, key=lane.group)]
+    if lane.in_process:
+        for group in groups:
+            yield _guarded(lane.task, group, lane.context)
+            on_wait()
+        return
+    pool = process_pool(limits.workers)
+    futures: dict[Future[Any], list[Job]] = {
+        pool.schedule(
             _guarded,
-            args=(self.lane.task, group, dict(self.lane.context)),
-            timeout=self.limits.item_timeout_seconds * len(group),
-        )
-
-
-@contextmanager
-def process_pool(limits: Limits) -> Iterator[Any]:
-    """A pebble ProcessPool whose processes die with this one; stopped at once when an error leaves the block."""
-    pool = _new_pool(limits)
+            args=(lane.task, group, dict(lane.context)),
+            timeout=limits.item_timeout_seconds * len(group),
+        ): group
+        for group in groups
+    }
     try:
-        yield pool
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
+        while futures:
+            done, _ = wait(futures, timeout=limits.lease_seconds / 6, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield _outcome(future, futures.pop(future))
+            on_wait()
     finally:
-        pool.join()
+        for future in futures:
+            future.cancel()  # kills the process that is at it
 
 
-def _new_pool(limits: Limits) -> Any:
+@cache
+def process_pool(workers: int) -> Any:
+    """This process's pebble ProcessPool, made once; its processes die with this one."""
     import multiprocessing
 
     from pebble import ProcessPool
 
-    return ProcessPool(
-        max_workers=limits.workers,
+    pool = ProcessPool(
+        max_workers=workers,
         max_tasks=500,  # a leak in a decoder never grows for days
         initializer=_prepare_worker,
-        # One clean server process per run, which forks in milliseconds; forking this process with its
-        # threads and connections would not be safe.
+        # One clean server process, which forks in milliseconds; forking this process with its threads and
+        # connections would not be safe.
         context=multiprocessing.get_context("forkserver"),
     )
+    atexit.register(_end, pool)
+    return pool
+
+
+def _end(pool: Any) -> None:
+    pool.stop()
+    pool.join()
 
 
 def failed(job: Job, error: Exception) -> Failed:

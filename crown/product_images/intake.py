@@ -290,17 +290,17 @@ def _probed(
         return
     from crown.ledger.lane import process_pool
 
-    with process_pool(room.limits) as pool:
-        futures: list[Future[Any]] = [
-            pool.schedule(
-                probe_file,
-                args=(str(room.roots.path(MEDIA, sighting.path)), room.max_pixels),
-                timeout=room.settings.item_timeout_seconds,
-            )
-            for _, sighting in ready
-        ]
-        for (photo, sighting), future in zip(ready, futures, strict=True):
-            yield photo, sighting, _probe_outcome(future, Path(sighting.path).name)
+    pool = process_pool(room.limits.workers)
+    futures: list[Future[Any]] = [
+        pool.schedule(
+            probe_file,
+            args=(str(room.roots.path(MEDIA, sighting.path)), room.max_pixels),
+            timeout=room.settings.item_timeout_seconds,
+        )
+        for _, sighting in ready
+    ]
+    for (photo, sighting), future in zip(ready, futures, strict=True):
+        yield photo, sighting, _probe_outcome(future, Path(sighting.path).name)
 
 
 def _probe_outcome(future: Future[Any], name: str) -> dict[str, Any] | Exception:
