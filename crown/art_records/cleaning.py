@@ -115,7 +115,11 @@ class Cleaned:
 
 def encoded(values: np.ndarray) -> list[str]:
     r"""Values in COPY text format: `\N` for unknown, t and f, ISO dates, arrays in braces, text escaped."""
-    return [encode(value) for value in values]
+    texts = values.tolist()
+    if not _has_marks("".join(t for t in texts if isinstance(t, str))):
+        # Nothing to escape, as in nearly every column: text stays as it is.
+        return [t if isinstance(t, str) else encode(t) for t in texts]
+    return [encode(value) for value in texts]
 
 
 def encode(value: Any) -> str:
@@ -130,8 +134,15 @@ def encode(value: Any) -> str:
     return _escape(value) if isinstance(value, str) else str(value)
 
 
+_MARKS = ("\\", "\n", "\t", "\r")
+
+
+def _has_marks(text: str) -> bool:
+    return any(mark in text for mark in _MARKS)
+
+
 def _escape(text: str) -> str:
-    if "\\" in text or "\n" in text or "\t" in text or "\r" in text:
+    if _has_marks(text):
         return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return text
 

@@ -145,7 +145,7 @@ def parse(raw: RawFile) -> Export:
     layout = layouts()[raw.table]
     data = raw.data.removeprefix(b"\xef\xbb\xbf")
     _check_encoding(raw.name, data)
-    header = next(csv.reader(io.StringIO(data.split(b"\n", 1)[0].decode())), [])
+    header = next(csv.reader(io.StringIO(_first_line(data).decode())), [])
     names = _recognise(raw.name, header, layout)
     frame = _read_rows(raw.name, data, header)
     frame.columns = pd.Index(names)
@@ -173,10 +173,15 @@ def _check_encoding(name: str, data: bytes) -> None:
             fault, reason = error.start, f"is not UTF-8 (byte 0x{data[error.start]:02X}; perhaps Latin-1)"
     if fault >= 0:
         record = list(csv.reader(io.StringIO(data[:fault].decode("latin-1"), newline="")))
-        columns = next(csv.reader([data.split(b"\n", 1)[0].decode("latin-1")]))
+        columns = next(csv.reader([_first_line(data).decode("latin-1")]))
         at = len(record[-1]) - 1 if record and data[fault - 1 : fault] != b"\n" else 0
         column = columns[at] if at < len(columns) and len(record) > 1 else f"{at + 1} of the header"
         raise BadInput(f"{name} {reason} in row {max(len(record), 1)}, column {column}; export it as UTF-8.")
+
+
+def _first_line(data: bytes) -> bytes:
+    end = data.find(b"\n")
+    return (data if end < 0 else data[:end]).rstrip(b"\r")
 
 
 def _spelling(header: str) -> str:
