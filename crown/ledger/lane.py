@@ -132,7 +132,7 @@ def run(
                     desk.commit()
                 raise
             except ClaimLost:
-                report.dropped += desk.drop()
+                desk.drop()
             finally:
                 claims.release(connection, claim)
                 report.seconds = time.monotonic() - started
@@ -176,6 +176,7 @@ class _Desk:
             )
         except BaseException:
             _remove_unfinished(results)
+            self.report.dropped += len(results)
             raise
         _remove_unfinished(finished.dropped)
         self.report.made.extend(finished.made)
@@ -185,9 +186,9 @@ class _Desk:
         if self.on_progress is not None:
             self.on_progress(self.report)
 
-    def drop(self) -> int:
+    def drop(self) -> None:
         _remove_unfinished(self.waiting)
-        return len(self.waiting)
+        self.report.dropped += len(self.waiting)
 
     def renew_when_due(self) -> None:
         if time.monotonic() - self.renewed_at > self.limits.lease_seconds / 3:

@@ -1,0 +1,40 @@
+"""Tasks for tests of lanes: run in real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crown.errors import PermanentFailure, SystemicFailure, TemporaryFailure
+from crown.ledger.claims import Failed, Job, Made
+from crown.ledger.lane import failed
+from crown.store import files
+
+
+def write_key(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
+    """Write the key into a file; keys that begin with a trouble make that trouble."""
+    return [_one(job, context) for job in jobs]
+
+
+def _one(job: Job, context: Mapping[str, Any]) -> Made | Failed:
+    trouble = job.key.split("-")[0]
+    if trouble == "permanent":
+        return failed(job, PermanentFailure("it is what it is"))
+    if trouble == "temporary":
+        return failed(job, TemporaryFailure("busy"))
+    if trouble == "bug":
+        raise ZeroDivisionError("division by zero")
+    if trouble == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "hangs":
+        threading.Event().wait()
+    if trouble == "systemic":
+        raise SystemicFailure("No space left on device")
+    target = Path(context["folder"]) / job.key
+    unfinished = files.temporary(target)
+    unfinished.write_text(f"{job.key} by {job.recipe_body['version']} in {os.getpid()}")
+    return Made(job, files.sha256(unfinished), "r", job.key, 1, 0.01, {}, str(unfinished))
