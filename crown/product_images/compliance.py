@@ -297,18 +297,19 @@ def _container_facts(path: Path, kind: str, name: str) -> tuple[float | None, st
         if kind == "jpeg":
             exif, _, dpi = tags_jpeg.find(reader, name)
             if dpi is None and exif is not None:
-                dpi = _resolution(read_entries(BytesIO(exif), name), byte_order(BytesIO(exif), name))
+                dpi = _resolution(read_entries(BytesIO(exif), _READ, name), byte_order(BytesIO(exif), name))
             return _whole(dpi), "jpeg"
         if kind == "png":
             return _whole(tags_png.find(reader, name)[2]), "deflate"
         if kind == "tiff":
-            entries, _ = tags_tiff.find(reader, name)
+            entries, _ = tags_tiff.find(reader, _READ, name)
             order = byte_order(reader, name)
             return _whole(_resolution(entries, order)), _tiff_compression(entries, order)
     return None, kind
 
 
 _X_RESOLUTION, _RESOLUTION_UNIT, _COMPRESSION = 282, 296, 259
+_READ = {_X_RESOLUTION, _RESOLUTION_UNIT, _COMPRESSION}
 _COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg in tiff", 8: "deflate", 32773: "packbits", 32946: "deflate"}
 
 

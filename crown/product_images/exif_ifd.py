@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
@@ -81,8 +81,16 @@ def patch(
     original = _original(reader, name)
     order = original.order
     entries, following = _directory(reader, original, name)
-    kept = {tag: raw for tag, raw in entries.items() if tag not in changes}
-    new = {tag: value for tag, value in changes.items() if value is not None}
+    # A value that stands there already is no change: its entry stays.
+    same = {
+        tag
+        for tag, value in changes.items()
+        if tag in entries
+        and value is not None
+        and _value(reader, order, entries[tag], name).data == value.data
+    }
+    kept = {tag: raw for tag, raw in entries.items() if tag not in changes or tag in same}
+    new = {tag: value for tag, value in changes.items() if value is not None and tag not in same}
     new |= {tag: value for tag, value in (defaults or {}).items() if tag not in kept}
     header = (b"II*\x00" if order == "<" else b"MM\x00*") + struct.pack(f"{order}I", original.directory)
     if not new and len(kept) == len(entries):
@@ -128,8 +136,8 @@ def changed_block(
     return None if whole == _EMPTY else whole
 
 
-def read_entries(reader: BinaryIO, name: str) -> dict[int, Value]:
-    """The entries of the first directory with their bytes, as they stand now.
+def read_entries(reader: BinaryIO, wanted: Collection[int], name: str) -> dict[int, Value]:
+    """The wanted entries of the first directory with their bytes, as far as they are there.
 
     Raises:
         BadInput: not a TIFF structure, or damaged.
@@ -139,21 +147,20 @@ def read_entries(reader: BinaryIO, name: str) -> dict[int, Value]:
     reader.seek(4)
     (directory,) = struct.unpack(f"{order}I", reader.read(4))
     entries, _ = _directory(reader, _Original(order, size, directory), name)
-    found = {}
-    for tag, raw in entries.items():
-        kind, count = struct.unpack(f"{order}HI", raw[2:8])
-        length = _UNIT.get(kind, 0) * count
-        data = raw[8 : 8 + length]
-        if length > 4:
-            (at,) = struct.unpack(f"{order}I", raw[8:12])
-            if at + length > size:
-                raise BadInput(
-                    f"{name} is cut off: the entry {tag} lies behind its end; make the file again."
-                )
-            reader.seek(at)
-            data = reader.read(length)
-        found[tag] = Value(kind, data)
-    return found
+    return {tag: _value(reader, order, raw, name) for tag, raw in entries.items() if tag in wanted}
+
+
+def _value(reader: BinaryIO, order: str, raw: bytes, name: str) -> Value:
+    """The value of an entry's 12 bytes: in the last four of them, or where they point."""
+    tag, kind, count = struct.unpack(f"{order}HHI", raw[:8])
+    length = _UNIT.get(kind, 0) * count
+    if length <= 4:
+        return Value(kind, raw[8 : 8 + length])
+    (at,) = struct.unpack(f"{order}I", raw[8:12])
+    if at + length > reader.seek(0, 2):
+        raise BadInput(f"{name} is cut off: the entry {tag} lies behind its end; make the file again.")
+    reader.seek(at)
+    return Value(kind, reader.read(length))
 
 
 def _original(reader: BinaryIO, name: str) -> _Original:

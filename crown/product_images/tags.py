@@ -65,7 +65,9 @@ _EXIF_TEXTS = {
     0x013B: "artist",
     0x8298: "copyright",
 }
-_XP_KEYWORDS, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x9C9E, 0x011A, 0x011B, 0x0128
+_XP_KEYWORDS = 0x9C9E
+_READ = {*_EXIF_TEXTS, _XP_KEYWORDS}
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _INCH = 2
 _YCBCR_POSITIONING, _CENTRED = 0x0213, 1
 _XMP_TEXTS = {
@@ -171,10 +173,10 @@ def read_tags(path: Path) -> Tags:
     with path.open("rb") as reader:
         kind = _container(reader, path.name)
         if kind == "tiff":
-            entries, packet = tags_tiff.find(reader, path.name)
+            entries, packet = tags_tiff.find(reader, _READ, path.name)
         else:
             block, packet, _ = (tags_jpeg if kind == "jpeg" else tags_png).find(reader, path.name)
-            entries = read_entries(BytesIO(block), path.name) if block else {}
+            entries = read_entries(BytesIO(block), _READ, path.name) if block else {}
     properties = read_packet(packet, path.name) if packet else {}
     return _tags_from(properties, entries)
 
@@ -208,7 +210,7 @@ def _write_png(reader: BinaryIO, output: BinaryIO, tags: Tags, name: str) -> Non
 
 
 def _write_tiff(reader: BinaryIO, output: BinaryIO, tags: Tags, name: str) -> None:
-    _, packet = tags_tiff.find(reader, name)
+    _, packet = tags_tiff.find(reader, (), name)
     changed = _packet(packet, tags, name)
     xmp = Value(BYTE, changed) if changed is not None else None
     tags_tiff.write(reader, output, _entries(tags, name) | {tags_tiff.XMP_PACKET: xmp}, name)

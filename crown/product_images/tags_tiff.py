@@ -6,7 +6,7 @@ Belongs here: copying the file with the patch of `exif_ifd.py`. Does not: what t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import BinaryIO
 
 from crown.product_images.exif_ifd import Value, patch, read_entries
@@ -14,13 +14,13 @@ from crown.product_images.exif_ifd import Value, patch, read_entries
 XMP_PACKET = 700
 
 
-def find(reader: BinaryIO, name: str) -> tuple[dict[int, Value], bytes | None]:
-    """The entries of the first directory, and the XMP packet if there is one.
+def find(reader: BinaryIO, wanted: Collection[int], name: str) -> tuple[dict[int, Value], bytes | None]:
+    """The wanted entries of the first directory, and the XMP packet if there is one.
 
     Raises:
         BadInput: the directory is damaged.
     """
-    entries = read_entries(reader, name)
+    entries = read_entries(reader, {*wanted, XMP_PACKET}, name)
     packet = entries.get(XMP_PACKET)
     return entries, packet.data if packet else None
 

@@ -57,10 +57,11 @@ def changed_packet(
     """
     foreign, attributes = "", f'xmlns:rdf="{RDF}"'
     if packet is not None:
+        if not properties and not read_packet(packet, name):
+            return packet
         rdf = _rdf(packet, name)
-        for child in _elements(rdf):
-            foreign += _without_ours(child)
-        attributes = _attributes(rdf)
+        foreign = "".join(_without_ours(child) for child in _elements(rdf))
+        attributes = _attributes(rdf) + _inherited_namespaces(rdf)
     ours = "".join(
         _property(key, form, properties.get(key, ())) for key, form in _FORMS.items() if properties.get(key)
     )
@@ -163,6 +164,18 @@ def _without_ours(description: minidom.Element) -> str:
 def _attributes(element: minidom.Element) -> str:
     # quoteattr keeps tabs and line ends as references, without which a parser would make them spaces.
     return " ".join(f"{key}={quoteattr(value)}" for key, value in element.attributes.items())
+
+
+def _inherited_namespaces(rdf: minidom.Element) -> str:
+    """Prefixes declared around the RDF element, which the new packet would lose; the nearest declaration holds."""
+    found: dict[str, str] = {}
+    parent = rdf.parentNode
+    while isinstance(parent, minidom.Element):
+        for key, value in parent.attributes.items():
+            if key.startswith("xmlns") and not rdf.hasAttribute(key):
+                found.setdefault(key, value)
+        parent = parent.parentNode
+    return "".join(f" {key}={quoteattr(value)}" for key, value in found.items() if key != "xmlns:x")
 
 
 def _serialised(node: minidom.Element) -> str:

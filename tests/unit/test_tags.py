@@ -12,6 +12,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -372,6 +373,39 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a" + bytes(30))
     with pytest.raises(BadInput, match="JPEG, PNG or TIFF"):
         write_tags(tmp_path / "a.gif", tmp_path / "b.gif", TAGS)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_texts_change_no_byte_beside_foreign_data(tmp_path: Path, kind: str) -> None:
+    image = Image.new("RGB", (30, 20))
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:a="urn:a" a:b="c"/></rdf:RDF></x:xmpmeta>'
+    )
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    if kind == "png":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", packet.decode())
+        image.save(source, pnginfo=text)
+    elif kind == "jpg":
+        image.save(source, xmp=packet)
+    else:
+        image.save(source, tiffinfo={700: packet})
+    write_tags(source, target, Tags())
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_prefixes_declared_around_foreign_xmp_stay_declared(tmp_path: Path) -> None:
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:a="urn:a"><rdf:RDF'
+        b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description a:b="c"/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", xmp=packet)
+    write_tags(tmp_path / "a.jpg", tmp_path / "b.jpg", TAGS)
+    assert read_tags(tmp_path / "b.jpg") == TAGS
+    with Image.open(tmp_path / "b.jpg") as image:
+        described = ElementTree.fromstring(image.info["xmp"]).findall(".//{*}Description")  # noqa: S314 - our own file
+    assert described[0].attrib == {"{urn:a}b": "c"}
 
 
 def test_xmp_with_entities_is_refused_unparsed(tmp_path: Path) -> None:
