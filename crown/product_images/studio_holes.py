@@ -1,0 +1,104 @@
+"""Backdrop seen through or beside a part, judged piece by piece.
+
+A second cut proposes pieces of the rough part that may be backdrop: holes, gaps between wires, rims in shadow.
+A face of grey metal can look the same, so each piece is measured as a whole and accepted or returned by a
+logistic rule. Its weights were fitted on generated pictures of the tuning family (docs/cutouts.md).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from crown.product_images.studio_backdrop import unexplained
+
+WEIGHTS = {
+    "constant": 1.0,
+    "darker": -0.9,
+    "brighter": -0.3,
+    "chroma": -0.8,
+    "rough": -2.8,
+    "contrast": 0.8,
+    "open": 1.8,
+    "depth": -0.1,
+    "uneven": -0.6,
+    "share": -1.5,
+}
+"""What each measure of a piece adds to the logarithm of the odds that it is backdrop."""
+SMALLEST = 12
+"""Pieces of fewer pixels of the working picture are returned to the part."""
+_MARGIN = 7
+
+
+def accepted(
+    lab: np.ndarray, behind: np.ndarray, rough: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> np.ndarray:
+    """Decide on every piece that the second cut took away.
+
+    Args:
+        lab: H x W x 3 of the working picture.
+        behind: H x W x 3, the backdrop carried on behind the part.
+        rough: H x W from `studio_regions.texture`.
+        before: H x W, the part before the second cut.
+        after: H x W, the part after it.
+
+    Returns:
+        H x W, the pixels that are backdrop.
+    """
+    taken = before & ~after
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(taken.astype(np.uint8), connectivity=4)
+    total = max(int(before.sum()), 1)
+    good = np.zeros(count, bool)
+    for k in range(1, count):
+        if stats[k, cv2.CC_STAT_AREA] < SMALLEST:
+            continue
+        x, y, w, h = stats[k, :4]
+        window = (slice(max(y - _MARGIN, 0), y + h + _MARGIN), slice(max(x - _MARGIN, 0), x + w + _MARGIN))
+        measures = measure(
+            labels[window] == k,
+            lab[window],
+            behind[window],
+            rough[window],
+            before[window],
+            after[window],
+            total,
+        )
+        good[k] = sum(WEIGHTS[name] * value for name, value in measures.items()) > 0
+    return good[labels]
+
+
+def measure(
+    piece: np.ndarray,
+    lab: np.ndarray,
+    behind: np.ndarray,
+    rough: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    total: int,
+) -> dict[str, float]:
+    """Measure one piece within its window; `total` is the area of the rough part. Keys as in `WEIGHTS`."""
+    mask = piece.astype(np.uint8)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    core = piece & (depth >= min(4.0, 0.6 * float(depth.max())))
+    near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+    around = near & ~piece
+    ring = (cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & ~near & after
+    inside, expected = lab[core].mean(axis=0), behind[core].mean(axis=0)
+    factors = (lab[core][:, 0] + 16) / (behind[core][:, 0] + 16)
+    factor = (float(inside[0]) + 16) / (float(expected[0]) + 16)
+    _, chroma = unexplained(inside, expected)
+    neighbour = np.median(lab[ring], axis=0) if ring.any() else inside
+    step = inside - neighbour
+    contrast = float(np.hypot(step[0], 1.6 * np.hypot(step[1], step[2])))
+    return {
+        "constant": 1.0,
+        "darker": float(np.clip(0.96 - factor, 0, 0.1)) / 0.02,
+        "brighter": float(np.clip(factor - 0.99, 0, 0.1)) / 0.02,
+        "chroma": min(float(chroma), 5.0),
+        "rough": float(np.log(np.clip(rough[core].mean(), 0.8, 20))),
+        "contrast": float(np.log(np.clip(contrast, 1, 100))),
+        "open": float((around & ~before).sum()) / max(int(around.sum()), 1),
+        "depth": float(np.log(np.clip(depth.max(), 1, 60))),
+        "uneven": float(np.clip(factors.std(), 0, 0.03)) / 0.02,
+        "share": float(piece.sum() / total) ** 0.5,
+    }
