@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 import click
 
 from crown.errors import Refused
 from crown_cli.output import json_option, show_json, show_rows, size
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @click.group()
@@ -17,6 +21,7 @@ def db() -> None:
 
     \b
     crown db stats
+    crown db upgrade
     crown db migrate
     CROWN_ENVIRONMENT=development crown db reset --yes
     """  # noqa: D301
@@ -66,6 +71,7 @@ def stats(as_json: bool) -> None:
             "postgresql": check_server(world.engine),
             "revision": revision,
             "bytes": whole,
+            "kept": _kept(connection, world.database_url),
             "tables": [dict(row) for row in rows],
         }
     if as_json:
@@ -73,6 +79,17 @@ def stats(as_json: bool) -> None:
         return
     click.echo(f"PostgreSQL {answer['postgresql']}, revision {revision}, {size(whole)}.")
     show_rows([{**row, "bytes": size(row["bytes"])} for row in rows[:25]])
+    for name in answer["kept"]:
+        click.echo(f"Kept by a restore: {name}; remove it with `crown db drop-kept {name}`.")
+
+
+def _kept(connection: Connection, url: str) -> list[str]:
+    from sqlalchemy import text
+
+    from crown.database.swap import kept_prefix
+
+    query = text("select datname from pg_database where starts_with(datname, :prefix) order by 1")
+    return list(connection.execute(query, {"prefix": kept_prefix(url)}).scalars())
 
 
 _SIZES = """
@@ -88,8 +105,7 @@ order by 3 desc, 1
 
 
 @db.command()
-@click.pass_context
-def migrate(ctx: click.Context) -> None:
+def migrate() -> None:
     """Bring the tables to the newest revision; `crown up` does it too.
 
     Take a backup first: there is no way back but a restore.
@@ -97,7 +113,6 @@ def migrate(ctx: click.Context) -> None:
     \b
     crown backup /srv/backups && crown db migrate
     """  # noqa: D301
-    del ctx
     from crown.database.engine import connect
     from crown.database.migrations import migrate as to_newest
     from crown.database.opening import serve_database
@@ -137,3 +152,72 @@ def reset(yes: bool) -> None:
         recreate(url)
         with open_world(settings):
             click.echo("The database is empty and migrated.")
+
+
+@db.command("drop-kept")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop_kept(name: str, yes: bool) -> None:
+    """Drop a database that a restore replaced and kept; `crown db stats` lists them.
+
+    \b
+    crown db drop-kept crown_before_20250301t020000123 --yes
+    """  # noqa: D301
+    from crown.database.opening import serve_database
+    from crown.database.swap import drop, kept_prefix, maintenance, refuse_users
+    from crown_cli.world import current_settings
+
+    with serve_database(current_settings()) as url:
+        if not name.startswith(kept_prefix(url)):
+            raise Refused(f"{name} was not kept by a restore (such names begin with {kept_prefix(url)}).")
+        if not yes:
+            click.confirm(f"Throw away the database {name}?", abort=True)
+        with maintenance(url) as connection:
+            refuse_users(connection, name)
+            drop(connection, name)
+    click.echo(f"{name} is gone.")
+
+
+@db.command()
+def upgrade() -> None:
+    """Say which PostgreSQL is in use and how to go to a newer major version; changes nothing.
+
+    \b
+    crown db upgrade
+    """  # noqa: D301
+    from crown.database.embedded import program
+    from crown.database.engine import MINIMUM_MAJOR
+    from crown.database.opening import embedded_folder
+    from crown.database.programs import major_of
+    from crown_cli.world import current_settings
+
+    settings = current_settings()
+    mine = major_of(program("pg_dump"))
+    click.echo(f"This Crown brings PostgreSQL {mine} and needs a server of {MINIMUM_MAJOR} or later.")
+    if settings.database_url is None:
+        folder = embedded_folder(settings)
+        found = folder / "PG_VERSION"
+        click.echo(
+            f"The embedded database in {folder} is PostgreSQL {found.read_text().strip()}."
+            if found.exists()
+            else f"There is no embedded database in {folder} yet."
+        )
+        aside = f"mv {folder} {folder}.old"
+    else:
+        from crown.database.engine import check_server, connect
+
+        engine = connect(settings.database_url.get_secret_value(), pool_size=1)
+        click.echo(f"The server of CROWN_DATABASE_URL is PostgreSQL {check_server(engine)}.")
+        engine.dispose()
+        aside = "point CROWN_DATABASE_URL to an empty database on the new server"
+    click.echo(
+        f"""
+To change to a newer major version:
+  1. With the Crown that runs now:  crown backup /srv/backups
+  2. Stop `crown up` or the services.
+  3. Install the newer Crown, or set up the newer server.
+  4. Put the old database aside:    {aside}
+  5. With the newer one:            crown restore /srv/backups/crown-DATE --dry-run
+                                    crown restore /srv/backups/crown-DATE --yes
+  6. crown doctor, then start again. Throw the old one away when you are content."""
+    )

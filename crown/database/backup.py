@@ -161,7 +161,7 @@ def restore_database(
             kept = None
             if not dry_run:
                 before_exchange()
-                kept = exchange(url, live, scratch)
+                kept = exchange(url, scratch)
         finally:
             drop(connection, scratch)
     contents = saved.contents

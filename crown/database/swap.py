@@ -33,6 +33,11 @@ def database_name(url: str) -> str:
     return name
 
 
+def kept_prefix(url: str) -> str:
+    """How the names of databases begin that were exchanged for the one at `url`."""
+    return f"{database_name(url)}_before_"
+
+
 def beside(url: str, name: str) -> str:
     """The address of another database on the same server."""
     return our_url(url).set(database=name).render_as_string(hide_password=False)
@@ -122,14 +127,15 @@ def own_settings(connection: Connection, name: str) -> list[str]:
             *connection.execute(options, {"name": name}).scalars()]  # fmt: skip
 
 
-def exchange(engine_url: str, live: str, scratch: str) -> str:
-    """Let `scratch` take the place of `live` in one transaction; returns the name the old one has now.
+def exchange(url: str, scratch: str) -> str:
+    """Let `scratch` take the place of the database at `url` in one step; returns the old one's name now.
 
     Raises:
         Refused: somebody is connected to one of them; nothing has changed.
     """
-    kept = f"{live}_before_{_stamp()}"
-    engine: Engine = connect(beside(engine_url, "postgres"), pool_size=1)
+    live = database_name(url)
+    kept = f"{kept_prefix(url)}{_stamp()}"
+    engine: Engine = connect(beside(url, "postgres"), pool_size=1)
     try:
         with engine.begin() as connection:
             refuse_users(connection, live)
@@ -153,7 +159,7 @@ def recreate(url: str) -> None:
     with maintenance(url) as connection:
         refuse_users(connection, live)
         scratch = make_scratch(connection, live, "reset")
-        kept = exchange(url, live, scratch)
+        kept = exchange(url, scratch)
         drop(connection, kept)
 
 

@@ -261,7 +261,7 @@ def test_an_exchange_that_fails_half_way_leaves_both_databases_as_they_were(fill
     _on_server(filled, f'create database "{scratch}"')
     other = connect(beside(filled, scratch))
     with other.connect(), pytest.raises(Refused, match="nothing has changed"):
-        exchange(filled, name, scratch)
+        exchange(filled, scratch)
     other.dispose()
     assert _databases(filled, name) == [name, scratch]
     assert _contents(filled).tables["ledger.makings"].rows == 400
