@@ -1,0 +1,82 @@
+"""Conventions of the asset graph: loads anywhere, light, and changes its names only on purpose."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from crown_assets.definitions import build_defs
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOT = Path(__file__).with_name("definitions.snapshot.json")
+HEAVY = ("rembg", "onnxruntime", "pyvips", "psd_tools", "pyicloud", "av", "pandas", "cv2", "scipy", "matplotlib")
+#: Assets whose staleness is nobody's worry, with the reason.
+WITHOUT_FRESHNESS = {"housekeeping/tidy": "runs by its schedule; a missed night harms nothing"}
+
+
+def graph() -> dict[str, Any]:
+    defs = build_defs()
+    repository = defs.get_repository_def()
+    assets = {}
+    for node in repository.asset_graph.asset_nodes:
+        assets[node.key.to_user_string()] = {
+            "group": node.group_name,
+            "owners": sorted(node.owners),
+            "kinds": sorted(node.kinds),
+            "deps": sorted(key.to_user_string() for key in node.parent_keys),
+            "checks": sorted(key.name for key in node.check_keys),
+        }
+    return {
+        "assets": dict(sorted(assets.items())),
+        "jobs": sorted(name for name in repository.job_names if not name.startswith("__")),
+        "schedules": {s.name: s.cron_schedule for s in repository.schedule_defs},
+        "sensors": {s.name: s.minimum_interval_seconds for s in repository.sensor_defs},
+    }
+
+
+def test_keys_groups_owners_kinds_and_schedules_change_only_on_purpose() -> None:
+    now = graph()
+    if os.environ.get("UPDATE_SNAPSHOT") == "1":
+        SNAPSHOT.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    assert now == json.loads(SNAPSHOT.read_text(encoding="utf-8")), "run again with UPDATE_SNAPSHOT=1 when meant"
+
+
+def test_definitions_load_offline_with_an_empty_environment_and_without_heavy_libraries() -> None:
+    program = (
+        "import sys, socket\n"
+        "def refuse(*a, **k): raise OSError('no network while definitions load')\n"
+        "socket.socket.connect = refuse\n"
+        "from crown_assets.definitions import defs\n"
+        "defs.get_repository_def()\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("node", build_defs().get_repository_def().asset_graph.asset_nodes, ids=lambda n: str(n.key))
+def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
+    assert node.owners
+    assert node.group_name != "default"
+    assert node.kinds
+    assert len(node.description or "") > 20
+    name = node.key.to_user_string()
+    assert name in WITHOUT_FRESHNESS or node.freshness_policy_or_from_metadata is not None
+
+
+def test_resources_can_be_replaced_through_the_one_door() -> None:
+    replaced = dg.ResourceDefinition.hardcoded_resource("other")
+    defs = build_defs(resources={"database": replaced})
+    assert defs.resources is not None
+    assert defs.resources["database"] is replaced
+    assert "images" in defs.resources

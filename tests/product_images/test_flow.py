@@ -1,0 +1,382 @@
+"""From inbox to production on small real pictures: what is made, what waits, what stays untouched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from crown.ledger import counts
+from crown.product_images import intake, review, stages
+from crown.product_images.preview import preview
+from crown.product_images.room import (
+    CUTOUTS,
+    INBOX,
+    INBOX_PHOTOS,
+    MASTERS,
+    PHOTOS,
+    PRODUCTION,
+    PUBLISHED,
+    READY,
+    RENDITIONS,
+    REVIEW,
+    Room,
+    open_room,
+)
+from crown.product_images.trace import trace
+from crown.product_images.verify import verify
+from crown.settings import load_settings
+from crown.store import files
+from tests.pictures import draw_part
+
+RENDERED = list(RENDITIONS.values())
+
+
+def look(room: Room) -> review.ReviewReport:
+    """Two looks at every folder, as two sensor ticks would."""
+    for _ in range(2):
+        intake.take_in(room, settle_seconds=0)
+        report = review.collect(room, settle_seconds=0)
+    return report
+
+
+def run(room: Room) -> dict[str, list[str]]:
+    """Everything that is due, as the job does it; what was made, by asset."""
+    look(room)
+    made: dict[str, list[str]] = {}
+    groups: Sequence[list[str]] = ([INBOX_PHOTOS], [PHOTOS], [CUTOUTS], [MASTERS], RENDERED, [PUBLISHED])
+    for assets in groups:
+        report = stages.make(room, assets, run_id="run-1")
+        if assets in ([CUTOUTS], [MASTERS]):
+            review.show(room)
+        for item in report.lane.made:
+            made.setdefault(item.job.asset, []).append(item.job.key)
+    review.show_failures(room)
+    return made
+
+
+def upload(room: Room, *names: str, shade: int = 70) -> None:
+    for number, name in enumerate(names):
+        draw_part(room.media(INBOX) / name, shade=shade, seed=number + 1)
+
+
+def approve(room: Room, pattern: str = "*") -> None:
+    review.decide(room, pattern, "approve", who="eva", via="cli")
+
+
+def published(room: Room) -> dict[str, str]:
+    folder = room.roots[PRODUCTION]
+    return {
+        path.relative_to(folder).as_posix(): files.sha256(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def done(room: Room) -> Room:
+    """A room with two approved and published photos."""
+    upload(room, "52000123.jpg", "52000124_2.png")
+    run(room)
+    approve(room)
+    run(room)
+    return room
+
+
+def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    assert set(run(room)) == {INBOX_PHOTOS, PHOTOS, CUTOUTS}
+    assert [p.name for p in room.media(REVIEW).iterdir()] == ["52000123.png"]
+    approve(room)
+    assert set(run(room)) == {MASTERS, *RENDERED, PUBLISHED}
+    assert set(published(room)) == {
+        "52000123/transparent/52000123_original_300dpi_png.png",
+        "52000123/transparent/52000123_original_300dpi_tiff.tif",
+        "52000123/print/52000123_2500_longest_300dpi_tiff.tif",
+        "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg",
+        "52000123/thumbnail/52000123_128x128_72dpi_jpeg.jpg",
+    }
+    with Image.open(room.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg") as picture:
+        assert picture.size == (1000, 1000)
+        assert picture.getpixel((0, 0)) == (255, 255, 255)
+        assert picture.info["dpi"] == (72, 72)
+        assert picture.info["icc_profile"]
+
+
+def test_a_second_run_makes_nothing_and_touching_every_mtime_changes_nothing(done: Room) -> None:
+    before = published(done)
+    for folder in done.roots.folders.values():
+        for path in folder.rglob("*"):
+            os.utime(path, (1, 1))
+    assert run(done) == {}
+    assert published(done) == before
+
+
+def test_nothing_is_rendered_before_it_is_approved(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    run(room)
+    assert run(room) == {}
+    assert published(room) == {}
+    with room.engine.connect() as connection:
+        waiting = connection.execute(
+            text("select waiting_for from ledger.items where asset = :a"), {"a": MASTERS}
+        ).scalar_one()
+    assert waiting == "approval"
+
+
+def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approval(done: Room) -> None:
+    before = published(done)
+    upload(done, "52000123.jpg", shade=140)
+    made = run(done)
+    assert made[CUTOUTS] == ["52000123"]
+    assert set(made) == {INBOX_PHOTOS, PHOTOS, CUTOUTS}
+    assert published(done) == before
+    approve(done, "52000123")
+    made = run(done)
+    assert made[MASTERS] == ["52000123"]
+    assert all(key.startswith("52000123/") for asset in [*RENDERED, PUBLISHED] for key in made[asset])
+    changed = {path for path, content in published(done).items() if before[path] != content}
+    assert changed == {path for path in before if path.startswith("52000123/")}
+
+
+def test_an_edited_spec_rebuilds_exactly_that_spec(done: Room) -> None:
+    edited = open_room(done.engine, done.settings)
+    specs = dict(done.specs)
+    name = "1000x1000_72dpi_jpeg"
+    specs[name] = specs[name].model_copy(update={"quality": 80})
+    edited.__dict__["specs"] = specs
+    made = run(edited)
+    assert made == {
+        RENDITIONS["web"]: [f"52000123/{name}", f"52000124_2/{name}"],
+        PUBLISHED: [f"52000123/web/52000123_{name}.jpg", f"52000124/web/52000124_2_{name}.jpg"],
+    }
+
+
+def test_a_spec_that_is_no_longer_wanted_is_taken_from_production(done: Room) -> None:
+    environment = {
+        "CROWN_HOME": str(done.settings.home),
+        "CROWN_SPECS": "1000x1000_72dpi_jpeg",
+        "CROWN_WORKERS": "1",
+    }
+    fewer = open_room(done.engine, load_settings(environment, None))
+    run(fewer)
+    assert set(published(fewer)) == {
+        "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg",
+        "52000124/web/52000124_2_1000x1000_72dpi_jpeg.jpg",
+    }
+    run(done)
+    assert len(published(done)) == 10
+
+
+def test_a_new_view_of_a_published_product_is_rendered(done: Room) -> None:
+    upload(done, "52000123_1.jpg")
+    run(done)
+    approve(done, "52000123_1")
+    run(done)
+    assert "52000123/web/52000123_1_1000x1000_72dpi_jpeg.jpg" in published(done)
+
+
+def test_moving_the_file_to_ready_for_formatting_approves_it(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    run(room)
+    (room.media(REVIEW) / "52000123.png").rename(room.media(READY) / "52000123.png")
+    assert MASTERS in run(room)
+    assert list(room.media(READY).iterdir()) == []
+    with room.engine.connect() as connection:
+        row = connection.execute(text("select who, via, verdict from ledger.decisions")).one()
+    assert tuple(row) == ("share", "share", "approve")
+
+
+def test_a_persons_sub_folder_names_the_person(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    run(room)
+    (room.media(READY) / "eva").mkdir()
+    (room.media(REVIEW) / "52000123.png").rename(room.media(READY) / "eva" / "52000123.png")
+    run(room)
+    with room.engine.connect() as connection:
+        assert connection.execute(text("select who from ledger.decisions")).scalar_one() == "eva"
+        audit = connection.execute(
+            text("select user_id from audit.product_audit where action = 'human_approved'")
+        ).scalar_one()
+    assert audit == "eva"
+
+
+def test_a_file_removed_from_review_is_a_rejection_that_can_be_taken_back(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    run(room)
+    (room.media(REVIEW) / "52000123.png").unlink()
+    look(room)
+    assert review.cutouts(room)[0].verdict == "reject"
+    assert MASTERS not in run(room)
+    approve(room)
+    assert MASTERS in run(room)
+
+
+def test_a_retouched_file_is_a_making_with_its_own_hash(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    run(room)
+    shown = room.media(REVIEW) / "52000123.png"
+    with Image.open(shown) as opened:
+        retouched = opened.copy()
+    shown.unlink()
+    retouched.putpixel((5, 5), (255, 0, 0, 255))
+    retouched.save(room.media(READY) / "52000123.png")
+    mine = files.sha256(room.media(READY) / "52000123.png")
+    run(room)
+    master = room.media("products/52000123/source/52000123.png")
+    assert files.sha256(master) == mine
+    found = trace(room, str(master))
+    assert [m["recipe_name"] for m in found["back"] if m["asset"] == CUTOUTS] == ["retouch"]
+    assert {upload["kind"] for upload in found["uploads"]} == {"original", "retouch"}
+
+
+def test_a_new_upload_overrules_the_retouch_of_the_old_one(room: Room) -> None:
+    test_a_retouched_file_is_a_making_with_its_own_hash(room)
+    upload(room, "52000123.jpg", shade=150)
+    made = run(room)
+    assert made[CUTOUTS] == ["52000123"]
+    assert MASTERS not in made
+    assert review.cutouts(room)[0].verdict is None
+
+
+def test_a_finished_picture_without_a_photo_is_taken_as_its_own_original(room: Room, tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (300, 200), (200, 30, 30, 255))
+    picture.save(room.media(READY) / "52000777.png")
+    made = run(room)
+    assert made[MASTERS] == ["52000777"]
+    assert "52000777/web/52000777_1000x1000_72dpi_jpeg.jpg" in published(room)
+
+
+def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: Room) -> None:
+    review.decide(done, "52000123", "withdraw", who="eva", via="cli")
+    run(done)
+    assert {path.split("/")[0] for path in published(done)} == {"52000124"}
+    approve(done, "52000123")
+    run(done)
+    assert {path.split("/")[0] for path in published(done)} == {"52000123", "52000124"}
+
+
+def test_a_persons_file_in_production_is_never_touched(done: Room) -> None:
+    theirs = done.roots[PRODUCTION] / "52000123" / "web" / "theirs.jpg"
+    theirs.write_bytes(b"theirs")
+    review.decide(done, "52000123", "withdraw", who="eva", via="cli")
+    run(done)
+    assert theirs.read_bytes() == b"theirs"
+    assert verify(done).foreign == ["production:52000123/web/theirs.jpg"]
+
+
+def test_a_hand_edited_published_file_is_reported_and_not_overwritten(done: Room) -> None:
+    edited = done.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
+    edited.write_bytes(b"edited by hand")
+    found = verify(done)
+    assert found.changed == ["production:52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"]
+    run(done)
+    assert edited.read_bytes() == b"edited by hand"
+    edited.unlink()
+    with done.engine.begin() as connection:
+        stages.planning.retry(connection, PUBLISHED)
+    run(done)
+    assert verify(done).sound
+
+
+def test_a_deleted_output_is_noticed_by_verify_and_mended(done: Room) -> None:
+    before = published(done)
+    gone = next(iter(before))
+    (done.roots[PRODUCTION] / gone).unlink()
+    assert run(done) == {}
+    assert verify(done).missing == [f"production:{gone}"]
+    assert run(done) == {PUBLISHED: [gone]}
+    assert published(done) == before
+
+
+def test_a_lost_original_is_said_and_never_papered_over(done: Room) -> None:
+    with done.engine.connect() as connection:
+        original = connection.execute(
+            text("select content_hash from product_images.uploads limit 1")
+        ).scalar_one()
+    done.objects.path(original).unlink()
+    assert verify(done).missing
+    run(done)
+    with done.engine.connect() as connection:
+        assert any(
+            "restore it from the backup" in trouble["error"] for trouble in counts.troubles(connection)
+        )
+
+
+def test_what_we_write_on_the_share_can_be_read_by_colleagues(done: Room) -> None:
+    folder = done.roots[PRODUCTION]
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+    assert modes == {0o664}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in folder.rglob("*") if p.is_dir()} == {0o2775}
+
+
+def test_no_unfinished_file_stays_on_the_share(done: Room) -> None:
+    assert [p for folder in done.roots.folders.values() for p in folder.rglob(".crown-*")] == []
+
+
+def test_the_same_inputs_give_the_same_bytes(done: Room, engine: object) -> None:
+    before = published(done)
+    shutil.rmtree(done.roots[PRODUCTION] / "52000123")
+    shutil.rmtree(done.media("products/52000123"))
+    verify(done)
+    run(done)
+    assert published(done) == before
+
+
+def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run(done: Room) -> None:
+    path = done.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
+    with done.engine.begin() as connection:
+        connection.execute(text("drop schema dagster cascade"))
+    found = trace(done, str(path))
+    assert found["unchanged"]
+    assert [m["asset"] for m in found["back"]] == [RENDITIONS["web"], MASTERS, CUTOUTS, PHOTOS, INBOX_PHOTOS]
+    assert {m["run_id"] for m in found["back"]} == {"run-1"}
+    assert (found["made"]["who"], found["made"]["verdict"]) == ("eva", "approve")
+    assert found["back"][0]["recipe_body"]["name"] == "1000x1000_72dpi_jpeg"
+    assert [(u["file_name"], u["uploader"]) for u in found["uploads"]] == [("52000123.jpg", path.owner())]
+    forward = trace(done, found["uploads"][0]["content_hash"])["forward"]
+    assert str(path).endswith(tuple(m["path"] for m in forward if m["asset"] == PUBLISHED))
+
+
+def test_the_old_tables_show_what_was_published(done: Room) -> None:
+    with done.engine.connect() as connection:
+        synced = connection.execute(
+            text("select product_number, files_synced from audit.production_sync order by 1")
+        ).all()
+        formats = connection.execute(
+            text("select format_name from audit.format_history where product_number = '52000123' order by 1")
+        ).scalars()
+    assert [tuple(row) for row in synced] == [("52000123", 5), ("52000124", 5)]
+    assert "web/1000x1000_72dpi_jpeg" in list(formats)
+
+
+def test_a_preview_says_what_would_be_made_and_changes_nothing(done: Room) -> None:
+    upload(done, "52000125.jpg")
+    look(done)
+    first = preview(done)
+    assert [(row.asset, row.to_make, row.products) for row in first] == [(INBOX_PHOTOS, 1, 1)]
+    assert preview(done) == first
+
+
+def test_two_numbers_can_share_one_picture(room: Room, tmp_path: Path) -> None:
+    picture = draw_part(tmp_path / "p.jpg")
+    for name in ("52000123.jpg", "52000124.jpg"):
+        shutil.copyfile(picture, room.media(INBOX) / name)
+    run(room)
+    approve(room)
+    run(room)
+    assert {path.split("/")[0] for path in published(room)} == {"52000123", "52000124"}
+
+
+def test_a_picture_that_cannot_be_cut_out_is_shown_for_hand_work(room: Room) -> None:
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000123.jpg")
+    run(room)
+    assert [p.name for p in room.media("review/bg_removal_failed").iterdir()] == ["52000123.png"]
+    with room.engine.connect() as connection:
+        assert counts.by_state(connection)[CUTOUTS]["quarantined"] == 1
