@@ -198,11 +198,16 @@ def set_up(settings: Settings, database_url: str | None = None, *, console: bool
         console: also write to stderr.
 
     A log folder that cannot be written, or a database out of reach, is said once and stops nothing.
+
+    Raises:
+        ConfigurationError: a database URL that is none.
     """
     global _active
     close()
-    for secret in (settings.database_url, settings.web_token):
-        hide(secret.get_secret_value() if secret else None)
+    if settings.web_token is not None:
+        hide(settings.web_token.get_secret_value())
+    if settings.database_url is not None:
+        hide(our_url(settings.database_url.get_secret_value()).password)
     if database_url is not None:
         hide(our_url(database_url).password)
     handlers: list[logging.Handler] = [_console()] if console else []

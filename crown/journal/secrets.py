@@ -17,9 +17,11 @@ _known: set[str] = set()
 
 _WORDS = r"password|passwd|secret|token|api[_-]?key|authorization|credential"
 _NAME = re.compile(_WORDS, re.IGNORECASE)
-_IN_URL = re.compile(r"(://[^\s:/@]*):[^\s@/]*@")
+# Every repetition is bounded and begins at a fixed word: a long line costs linear time.
+_IN_URL = re.compile(r"(://[^\s:/@]{0,200}):[^\s@/]{0,500}@")
 _ASSIGNED = re.compile(
-    rf"([\w-]*(?:{_WORDS})[\w-]*[\"']?\s*[=:]\s*)(?:(?:bearer|basic)\s+)?('[^']*'|\"[^\"]*\"|[^\s\"',;&]+)",
+    rf"((?:{_WORDS})[\w-]{{0,40}}[\"']?\s{{0,3}}[=:]\s{{0,3}})(?:(?:bearer|basic)\s+)?"
+    r"('[^']*'|\"[^\"]*\"|[^\s\"',;&]+)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
