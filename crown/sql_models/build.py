@@ -108,14 +108,13 @@ def run(engine: Engine, project: Project, select: Sequence[str] | None = None) -
 
 
 def build(engine: Engine, project: Project, model: Model) -> ModelResult:
-    """Build one model in one transaction.
+    """Build one model in one transaction; `read_columns` finds wrong columns before PostgreSQL does.
 
     Raises:
         ConfigurationError: its SQL is wrong, with file, line and column. PermanentFailure: a value breaks it.
         Refused: a relation of that name is not ours, or something that is not a model stands in the way.
         TemporaryFailure: readers held the old relation too long.
     """
-    read_columns(project, model.relation)
     started = time.perf_counter()
     with in_file(model.path), engine.begin() as connection:
         raw(connection, f"set local lock_timeout = {LOCK_TIMEOUT_MS}")

@@ -103,12 +103,17 @@ class ModelTest(_Test):
 
 
 class Column(BaseModel):
-    """One column of a model."""
+    """One column of a model; `name: What it is.` is short for one without tests."""
 
     model_config = _STRICT
 
     description: str = Field(min_length=1)
     tests: tuple[ColumnTest, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        return {"description": data} if isinstance(data, str) else data
 
 
 class ModelDescription(BaseModel):

@@ -69,7 +69,10 @@ def _lineage(model: Model, known: Mapping[str, tuple[str, ...]]) -> ColumnLineag
         scope = build_scope(query)
         assert scope is not None
         _all_there(model, scope, known)
-        nodes = lineage(None, query, schema=dict(schema), dialect=DIALECT, scope=scope)
+        # Trimmed selects are for drawing; each costs a copy of the whole query.
+        nodes = lineage(
+            None, query, dict(schema), dialect=DIALECT, scope=scope, trim_selects=False, copy=False
+        )
     except SqlglotError as error:
         raise ConfigurationError(
             f"{model.path}: its columns cannot be followed ({str(error).splitlines()[0]}); "

@@ -9,8 +9,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,8 @@ class Model:
     sql: str
     description: ModelDescription
     references: tuple[Reference, ...]
+    query: exp.Query = field(repr=False, compare=False)
+    """The parsed SELECT; who changes it copies it first."""
 
     @property
     def relation(self) -> str:
@@ -59,11 +60,6 @@ class Model:
     def upstream(self) -> tuple[str, ...]:
         """The relations it reads, in the order of the text."""
         return tuple(reference.relation for reference in self.references)
-
-    @cached_property
-    def query(self) -> exp.Query:
-        """The parsed SELECT; a caller that changes it copies it first."""
-        return parse_model(self.path, self.sql)
 
 
 @dataclass(frozen=True)
@@ -192,6 +188,7 @@ def _floor(folder: Path) -> Iterator[Model]:
             sql=text,
             description=load_model(path.with_suffix(".yml"), ModelDescription),
             references=references(path, text, query),
+            query=query,
         )
 
 
