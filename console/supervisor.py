@@ -31,7 +31,7 @@ from console.dagster_home import (
 )
 from console.probes import Console, code_server_answers, runs_of
 from console.service import Running, Service
-from crown.database.opening import embedded_folder, open_database
+from crown.database.opening import embedded_folder, open_database, running_database
 from crown.errors import ConfigurationError, CrownError
 from crown.settings import Settings
 
@@ -80,6 +80,7 @@ class Supervisor:
     folder: Path = ROOT
     _end: threading.Event = field(default_factory=threading.Event)
     _hurry: bool = False
+    _heard: bool = False
     _watches: dict[str, _Watch] = field(default_factory=dict)
 
     def run(self, ready: Callable[[str], None]) -> None:
@@ -95,7 +96,8 @@ class Supervisor:
             listener = address.listen(self.settings.web_host, self.settings.web_port)
             stack.callback(listener.close)
             witness = stack.enter_context(self._database_keeper())
-            database_url = stack.enter_context(open_database(self.settings))
+            database = stack.enter_context(ExitStack())
+            database_url = database.enter_context(open_database(self.settings))
             runtime = Path(tempfile.mkdtemp(prefix="crown-"))
             stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             socket = runtime / "code.sock"
@@ -118,8 +120,9 @@ class Supervisor:
             start(_console(workspace, listener.fileno()), lambda: client.health() is not None)
             self._wait("console", lambda: client.health() == 200)
             self._wait("daemon", lambda: self._conducts(client, before_daemon))
+            self._heard = True
             ready(web)
-            self._watch(environment, witness, client, stack)
+            self._watch(environment, witness, database)
 
     def _start(
         self,
@@ -136,11 +139,16 @@ class Supervisor:
         log = self.settings.logs / f"{service.name.replace(' ', '_')}.log"
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            return Running(service, environment, log, log_bytes, witness, self.say)
+            return Running(service, environment, log, log_bytes, witness, self._pass_on)
         except OSError as error:
             raise ConfigurationError(
                 f"{error.filename or log} cannot be used ({error.strerror}); set CROWN_LOG_DIR or CROWN_HOME."
             ) from None
+
+    def _pass_on(self, line: str) -> None:
+        """Show what a service says; while we start, one sentence of ours says what is wrong."""
+        if self._heard:
+            self.say(line)
 
     def _wait(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -167,14 +175,14 @@ class Supervisor:
         # Heartbeats of an earlier daemon are still in the database.
         return state.definitions_loaded and state.beating_since is not None and state.beating_since >= since
 
-    def _watch(self, environment: Mapping[str, str], witness: int, client: Console, stack: ExitStack) -> None:
+    def _watch(self, environment: Mapping[str, str], witness: int, database: ExitStack) -> None:
         next_probe = time.monotonic() + _PROBE_EVERY
         while not self._end.wait(_POLL):
             now = time.monotonic()
             for watch in self._watches.values():
                 self._mend(watch, environment, witness, now)
             if now >= next_probe:
-                self._probe(client, stack)
+                self._probe(database)
                 next_probe = time.monotonic() + _PROBE_EVERY
 
     def _mend(self, watch: _Watch, environment: Mapping[str, str], witness: int, now: float) -> None:
@@ -194,7 +202,7 @@ class Supervisor:
             watch.running = self._spawn(watch.running.service, environment, witness)
             watch.restart_at, watch.silent = None, 0
 
-    def _probe(self, client: Console, stack: ExitStack) -> None:
+    def _probe(self, database: ExitStack) -> None:
         for name, watch in self._watches.items():
             if watch.answers is None or watch.running.status() is not None:
                 continue
@@ -205,10 +213,11 @@ class Supervisor:
                 )
                 watch.silent = 0
                 watch.running.kill()
-        if self.settings.database_url is None and client.health() == 503:
-            self.say("The embedded database does not answer; it is started again.")
-            with suppress(ConfigurationError):
-                stack.enter_context(open_database(self.settings))
+        if running_database(self.settings) is None:
+            self.say("The embedded database has ended; it starts again.")
+            database.close()
+            with suppress(ConfigurationError):  # the next probe tries again
+                database.enter_context(open_database(self.settings))
 
     def _stop(self, client: Console, database_url: str, socket: Path) -> None:
         """The daemon first, so that no new run starts; then the runs; then all else together."""

@@ -52,8 +52,14 @@ def test_the_start_page_counts_items_by_department_and_shows_what_waits_and_what
     assert page.index('id="product_images"') < page.index('id="art_records"')
     row = re.search(r'href="/assets/product_images/cutouts">cutouts</a></th>(.*?)</tr>', page, re.DOTALL)
     assert row is not None
-    # waiting, pending, failed, quarantined, current
-    assert re.findall(r">([^<>]+)</td>", row[1]) == ["–", "–", "–", "1", "2"]
+    assert re.findall(r'scope="col">(\w+)</th>', page)[1:6] == [
+        "current",
+        "pending",
+        "waiting",
+        "failed",
+        "quarantined",
+    ]
+    assert re.findall(r">([^<>]+)</td>", row[1]) == ["2", "–", "–", "–", "1"]
     waiting = page[page.index('id="waiting"') : page.index('id="troubles"')]
     assert "approval" in waiting
     assert 'href="/assets/product_images/masters"' in waiting
