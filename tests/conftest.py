@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,14 @@ def shared_fixtures() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """The session's PostgreSQL, with a migrated template database."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with embedded_server(folder / "data", throwaway=True) as url:
+    # Not below pytest's folder: as root the server is another user, and every other pytest session on the
+    # machine closes that folder to all but its owner.
+    with (
+        tempfile.TemporaryDirectory(prefix="crown-test-", ignore_cleanup_errors=True) as folder,
+        embedded_server(Path(folder) / "data", throwaway=True) as url,
+    ):
         _execute(url, "create database template_crown")
         template = connect(_database(url, "template_crown"))
         migrate(template)
