@@ -317,18 +317,21 @@ def _check_port(settings: Settings) -> _Answers:
 
 
 def _dagster_answers(host: str, port: int) -> bool:
+    """Whether our console answers there (it says so without sign-in), or Dagster's own webserver."""
+    health, server = _asked(host, port, "/health"), _asked(host, port, "/server_info")
+    return "status" in health or "dagster_webserver_version" in server
+
+
+def _asked(host: str, port: int, path: str) -> dict[str, object]:
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
-        connection.request("GET", "/server_info")
-        answer = connection.getresponse()
-        # With sign-in the console answers 401 and says who it is.
-        if "crown" in (answer.getheader("server") or "").lower():
-            return True
-        return "dagster_webserver_version" in json.loads(answer.read(10_000))
-    except (OSError, ValueError, TypeError, http.client.HTTPException):
-        return False
+        connection.request("GET", path)
+        answer = json.loads(connection.getresponse().read(10_000))
+    except (OSError, ValueError, http.client.HTTPException):
+        return {}
     finally:
         connection.close()
+    return answer if isinstance(answer, dict) else {}
 
 
 def _check_weights(settings: Settings) -> _Answers:

@@ -45,23 +45,27 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(1)
 
 
-@click.command()
+@click.command(context_settings={"allow_interspersed_args": False})
 @json_option
 @click.option("--show-secrets", is_flag=True, help="Print passwords wherever the output goes.")
-def env(as_json: bool, show_secrets: bool) -> None:
-    """Print the variables with which plain Dagster commands work here.
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def env(as_json: bool, show_secrets: bool, command: tuple[str, ...]) -> None:
+    """Print the variables with which plain Dagster commands work here, or run COMMAND with them.
 
     The embedded database must run: keep `crown up` or `crown db serve` open. A password in the
     database's address is printed into a pipe only; on a terminal or into a file it is starred out.
 
     \b
-    eval "$(crown env)" && dagster dev
-    eval "$(crown env)" && dagster instance info
+    crown env dagster dev
+    crown env dagster instance info
+    eval "$(crown env)"
     crown env --json
     """  # noqa: D301
     from crown_cli.world import current_settings
 
     variables = _variables(current_settings())
+    if command:
+        _become(command, variables)
     if not show_secrets and not _into_a_pipe():
         starred = {name: _starred(value) for name, value in variables.items()}
         if starred != variables:
@@ -74,6 +78,16 @@ def env(as_json: bool, show_secrets: bool) -> None:
     else:
         for name, value in variables.items():
             click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _become(command: tuple[str, ...], variables: dict[str, str]) -> None:
+    """Replace this process by a command, so that signals reach it."""
+    try:
+        os.execvpe(command[0], command, {**os.environ, **variables})  # noqa: S606
+    except OSError as error:
+        from crown.errors import ConfigurationError
+
+        raise ConfigurationError(f"{command[0]} cannot be run ({error.strerror}); is it on PATH?") from None
 
 
 def _variables(settings: Settings) -> dict[str, str]:

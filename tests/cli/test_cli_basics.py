@@ -294,6 +294,14 @@ def test_into_a_pipe_the_variables_are_whole(tmp_path: Path) -> None:
     assert (tmp_path / "dagster" / "dagster.yaml").is_file()
 
 
+def test_a_command_is_run_with_the_variables_and_in_place_of_ours(tmp_path: Path) -> None:
+    named = {"CROWN_HOME": str(tmp_path), "CROWN_DATABASE_URL": ADDRESS}
+    done = crown("env", "sh", "-c", 'echo "$DAGSTER_HOME $0"; exit 5', "first", **named)
+    assert (done.returncode, done.stdout) == (5, f"{tmp_path}/dagster first\n")
+    missing = crown("env", "no-such-program", **named)
+    assert (missing.returncode, "no-such-program cannot be run" in missing.stderr) == (2, True)
+
+
 def test_into_a_file_or_onto_a_screen_the_password_is_starred_out(tmp_path: Path) -> None:
     environment = {**os.environ, "CROWN_HOME": str(tmp_path), "CROWN_DATABASE_URL": ADDRESS}
     with (tmp_path / "stored").open("w") as file:
