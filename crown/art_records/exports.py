@@ -1,8 +1,8 @@
 """Reading an export: the file's bytes, kept first, then its rows as text in known columns.
 
-Belongs here: taking a file in without harm, finding out which table and layout it is, and saying in one
-sentence with file, row and column why it cannot be read; also writing cells so that no spreadsheet runs them.
-Does not belong here: what a cell means (`cleaning.py`). Row numbers count records; the header is row 1.
+Belongs here: taking a file in without harm, finding out which layout it has, and saying in one sentence with
+file, row and column why it cannot be read. Row numbers count records; the header is row 1.
+Does not belong here: what a cell means (`rules.py`), writing files for others (`outgoing.py`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -306,26 +304,3 @@ def _exported_on(frame: pd.DataFrame, name: str) -> date | None:
         return date(int(found[4]), months.index(found[3]) // 3 + 1, int(found[2]))
     except ValueError:
         return None
-
-
-# ---- the way out -----------------------------------------------------------------------------------------
-
-
-def neutralised(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe in front.
-
-    Numbers are left alone; only text can smuggle a formula (OWASP, CSV injection).
-    """
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
-
-
-def write_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Rows as CSV in UTF-8 with BOM, as spreadsheets like it, every text cell neutralised."""
-    columns = list(columns)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([neutralised(row[column]) for column in columns] for row in rows)
-    return b"\xef\xbb\xbf" + text.getvalue().encode()

@@ -74,6 +74,7 @@ def sync(
 
     _check_request(files, mode, phase, apply)
     raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
+    _refuse_erased(engine, raws, objects)
     return sync_raw(
         engine, raws, mode, who=who, apply=apply, approved=approved, limits=limits, book=book, via=via,
         reason=reason, today=today,
@@ -95,16 +96,11 @@ def sync_raw(
     today: date | None = None,
 ) -> SyncReport:
     """`sync` on files that are kept already."""
-    from crown.art_records.exports import parse
     from crown.art_records.rules import rulebook
     from crown.art_records.writing import alone, begin_sync, fail_sync, finish_sync, write_plan
 
     book = book or rulebook()
-    exports = []
-    for raw in raws:
-        _remember_raw(engine, raw)
-        exports.append(parse(raw))
-        _describe_raw(engine, exports[-1])
+    exports = [_known(engine, raw) for raw in raws]
     if not apply:
         with engine.connect() as connection:
             plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
@@ -160,13 +156,19 @@ def _check_request(files: Mapping[str, Path], mode: str, phase: str, apply: bool
 
 
 def _plan(
-    connection: Connection, exports: list[Export], mode: Mode, limits: Limits, book: Rulebook
+    connection: Connection,
+    exports: list[Export],
+    mode: Mode,
+    limits: Limits,
+    book: Rulebook,
+    *,
+    always: bool = False,
 ) -> tuple[list[TablePlan], list[Export]]:
     from crown.art_records.cleaning import clean
 
     plans, skipped = [], []
     for export in exports:
-        if is_same_as_last_time(connection, export, book.version, mode):
+        if not always and is_same_as_last_time(connection, export, book.version, mode):
             skipped.append(export)
         else:
             plans.append(plan_table(connection, export, clean(export, book), mode, limits))
@@ -214,6 +216,34 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
     )
 
 
+def _known(engine: Engine, raw: RawFile) -> Export:
+    """The parsed file; what cannot be read is remembered as well."""
+    from crown.art_records.exports import parse
+
+    _remember_raw(engine, raw)
+    export = parse(raw)
+    _describe_raw(engine, export)
+    return export
+
+
+def compare(
+    engine: Engine, files: Mapping[str, Path], *, objects: Objects, book: Rulebook | None = None
+) -> SyncReport:
+    """What a full sync of these files would change, whatever was read before; nothing is written.
+
+    The comparison report of a transition: with nothing created, changed or closed, books and exports agree.
+    """
+    from crown.art_records.exports import take_in
+    from crown.art_records.rules import rulebook
+
+    _check_request(files, "full", "parallel", apply=False)
+    exports = [_known(engine, take_in(files[table], table, objects)) for table in ENTITIES if table in files]
+    with engine.connect() as connection:
+        plans, _ = _plan(connection, exports, "full", Limits(), book or rulebook(), always=True)
+        connection.rollback()
+    return _report(plans, [], "full")
+
+
 def _remember_raw(engine: Engine, raw: RawFile) -> None:
     """Note the file before it is parsed: what cannot be read is remembered as well."""
     with engine.begin() as connection:
@@ -239,6 +269,23 @@ def _describe_raw(engine: Engine, export: Export) -> None:
                 "header": export.header_fingerprint, "on": export.exported_on,
             },
         )  # fmt: skip
+
+
+def _refuse_erased(engine: Engine, raws: list[RawFile], objects: Objects) -> None:
+    """Bytes from which a person was erased may not come back to the store."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "select sha256, file_name from art.raw_files where sha256 = any(:hashes) and kept_as <> sha256"
+            ),
+            {"hashes": [raw.sha256 for raw in raws]},
+        ).all()
+    for sha256, _ in rows:
+        objects.path(sha256).unlink(missing_ok=True)
+    if rows:
+        raise Refused(
+            f"A person was erased from {rows[0].file_name}, and this is that file again; export it anew."
+        )
 
 
 def _sync_id(connection: Connection, number: int) -> str:

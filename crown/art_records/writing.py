@@ -177,12 +177,22 @@ def _create(connection: Connection, number: int, plan: TablePlan, kind: Entity) 
             ),
             {"v": version + 1, "c": created, "i": airtable_id, "n": number},
         )
-    copy_in(
-        connection,
-        "art.changes",
-        ("sync_number", "table_name", "airtable_id", "op"),
-        [f"{number}\t{plan.table}\t{i}\tcreate" for i in cleaned.ids[plan.created]],
-    )
+    _note_creations(connection, number, plan.table, cleaned.ids[plan.created].tolist())
+
+
+def create_records(
+    connection: Connection, number: int, kind: Entity, fields: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> None:
+    """Records that are born here, not in an export: (record id, *values of the fields)."""
+    tail = f"\tt\t\\N\t{number}\t\\N\tcreate\tlocal\t\\N\t1\t{number}\t\\N"
+    lines = ["\t".join(encode(value) for value in row) + tail for row in rows]
+    copy_in(connection, f"art.{kind.versions.name}", ("airtable_id", *fields, *BOOKKEEPING), lines)
+    _note_creations(connection, number, kind.name, [row[0] for row in rows])
+
+
+def _note_creations(connection: Connection, number: int, table: str, ids: list[str]) -> None:
+    columns = ("sync_number", "table_name", "airtable_id", "op")
+    copy_in(connection, "art.changes", columns, [f"{number}\t{table}\t{i}\tcreate" for i in ids])
 
 
 def _earlier_versions(connection: Connection, kind: Entity, ids: list[str]) -> Sequence[Any]:

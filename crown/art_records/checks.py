@@ -1,0 +1,145 @@
+"""What a book-keeper should be told: standing checks on the books, each with its rows.
+
+Belongs here: questions in SQL on the current books and their words. Does not belong here: single cells
+(`rules.py`) and the comparison with the export's formulas (`oracles.py`). Nothing is corrected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from sqlalchemy import Engine, text
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question: `sql` returns airtable_id, detail and money for every row that needs a look."""
+
+    name: str
+    says: str
+    severity: Literal["error", "warning"]
+    sql: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The answer: how many rows, the money in them, and up to 20 of them."""
+
+    check: Check
+    count: int
+    money: Decimal
+    examples: list[tuple[str, str]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.count == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"name": self.check.name, "says": self.check.says, "severity": self.check.severity,
+                "count": self.count, "money": str(self.money), "examples": [list(e) for e in self.examples]}  # fmt: skip
+
+
+def _flag(name: str, says: str) -> Check:
+    return Check(
+        name, says, "warning",
+        f"select e.airtable_id, f.detail, e.retail_price as money from art.edition_flags f "
+        f"join art.editions e on e.airtable_id = f.edition_id where f.flag = '{name}'",
+    )  # fmt: skip
+
+
+CHECKS = (
+    Check(
+        "orphan_links", "Editions are linked to prints and distributors that the books hold.", "error",
+        """select e.airtable_id, 'linked to ' || l.target as detail, e.retail_price as money
+           from art.editions e,
+                lateral (select p.print_id from art.edition_prints p where p.edition_id = e.airtable_id
+                         and not exists (select 1 from art.prints x where x.airtable_id = p.print_id and x.is_active)
+                         union all
+                         select e.distributor_id where e.distributor_id is not null and not exists
+                             (select 1 from art.distributors x where x.airtable_id = e.distributor_id and x.is_active)
+                ) l (target)
+           where e.is_active""",
+    ),
+    Check(
+        "impossible_years", "Dates lie between 1990 and next year.", "error",
+        """select airtable_id, 'gallery ' || coalesce(date_in_gallery::text, '-') || ', sold '
+                  || coalesce(date_sold::text, '-') as detail, retail_price as money
+           from art.editions
+           where is_active and (not date_in_gallery between date '1990-01-01' and current_date + 366
+                                or not date_sold between date '1990-01-01' and current_date + 366)""",
+    ),
+    Check(
+        "one_open_version", "Every change set belongs to a finished sync.", "error",
+        """select c.airtable_id, 'sync ' || c.sync_number || ' is ' || s.status as detail, null::numeric as money
+           from art.changes c join art.syncs s using (sync_number) where s.status in ('running', 'failed')""",
+    ),
+    _flag("duplicate_number", "No two active editions of a print bear one number."),
+    _flag("double_linked", "An edition belongs to one print."),
+    _flag("unlinked", "A numbered edition has a print."),
+    _flag("unnumbered", "Copies have a positive number; negative ones and zero are no editions."),
+    _flag("above_total", "Numbers do not exceed the print's total."),
+    _flag("sold_without_date", "A sale has a date."),
+    _flag("sold_without_price", "A sale has a price."),
+    _flag("sold_at_zero", "A sale has a price above zero."),
+    _flag("sold_not_printed", "What is sold was printed."),
+    _flag("sold_without_distributor", "A sale has a place."),
+    _flag("settled_not_sold", "Only sales are settled."),
+    _flag("date_sold_not_sold", "Only sales have a sale date."),
+    _flag("in_gallery_after_sale", "A copy comes to its gallery before it is sold there."),
+    _flag("placed_not_printed", "What a distributor holds was printed."),
+    Check(
+        "sold_without_commission", "A sale has a commission; an empty one counts as none, as in the base.", "warning",
+        """select airtable_id, 'sold, commission unknown' as detail, retail_price as money from art.editions
+           where is_active and is_sold and commission_percentage is null""",
+    ),
+    Check(
+        "placeholder_distributors", "Editions are with real distributors.", "warning",
+        """select e.airtable_id, 'at ' || d.name as detail, e.retail_price as money
+           from art.editions e join art.distributors d on d.airtable_id = e.distributor_id
+           where e.is_active and d.kind = 'placeholder'""",
+    ),
+    Check(
+        "same_print_name", "No two active prints share a name.", "warning",
+        """select airtable_id, name as detail, null::numeric as money from (
+               select airtable_id, name, count(*) over (partition by lower(name)) as n from art.prints where is_active
+           ) p where n > 1""",
+    ),
+    Check(
+        "withheld_values", "No value of the newest sync of a table waits in quarantine.", "warning",
+        """select q.airtable_id, q.table_name || ' row ' || q.file_row || ' ' || q.column_name || ': ' || q.problem
+                  as detail, q.money_at_stake as money
+           from art.quarantine q
+           where q.outcome = 'withheld' and q.sync_number = (
+               select max(t.sync_number) from art.sync_tables t join art.syncs s using (sync_number)
+               where t.table_name = q.table_name and t.source_hash is not null
+                     and s.status not in ('running', 'failed', 'rolled_back'))""",
+    ),
+    Check(
+        "open_conflicts", "No conflict waits for a decision.", "warning",
+        """select airtable_id, table_name || '.' || field as detail, null::numeric as money
+           from art.conflicts where status = 'open'""",
+    ),
+)  # fmt: skip
+
+
+def run_checks(engine: Engine, names: tuple[str, ...] = ()) -> list[CheckResult]:
+    """Ask every check, or the named ones."""
+    results = []
+    with engine.connect() as connection:
+        for check in CHECKS:
+            if names and check.name not in names:
+                continue
+            row = connection.execute(
+                text(
+                    f"with found as ({check.sql}) select count(*), coalesce(sum(money), 0), "
+                    "(select array_agg(array[airtable_id, detail]) "
+                    "from (select * from found order by airtable_id limit 20) f) "
+                    "from found"
+                )
+            ).one()
+            results.append(CheckResult(check, row[0], row[1], [(i, d) for i, d in row[2] or []]))
+    return results

@@ -1,0 +1,186 @@
+"""Looking back: one record's story, its state on a day, the books as they stood after a sync.
+
+Reads only. People's names in notes are masked unless the caller asks for the plain text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from crown.art_records.comparing import masked
+from crown.art_records.tables import ENTITIES
+from crown.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Event:
+    """One act in a record's story, with the fields it changed as (field, old, new), personal texts masked."""
+
+    sync_number: int
+    sync_type: str
+    status: str
+    at: datetime | None
+    effective_on: date
+    who: str
+    via: str
+    op: str
+    changes: tuple[tuple[str, Any, Any], ...]
+
+    def text(self) -> str:
+        """One line for a terminal."""
+        when = self.at.strftime("%Y-%m-%d %H:%M") if self.at else "unfinished"
+        parts = ", ".join(f"{f}: {_plain(o)} → {_plain(n)}" for f, o, n in self.changes)
+        return f"{when}  sync {self.sync_number} ({self.sync_type}, {self.who})  {self.op}" + (
+            f"  {parts}" if parts else ""
+        )
+
+
+def _plain(value: Any) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def find(connection: Connection, table: str, key: str) -> dict[str, Any]:
+    """The current record with this id, or with this name when only one active record bears it.
+
+    Raises:
+        BadInput: none, or several.
+    """
+    if table not in ENTITIES:
+        raise BadInput(f"{table} is not a table of the books; choose {', '.join(ENTITIES)}.")
+    name = "edition_display_name" if table == "editions" else "name"
+    rows = connection.execute(
+        text(f"select * from art.{table} where airtable_id = :k"), {"k": key}
+    ).all() or connection.execute(
+        text(f"select * from art.{table} where is_active and lower({name}) = lower(:k)"), {"k": key}
+    ).all()  # fmt: skip
+    if not rows:
+        raise BadInput(f"{key} is not in {table}; give a record id or the exact name.")
+    if len(rows) > 1:
+        ids = ", ".join(row.airtable_id for row in rows[:5])
+        raise BadInput(f"{len(rows)} records of {table} are called {key}; give the record id: {ids}.")
+    return dict(rows[0]._mapping)
+
+
+def table_of(connection: Connection, key: str) -> tuple[str, str]:
+    """(table, record id) of a record by id or unique name, of records that are gone from the books as well.
+
+    Raises:
+        BadInput: none, or several.
+    """
+    for table, kind in ENTITIES.items():
+        if connection.execute(
+            text(f"select exists (select 1 from art.{kind.versions.name} where airtable_id = :k)"),
+            {"k": key},
+        ).scalar_one():
+            return table, key
+    for table in reversed(ENTITIES):
+        try:
+            return table, find(connection, table, key)["airtable_id"]
+        except BadInput as error:
+            if "are called" in str(error):
+                raise
+    raise BadInput(f"{key} is not in the books; give a record id or the exact name.")
+
+
+def history(engine: Engine, record: str) -> list[Event]:
+    """Every act that touched a record, oldest first.
+
+    Raises:
+        BadInput: no such record.
+    """
+    with engine.connect() as connection:
+        table, airtable_id = table_of(connection, record)
+        rows = connection.execute(
+            text("""
+                select s.sync_number, s.sync_type, s.status, s.completed_at, s.effective_on, s.who, s.via,
+                       c.op, c.field, c.old_value, c.new_value
+                from art.changes c join art.syncs s using (sync_number)
+                where c.table_name = :t and c.airtable_id = :i
+                order by s.sync_number, c.field nulls first
+            """),
+            {"t": table, "i": airtable_id},
+        ).all()
+    grouped: dict[int, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row.sync_number, []).append(row)
+    return [
+        Event(
+            number, group[0].sync_type, group[0].status, group[0].completed_at, group[0].effective_on, group[0].who,
+            group[0].via, next((r.op for r in group if r.op != "update"), "update"),
+            tuple((r.field, masked(r.field, r.old_value), masked(r.field, r.new_value)) for r in group if r.field),
+        )
+        for number, group in grouped.items()
+    ]  # fmt: skip
+
+
+def sync_on(connection: Connection, on: date, *, recorded: bool = False) -> int:
+    """The newest act of the state that the books describe for the end of a day; 0 when there was none.
+
+    An export counts on the day it was made, everything else on the day it was done. With `recorded`, all acts
+    count when they were written, so that the answer is what the books said on that day.
+    """
+    condition = "completed_at < cast(:d as date) + 1" if recorded else "effective_on <= :d"
+    return connection.execute(
+        text(
+            "select coalesce(max(sync_number), 0) from art.syncs "
+            f"where status not in ('running', 'failed') and {condition}"
+        ),
+        {"d": on},
+    ).scalar_one()
+
+
+def as_of(engine: Engine, record: str, on: date, *, recorded: bool = False) -> dict[str, Any] | None:
+    """A record as it stood at the end of a day, or None when it was not in the books.
+
+    Raises:
+        BadInput: the books never held such a record.
+    """
+    with engine.connect() as connection:
+        table, airtable_id = table_of(connection, record)
+        rows = state_at(connection, table, sync_on(connection, on, recorded=recorded), airtable_id)
+    return rows[0] if rows else None
+
+
+def state_at(
+    connection: Connection, table: str, sync_number: int, airtable_id: str | None = None
+) -> list[dict[str, Any]]:
+    """A table as it stood when a sync ended, with its computed columns, ordered by record id.
+
+    Weeks in the gallery and display names follow today's export date and print names.
+    """
+    singular = ENTITIES[table].singular
+    one = "and airtable_id = :i" if airtable_id is not None else ""
+    rows = connection.execute(
+        text(
+            f"select * from art.{singular}_history where valid_from_sync <= :n "
+            f"and (valid_to_sync is null or valid_to_sync > :n) {one} order by airtable_id"
+        ),
+        {"n": sync_number, "i": airtable_id} if one else {"n": sync_number},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def syncs(engine: Engine, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest acts first, a row per act and table (`art.sync_logs`)."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("select * from art.sync_logs order by sync_number desc, table_name limit :n"), {"n": limit}
+        )
+        return [dict(row._mapping) for row in rows]
+
+
+def open_conflicts(engine: Engine) -> list[dict[str, Any]]:
+    """Conflicts that wait for a decision, personal texts masked."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("select * from art.conflicts where status = 'open' order by conflict_id")
+        )
+        found = [dict(row._mapping) for row in rows]
+    for conflict in found:
+        for side in ("base_value", "local_value", "source_value"):
+            conflict[side] = masked(conflict["field"], conflict[side])
+    return found
