@@ -139,6 +139,9 @@ def mark_changed(connection: Connection, making_ids: Sequence[int], error: str) 
     """Quarantine the items whose bytes someone else changed; nothing overwrites them until a person retries."""
     if not making_ids:
         return 0
+    connection.execute(
+        text("update ledger.makings set present = false where making_id = any(:ids)"), {"ids": list(making_ids)}
+    )
     return connection.execute(
         text(
             "update ledger.items set state = 'quarantined', made = null, error_class = 'ChangedByHand',"

@@ -338,7 +338,7 @@ def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run
     assert [m["asset"] for m in found["back"]] == [RENDITIONS["web"], MASTERS, CUTOUTS, PHOTOS, INBOX_PHOTOS]
     assert {m["run_id"] for m in found["back"]} == {"run-1"}
     assert (found["made"]["who"], found["made"]["verdict"]) == ("eva", "approve")
-    assert found["back"][0]["recipe_body"]["name"] == "1000x1000_72dpi_jpeg"
+    assert found["back"][0]["recipe_name"] == "1000x1000_72dpi_jpeg"
     assert [(u["file_name"], u["uploader"]) for u in found["uploads"]] == [("52000123.jpg", path.owner())]
     forward = trace(done, found["uploads"][0]["content_hash"])["forward"]
     assert str(path).endswith(tuple(m["path"] for m in forward if m["asset"] == PUBLISHED))
@@ -360,7 +360,7 @@ def test_a_preview_says_what_would_be_made_and_changes_nothing(done: Room) -> No
     upload(done, "52000125.jpg")
     look(done)
     first = preview(done)
-    assert [(row.asset, row.to_make, row.products) for row in first] == [(INBOX_PHOTOS, 1, 1)]
+    assert [(row.asset, row.to_make, row.products) for row in first if row.to_make] == [(INBOX_PHOTOS, 1, 1)]
     assert preview(done) == first
 
 
