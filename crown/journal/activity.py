@@ -7,6 +7,7 @@ What the program says to itself is a log (logs.py); what people decide on bytes 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -145,6 +146,54 @@ def history(
         {**given, "limit": limit},
     )
     return [Activity(**row._mapping) for row in rows]
+
+
+def erase(connection: Connection, department: str, pattern: re.Pattern[str], replacement: str) -> int:
+    """Replace a person's text in the values, details and context of a department's rows; returns rows changed.
+
+    The only change the trail allows, in the caller's transaction. Who acted, what, when and on what stay.
+    """
+    columns = ("old_values", "new_values", "details", "context")
+    rows = connection.execute(
+        text(
+            f"select activity_id, {', '.join(columns)} from journal.activity where department = :department"
+        ),
+        {"department": department},
+    ).all()
+    changed = []
+    for row in rows:
+        before = {name: getattr(row, name) for name in columns}
+        after = {name: _replaced(value, pattern, replacement) for name, value in before.items()}
+        if after != before:
+            changed.append(
+                {
+                    "id": row.activity_id,
+                    "details": after["details"],
+                    **{name: _json(after[name]) for name in columns if name != "details"},
+                }
+            )
+    if changed:
+        connection.execute(text("select set_config('crown.eraser', 'on', true)"))
+        connection.execute(
+            text(
+                "update journal.activity set old_values = cast(:old_values as jsonb),"
+                " new_values = cast(:new_values as jsonb), details = :details, context = cast(:context as jsonb)"
+                " where activity_id = :id"
+            ),
+            changed,
+        )
+        connection.execute(text("select set_config('crown.eraser', '', true)"))
+    return len(changed)
+
+
+def _replaced(value: Any, pattern: re.Pattern[str], replacement: str) -> Any:
+    if isinstance(value, str):
+        return pattern.sub(replacement, value)
+    if isinstance(value, Mapping):
+        return {key: _replaced(item, pattern, replacement) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, pattern, replacement) for item in value]
+    return value
 
 
 def _json(value: Any) -> str | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from crown.database import retention
+from crown.journal.logs import FILE_NAME, OUTBOX_NAME
 from crown.ledger import claims
 from crown.settings import Settings
+
+_TABLES = ("logs.pipeline_logs", "journal.activity", "ledger.makings", "dagster.event_logs")
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,17 @@ def tidy(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Tidied
         claims=ended,
         dry_run=dry_run,
     )
+
+
+def sizes(engine: Engine, settings: Settings) -> dict[str, int]:
+    """Bytes of what grows by itself: tables with their indexes, log files, records waiting for the database."""
+    with engine.connect() as connection:
+        found = {
+            table: connection.execute(
+                text("select coalesce(pg_total_relation_size(to_regclass(:table)), 0)"), {"table": table}
+            ).scalar_one()
+            for table in _TABLES
+        }
+    found["log files"] = sum(path.stat().st_size for path in settings.logs.glob(f"{FILE_NAME}*"))
+    found["outbox"] = sum(path.stat().st_size for path in (settings.logs / OUTBOX_NAME).glob("*.jsonl"))
+    return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from crown.errors import BadInput
-from crown.journal.activity import HUMAN_APPROVED, HUMAN_REJECTED, history, record
+from crown.journal.activity import HUMAN_APPROVED, HUMAN_REJECTED, erase, history, record
 from crown.journal.old_audit import Imported, enter, read_audit_file
 
 
@@ -125,6 +127,30 @@ def test_passwords_in_changed_values_are_hidden_and_odd_characters_stored(engine
     assert act.old_values == {"password": "***"}
     assert act.new_values == {"url": "ftp://u:***@host/"}
     assert act.subject == "feed \\udcff \\x00"
+
+
+def test_a_persons_text_can_be_erased_and_nothing_else_changed(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for department in ("art_records", "devices"):
+            record(
+                connection,
+                who="anna",
+                what="update",
+                subject="editions/1",
+                department=department,
+                via="cli",
+                old={"notes": [{"text": "sold to JANE Example"}]},
+                new={"price": 5},
+                details="jane example called",
+            )
+        pattern = re.compile(re.escape("Jane Example"), re.IGNORECASE)
+        assert erase(connection, "art_records", pattern, "[erased]") == 1
+        other, erased = history(connection)
+    assert (erased.old_values, erased.new_values) == ({"notes": [{"text": "sold to [erased]"}]}, {"price": 5})
+    assert (erased.details, erased.who, erased.what) == ("[erased] called", "anna", "update")
+    assert other.details == "jane example called"
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="append-only"):
+        connection.execute(text("update journal.activity set who = 'x'"))
 
 
 OLD = {

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from crown.database.engine import dagster_url
 from crown.database.retention import KEPT_EVENTS, REMOVED_EVENTS, prune_dagster_events
-from crown.journal.housekeeping import tidy
+from crown.journal.housekeeping import sizes, tidy
 from crown.ledger import claims, planning
 from crown.ledger.recipes import Recipe, register
 from crown.settings import Settings
@@ -187,4 +187,23 @@ def test_tidy_removes_what_is_old_and_frees_what_lost_its_worker(
     with engine.connect() as connection:
         assert connection.execute(text("select count(*) from logs.pipeline_logs")).scalar_one() == 90
         assert connection.execute(text("select count(*) from dagster.asset_event_tags")).scalar_one() == 1
-        assert claims.take(connection, ["asset"], 1) is not None
+    with engine.connect() as worker:
+        assert claims.take(worker, ["asset"], 1) is not None
+
+
+def test_sizes_tell_what_grows(engine: Engine, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    (settings.logs / "outbox").mkdir(parents=True)
+    (settings.logs / "crown.log").write_bytes(b"x" * 10)
+    (settings.logs / "crown.log.1").write_bytes(b"x" * 20)
+    (settings.logs / "outbox" / "current.jsonl").write_bytes(b"x" * 5)
+    run(instance)
+    found = sizes(engine, settings)
+    assert (found["log files"], found["outbox"]) == (30, 5)
+    assert found["dagster.event_logs"] > 10_000
+    assert found["logs.pipeline_logs"] > 0
+
+
+def test_sizes_of_what_is_not_there_are_zero(engine: Engine, tmp_path: Path) -> None:
+    found = sizes(engine, Settings(home=tmp_path))
+    assert (found["log files"], found["outbox"], found["dagster.event_logs"]) == (0, 0, 0)

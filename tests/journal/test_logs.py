@@ -375,9 +375,8 @@ def test_an_outbox_that_is_full_leaves_records_to_the_file_and_says_so(
     assert str(row["message"]).startswith(f"{100 - kept} records stand in the log file only")
 
 
-def test_a_full_disk_stops_no_work(tmp_path: Path) -> None:
-    script = run_script(
-        """
+def test_a_full_disk_stops_no_work_and_is_said_once(tmp_path: Path) -> None:
+    script = """
         import logging, resource, signal, sys
         from pathlib import Path
         from crown.journal import logs
@@ -388,19 +387,25 @@ def test_a_full_disk_stops_no_work(tmp_path: Path) -> None:
         for number in range(100):
             logging.getLogger("crown").info("record %d", number)
         sys.exit(7)
-        """,
-        tmp_path,
-    )
-    assert script.wait(60) == 7
+    """
+    arguments = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 7
+    said = done.stderr.decode().splitlines()
+    assert len(said) == 2
+    assert all(line.startswith("Records of crown are not written by") for line in said)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_log_folder_that_cannot_be_written_is_said_and_stops_nothing(set_up: SetUp, tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
-    set_up(log_dir=folder)
+def test_a_log_folder_that_cannot_be_made_is_said_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    logs.set_up(Settings(home=tmp_path, log_dir=tmp_path / "file" / "logs"))
     logging.getLogger("crown").info("work goes on")
-    assert list(folder.iterdir()) == []
+    logs.close()
+    said = capsys.readouterr().err
+    assert "cannot be written (Not a directory); set CROWN_LOG_DIR to one that can." in said
+    assert "work goes on" in said
 
 
 def test_two_deliverers_deliver_once(tmp_path: Path, engine: Engine, database_url: str) -> None:
@@ -421,3 +426,29 @@ def test_two_deliverers_deliver_once(tmp_path: Path, engine: Engine, database_ur
     Outbox(tmp_path / "logs" / "outbox", MEGABYTE).deliver(last)
     last.dispose()
     assert len(log_table(engine)) == 1500
+
+
+def test_on_a_terminal_records_are_shown_by_rich(tmp_path: Path) -> None:
+    script = """
+        import logging, sys
+        from pathlib import Path
+        from crown.journal import logs
+        from crown.settings import Settings
+        logs.set_up(Settings(home=Path(sys.argv[1]), log_to_file=False, log_to_database=False))
+        logging.getLogger("crown").warning("seen by a person", extra={"user_id": "anna"})
+        try:
+            int("x")
+        except ValueError:
+            logging.getLogger("crown").exception("failed with token=sesame-9")
+    """
+    terminal, end = os.openpty()
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
+    arguments = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    with subprocess.Popen(arguments, stderr=end, env=environment) as process:
+        assert process.wait(60) == 0
+    os.close(end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert "WARNING  seen by a person" in shown
+    assert "ValueError: invalid literal" in shown
+    assert "sesame-9" not in shown
