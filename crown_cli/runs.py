@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +48,10 @@ def run_job(instance: dg.DagsterInstance, name: str, *, tags: dict[str, str] | N
     """
     from crown_assets.definitions import defs
 
-    logging.getLogger("dagster").setLevel(logging.ERROR)
-    result = defs.resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False, tags=tags)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the UI has the log
+    result = defs.resolve_job_def(name).execute_in_process(
+        run_config=quiet, instance=instance, raise_on_error=False, tags=tags
+    )
     materialised = {
         "/".join(event.asset_key.path): {
             key: value.value
