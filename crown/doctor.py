@@ -283,7 +283,7 @@ def _check_programs(settings: Settings) -> _Answers:
             yield (
                 "fail",
                 f"{name} of the embedded PostgreSQL does not run ({error})",
-                "Install the dependencies again: `make install`.",
+                "Install the dependencies again: `make setup`.",
             )
         else:
             yield "ok", said.stdout.strip(), ""
@@ -360,7 +360,7 @@ def _check_weights(settings: Settings) -> _Answers:
 def _check_specs(settings: Settings) -> _Answers:
     from crown.product_images.specs import load_specs, select_specs
 
-    chosen = select_specs(load_specs(settings.output_specs), settings.specs)
+    chosen = select_specs(load_specs(settings.output_specs, settings.brand_dir), settings.specs)
     yield "ok", f"{len(chosen)} output specs are made for every picture", ""
 
 

@@ -43,6 +43,13 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A folder for a server of the test's own; see `server_url` for why `tmp_path` will not do."""
+    with tempfile.TemporaryDirectory(prefix="crown-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def database_url(server_url: str) -> Iterator[str]:
     """A fresh, migrated database of this test's own."""
     name = f"t{uuid.uuid4().hex[:12]}"

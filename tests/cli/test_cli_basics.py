@@ -330,15 +330,15 @@ def test_without_its_database_running_env_says_how_to_start_it(tmp_path: Path) -
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Settings]]:
+def served(server_folder: Path) -> Iterator[tuple[subprocess.Popen[str], Settings]]:
     """`crown db serve` on a new home."""
     process = subprocess.Popen(
-        [*CROWN, "db", "serve"], cwd=ROOT, env={**os.environ, "CROWN_HOME": str(tmp_path)}, text=True,
+        [*CROWN, "db", "serve"], cwd=ROOT, env={**os.environ, "CROWN_HOME": str(server_folder)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline().startswith("The database runs at postgresql")
-    yield process, Settings(home=tmp_path)
+    yield process, Settings(home=server_folder)
     process.kill()
     process.communicate()
 

