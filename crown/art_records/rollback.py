@@ -165,7 +165,7 @@ def rollback(
                 "look at it again."
             )
         connection.rollback()
-        if apply and chosen:
+        if apply and (chosen or _raised_conflicts(connection, target)):
             _apply(connection, report, who=who, via=via, reason=reason, today=today, rules=rules)
         elif not apply:
             connection.execute(
@@ -188,6 +188,13 @@ def _check_target(connection: Connection, target: int) -> None:
         raise Refused(
             f"Sync {target} is {status.replace('_', ' ')}: it has nothing in the books to take back."
         )
+
+
+def _raised_conflicts(connection: Connection, target: int) -> bool:
+    return connection.execute(
+        text("select exists (select 1 from art.conflicts where sync_number = :n and status = 'open')"),
+        {"n": target},
+    ).scalar_one()
 
 
 def _digest(target: int, chosen: list[Step]) -> str:
