@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 import psutil
@@ -47,7 +47,9 @@ class UpProcess:
         home: Path,
         *options: str,
         module: str = "tiny_definitions",
+        folder: Path = DEFINITIONS,
         ignore_sigint: bool = False,
+        stderr: int | IO[bytes] = subprocess.PIPE,
         **variables: str,
     ) -> None:
         self.home = home
@@ -61,11 +63,11 @@ class UpProcess:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "crown_cli.main", "up", *options, "--module", module]
-                + ["--folder", str(DEFINITIONS)],
+                + ["--folder", str(folder)],
                 cwd=ROOT,
                 env=environ,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=stderr,
             )
         finally:
             if before is not None:
@@ -74,6 +76,7 @@ class UpProcess:
         self._readers = [
             threading.Thread(target=self._read, args=(name, stream), daemon=True)
             for name, stream in (("out", self.process.stdout), ("err", self.process.stderr))
+            if stream is not None
         ]
         for reader in self._readers:
             reader.start()
