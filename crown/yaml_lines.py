@@ -7,7 +7,7 @@ what the data means; that is said by the pydantic model the caller passes in.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,7 +86,13 @@ def line_of(root: yaml.Node | None, location: Location) -> int:
 
 def line_in(path: Path, location: Location) -> int:
     """The line (from 1) of `location` in a YAML file that has been read before."""
-    return line_of(yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER), location)
+    return lines_in(path)(location)
+
+
+def lines_in(path: Path) -> Callable[[Location], int]:
+    """As `line_in`, for many places of one file: it is parsed once."""
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    return lambda location: line_of(root, location)
 
 
 def _repeated_keys(node: yaml.Node | None, where: str = "") -> Iterator[tuple[int, str]]:

@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
 from crown_assets.product_images import assets as product_images  # noqa: E402
 from crown_assets.product_images import checks as product_image_checks  # noqa: E402
+from crown_assets.sql_models import assets as sql_models  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
 from resources.product_images import ProductImagesResource  # noqa: E402
 from sensors import decisions, folders, pending_work, schedules  # noqa: E402
@@ -33,7 +34,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
     Loading needs no network, no database and no environment.
     """
-    modules = [product_images, product_image_checks, housekeeping]
+    modules = [product_images, product_image_checks, housekeeping, sql_models]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules(modules),

@@ -19,7 +19,7 @@ from crown.sql_models.complaints import message, sentence, sqlstate
 from crown.sql_models.descriptions import ColumnTest, ModelTest, Severity
 from crown.sql_models.project import Model, Project
 from crown.sql_models.relations import literal, quoted
-from crown.yaml_lines import line_in
+from crown.yaml_lines import lines_in
 
 #: Rows of a broken promise that are shown.
 SAMPLE = 5
@@ -58,6 +58,7 @@ def promises(model: Model) -> list[Promise]:
     """The tests of a model in the order of its description, with names that are unique in it."""
     found: list[Promise] = []
     taken: dict[str, int] = {}
+    line = lines_in(model.description_path)
     for location, column, test in _tests(model):
         name = f"{column}_{test.kind}" if column else test.kind
         taken[name] = taken.get(name, 0) + 1
@@ -74,7 +75,7 @@ def promises(model: Model) -> list[Promise]:
                 test.severity,
                 offending or f"select * from {_rows(model, test.where)} where {condition}",
                 model.description_path,
-                line_in(model.description_path, location),
+                line(location),
             )
         )
     return found

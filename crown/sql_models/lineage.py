@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 from crown.errors import ConfigurationError
 from crown.sql_models.parsing import DIALECT, place_of
 from crown.sql_models.places import Place
-from crown.sql_models.project import Model, Project
+from crown.sql_models.project import ColumnLineage, Model, Project
 from crown.yaml_lines import line_in
 
 if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
-
-#: {column: [(upstream relation, its column), ...]}, in the order of the SELECT.
-ColumnLineage = dict[str, list[tuple[str, str]]]
 
 
 def read_columns(project: Project, upto: str | None = None) -> dict[str, ColumnLineage]:
@@ -36,9 +33,12 @@ def read_columns(project: Project, upto: str | None = None) -> dict[str, ColumnL
     for relation, model in project.models.items():
         if relation not in wanted:
             continue
-        found[relation] = _lineage(model, known)
+        if relation not in project.lineage:
+            lineage = _lineage(model, known)
+            _described(model, tuple(lineage))
+            project.lineage[relation] = lineage
+        found[relation] = project.lineage[relation]
         known[relation] = tuple(found[relation])
-        _described(model, known[relation])
     return found
 
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 #: A model may read its own floor and those before it; sources are read by the first floor only.
 FLOORS = ("staging", "intermediate", "marts")
 SOURCES = "sources.yml"
+#: The models that come with Crown.
+MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
+#: {column: [(upstream relation, its column), ...]}, in the order of the SELECT.
+ColumnLineage = dict[str, list[tuple[str, str]]]
 # PostgreSQL cuts names at 63 bytes, and a table is built under its name and `__new`.
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,55}")
 
@@ -69,6 +73,8 @@ class Project:
     folder: Path
     models: Mapping[str, Model]
     sources: Mapping[str, Source]
+    lineage: dict[str, ColumnLineage] = field(default_factory=dict, repr=False, compare=False)
+    """What `read_columns` found so far: a project does not change."""
 
     def asset_key(self, relation: str) -> tuple[str, ...]:
         """The asset that makes a relation: `sql/<folder>/<name>` for a model, the named one for a source."""
@@ -139,7 +145,7 @@ class Project:
         return [model for relation, model in self.models.items() if relation in chosen]
 
 
-def load_models(folder: Path) -> Project:
+def load_models(folder: Path = MODELS) -> Project:
     """Read every model below `folder` (staging/, intermediate/, marts/) and sources.yml.
 
     Raises:

@@ -1,7 +1,8 @@
-"""The models of this repository on a small set of books, on a fixed day."""
+"""The models of this repository, built once and cloned for each test, on a fixed day."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from crown.sql_models.build import build
+from crown.database.engine import connect, our_url
+from crown.sql_models.build import run
 from crown.sql_models.project import Project, load_models
 
 MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
@@ -25,22 +27,32 @@ def project() -> Project:
     return load_models(MODELS)
 
 
+@pytest.fixture(scope="session")
+def template_models(server_url: str, project: Project) -> str:
+    """The name of a database in which every model is built, on empty books."""
+    _execute(server_url, "create database template_models template template_crown")
+    engine = connect(_database(server_url, "template_models"))
+    assert [result.error for result in run(engine, project) if result.error] == []
+    engine.dispose()
+    return "template_models"
+
+
 @pytest.fixture
-def books(database_url: str) -> Iterator[Engine]:
-    """An engine whose sessions stand on AS_OF."""
-    engine = create_engine(database_url, connect_args={"options": f"-c crown.as_of={AS_OF}"})
+def books(server_url: str, template_models: str) -> Iterator[Engine]:
+    """An engine on a fresh database with all models, whose sessions stand on AS_OF."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    _execute(server_url, f"create database {name} template {template_models}")
+    engine = create_engine(_database(server_url, name), connect_args={"options": f"-c crown.as_of={AS_OF}"})
     yield engine
     engine.dispose()
+    _execute(server_url, f"drop database {name} with (force)")
 
 
 @pytest.fixture
-def rows(books: Engine, project: Project) -> Rows:
-    """Builds every model once, then answers queries."""
-    built: list[bool] = []
+def rows(books: Engine) -> Rows:
+    """Answers queries on the books."""
 
     def ask(query: str) -> list[tuple[Any, ...]]:
-        if not built:
-            built.extend(build(books, project, model).outcome == "built" for model in project.models.values())
         with books.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
 
@@ -54,3 +66,14 @@ def insert(engine: Engine, table: str, records: list[dict[str, Any]]) -> None:
             names = ", ".join(record)
             values = ", ".join(f":{name}" for name in record)
             connection.execute(text(f"insert into art.{table} ({names}) values ({values})"), record)
+
+
+def _database(url: str, name: str) -> str:
+    return our_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _execute(url: str, statement: str) -> None:
+    engine = connect(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+    engine.dispose()
