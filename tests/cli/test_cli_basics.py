@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from sqlalchemy import Engine
 
@@ -25,7 +27,7 @@ from crown.database.swap import beside, database_name
 from crown.doctor import CHECKS, Finding, examine
 from crown.errors import ConfigurationError
 from crown.settings import Settings, load_settings
-from crown_cli.main import COMMANDS
+from crown_cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[2]
 CROWN = [sys.executable, "-m", "crown_cli.main"]
@@ -97,6 +99,36 @@ def test_an_unknown_command_is_answered_with_the_nearest_one() -> None:
     done = crown("stauts")
     assert done.returncode == 2
     assert "did you mean `crown status`" in done.stderr
+
+
+def _mentioned() -> list[tuple[str, str]]:
+    """Every `crown ...` in code of the docs, with the page it stands on."""
+    found = []
+    for page in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]:
+        text = page.read_text("utf-8") if page.is_file() else ""
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]
+        lines += re.findall(r"`(crown [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        found += [
+            (page.name, part.strip())
+            for line in lines
+            for part in re.findall(r"\bcrown [a-z][^&|)\"]*", line)
+        ]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("page", "line"), _mentioned())
+def test_every_command_that_the_docs_mention_exists_with_its_options(page: str, line: str) -> None:
+    words = line.split()[1:]
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        command = command.get_command(context, words.pop(0))
+        assert command is not None, f"{page}: `{line}` is not a command"
+    assert command is not None
+    known = {name for parameter in command.params for name in parameter.opts}
+    asked = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert asked <= known | {"--help"}, f"{page}: `{line}` has an option that does not exist"
 
 
 # Doctor
