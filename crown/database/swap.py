@@ -95,7 +95,9 @@ def users_of(connection: Connection, name: str) -> list[str]:
     """Who is connected to a database, one entry each: the application's name, or the user's."""
     query = text(
         "select coalesce(nullif(application_name, ''), usename, 'someone') from pg_stat_activity"
-        " where datname = :name and pid <> pg_backend_pid() and backend_type = 'client backend' order by 1"
+        # An ordinary role does not see what kind another role's session is.
+        " where datname = :name and pid <> pg_backend_pid()"
+        " and coalesce(backend_type, 'client backend') = 'client backend' order by 1"
     )
     return list(connection.execute(query, {"name": name}).scalars())
 

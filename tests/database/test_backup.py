@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from crown.backup import Saved, read_manifest, restore, save
 from crown.database.contents import Contents, differences, read_contents
-from crown.database.engine import connect
+from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate, newest_revision
 from crown.database.swap import beside, database_name, exchange
 from crown.errors import BadInput, ConfigurationError, Refused
@@ -283,6 +283,33 @@ def test_a_backup_of_an_older_revision_is_compared_and_then_migrated(
     finally:
         for name in _databases(server_url, "older_revision"):
             _on_server(server_url, f'drop database "{name}" with (force)')
+
+
+def test_an_ordinary_role_that_may_create_databases_is_enough(
+    server_url: str, objects: Path, tmp_path: Path
+) -> None:
+    _on_server(server_url, "create role ordinary login createdb")
+    _on_server(server_url, "create database of_ordinary owner ordinary")
+    url = our_url(beside(server_url, "of_ordinary")).set(username="ordinary").render_as_string(False)
+    ordinary = connect(url)
+    migrate(ordinary)
+    with ordinary.begin() as connection:
+        connection.exec_driver_sql(_FILL)
+    ordinary.dispose()
+    try:
+        before = _contents(url)
+        saved = save(url, objects, tmp_path / "backups")
+        _change(url, "delete from ledger.making_inputs")
+        other = connect(beside(server_url, "of_ordinary"))
+        with other.connect(), pytest.raises(Refused, match="1 connections"):
+            restore(url, objects, saved.folder)  # sees that a stronger role is connected
+        other.dispose()
+        restore(url, objects, saved.folder)
+        assert _contents(url) == before
+    finally:
+        for name in _databases(server_url, "of_ordinary"):
+            _on_server(server_url, f'drop database "{name}" with (force)')
+        _on_server(server_url, "drop role ordinary")
 
 
 def test_originals_are_copied_once_and_come_back_when_they_are_gone(

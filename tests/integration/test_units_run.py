@@ -100,6 +100,11 @@ def test_the_units_command_lines_serve_the_definitions_and_stop_on_request(
             assert time.monotonic() < deadline, f"not up in time: {console.dagster()}; logs in {tmp_path}"
             pause.wait(0.5)
         assert console.health() == 200
+        doctor = [sys.executable, "-m", "crown_cli.main", "doctor"]
+        found = subprocess.run(doctor, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stdout
+        assert "is served already" in found.stdout
+        assert "Dagster's tables are there" in found.stdout
     console.close()
     # uvicorn closes down in order and then ends by the signal it was sent; systemd takes both as success.
     assert {process.returncode for process in processes} <= {0, -signal.SIGTERM}
