@@ -1,0 +1,133 @@
+"""Standing checks, formula oracles, and what leaves the books as files and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from PIL import Image
+
+from crown.art_records.checks import CHECKS, run_checks
+from crown.art_records.oracles import formula_oracles
+from crown.art_records.outgoing import books_csv
+from crown.art_records.previews import sales_by_month_png, sell_through_png
+from crown.art_records.rollback import rollback
+from crown.art_records.samples import EDITION_COLUMNS, Export
+from crown.errors import BadInput
+
+from .conftest import Books, csv_bytes, distributor_row, edition_row, print_row, rid
+
+
+@pytest.fixture
+def loaded(books: Books, exports: tuple[Export, Export]) -> Books:
+    books.sync_export(exports[0])
+    return books
+
+
+def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: Books) -> None:
+    found = {oracle.column: oracle for oracle in formula_oracles(loaded.engine, loaded.objects)}
+    assert set(found) == {"Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery", "Net Revenue",
+                          "Retail Amount Sold", "Distributor Revenue"}  # fmt: skip
+    assert [o.column for o in found.values() if not o.passed] == []
+    exact = ("Invoice Amount", "Month Sold", "Year Sold", "Net Revenue", "Distributor Revenue")
+    assert all(found[c].equal == found[c].rows for c in exact)
+    assert found["Weeks in Gallery"].excused == 2  # the two repaired years
+    assert found["Commissions"].excused > 1000
+    assert found["Retail Amount Sold"].excused > 10
+    assert all(found[c].exception for c in ("Commissions", "Retail Amount Sold"))
+
+
+def test_a_formula_that_disagrees_is_shown_with_its_row(books: Books) -> None:
+    row = edition_row(1, at=2, Sold="checked", **{
+        "Retail Price": "£100.00", "Commission": "40%", "Invoice Amount": "£61.00", "Commissions": "£39.00",
+        "Month Sold": "#ERROR!", "Year Sold": "#ERROR!", "Weeks in Gallery": "NaN"})  # fmt: skip
+    sums = {"Net Revenue": "£60.00", "Distributor Revenue": "£41.00", "Retail Amount Sold": "£100.00"}
+    books.sync(prints=[print_row(1)], distributors=[distributor_row(2, "Amber Room", **sums)],
+               editions=csv_bytes(EDITION_COLUMNS, [row]))  # fmt: skip
+    wrong = {o.column: o.wrong for o in formula_oracles(books.engine, books.objects) if o.wrong}
+    assert wrong == {"Invoice Amount": [(rid("E", 1), Decimal("60.00"), "£61.00")],
+                     "Commissions": [(rid("E", 1), Decimal("40.00"), "£39.00")],
+                     "Distributor Revenue": [(rid("D", 2), Decimal("40.00"), "£41.00")]}  # fmt: skip
+
+
+def test_oracles_read_the_books_as_they_stood_and_say_nothing_without_an_export(loaded: Books) -> None:
+    loaded.rows("select 1")
+    with loaded.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "update art.editions set retail_price = 1 where is_sold and edition_number = 3"
+        )
+    assert all(o.passed for o in formula_oracles(loaded.engine, loaded.objects))
+    rollback(loaded.engine, 1, who="t", apply=True, through_latest=True, choose="force")
+    assert formula_oracles(loaded.engine, loaded.objects) == []
+
+
+def test_checks_count_the_faults_of_the_books(loaded: Books) -> None:
+    found = {r.check.name: r for r in run_checks(loaded.engine)}
+    assert set(found) == {check.name for check in CHECKS}
+    counts = {name: result.count for name, result in found.items() if result.count}
+    assert counts.pop("above_total") > 0
+    assert counts.pop("sold_without_commission") > 0
+    assert counts == {
+        "duplicate_number": 151, "double_linked": 353, "unlinked": 1, "unnumbered": 103, "sold_without_date": 138,
+        "sold_without_price": 75, "sold_at_zero": 30, "sold_not_printed": 11, "sold_without_distributor": 5,
+        "settled_not_sold": 20, "date_sold_not_sold": 17, "in_gallery_after_sale": 137, "placed_not_printed": 44,
+        "placeholder_distributors": 84, "same_print_name": 2,
+    }  # fmt: skip
+    assert all(r.passed for r in found.values() if r.check.severity == "error")
+    assert len(found["double_linked"].examples) == 20
+    assert found["sold_without_date"].money > 0
+
+
+def test_a_link_to_nothing_an_impossible_year_and_a_withheld_value_are_found(books: Books) -> None:
+    books.sync(
+        prints=[print_row(1)], editions=[edition_row(1, of=2), edition_row(2, **{"Date Sold": "someday"})]
+    )
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "update art.editions set date_sold = '1066-10-14' where edition_number = 2"
+        )
+    found = {
+        r.check.name: r
+        for r in run_checks(books.engine, ("orphan_links", "impossible_years", "withheld_values"))
+    }
+    assert found["orphan_links"].examples == [(rid("E", 1), f"linked to {rid('P', 2)}")]
+    assert found["impossible_years"].examples == [(rid("E", 2), "gallery -, sold 1066-10-14")]
+    assert found["withheld_values"].examples == [
+        (rid("E", 2), "editions row 3 Date Sold: is not a date in month/day/year")]  # fmt: skip
+
+
+def test_the_books_leave_as_csv_in_which_no_cell_is_a_formula(books: Books) -> None:
+    books.sync(
+        prints=[print_row(1, "=cmd|' /C calc'!A0")],
+        editions=[edition_row(1, Notes="@SUM(A1)", Variation="plain")],
+    )
+    rows = list(csv.DictReader(io.StringIO(books_csv(books.engine, "editions").decode("utf-8-sig"))))
+    assert (rows[0]["notes"], rows[0]["variation"], rows[0]["edition_number"]) == ("'@SUM(A1)", "plain", "1")
+    assert all(not cell.startswith(("=", "@", "+")) for row in rows for cell in row.values())
+    with pytest.raises(BadInput, match="orders"):
+        books_csv(books.engine, "orders")
+
+
+def test_the_books_date_follows_the_newest_export_that_stands(
+    loaded: Books, exports: tuple[Export, Export]
+) -> None:
+    assert loaded.one("select art.books_date()") == date(2025, 10, 29)
+    loaded.sync_export(exports[1])
+    assert loaded.one("select art.books_date()") == date(2026, 1, 1)
+
+
+def test_previews_are_pictures_of_the_books(loaded: Books) -> None:
+    for draw in (sell_through_png, sales_by_month_png):
+        picture = Image.open(io.BytesIO(draw(loaded.engine)))
+        picture.load()
+        assert (picture.format, picture.width) == ("PNG", 990)
+        colours = picture.convert("RGB").getcolors(maxcolors=2**24) or []
+        assert (47, 111, 143) in {colour for _, colour in colours}
+
+
+def test_previews_of_empty_books_are_empty_pictures(books: Books) -> None:
+    for draw in (sell_through_png, sales_by_month_png):
+        assert Image.open(io.BytesIO(draw(books.engine))).format == "PNG"
