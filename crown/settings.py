@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from crown.errors import ConfigurationError
 
 PREFIX = "CROWN_"
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_SPAN = rf"{_TIME}\s*-\s*{_TIME}"
 
 #: What each setting of CrownPipe is called here; empty: see _NO_SUCCESSOR.
 OLD_NAMES: dict[str, str] = {
@@ -93,6 +95,9 @@ class Settings(BaseModel):
         default=None, description="Folder with rembg's .onnx weights; nothing is ever downloaded."
     )
     output_specs: Path | None = Field(default=None, description="Your own output_specs.yaml.")
+    brand_dir: Path | None = Field(
+        default=None, description="Folder of the icons and watermarks that specs name."
+    )
     specs: tuple[str, ...] = Field(default=(), description="Names of the specs to make, comma separated.")
     max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
     stalled_minutes: float = Field(
@@ -111,6 +116,13 @@ class Settings(BaseModel):
     log_retention_days: int = Field(default=90, ge=1, description="Age at which logs are removed.")
     events_retention_days: int = Field(
         default=30, ge=1, description="Age at which Dagster's non-asset events are removed."
+    )
+    notify_file: Path | None = Field(
+        default=None,
+        description="File with the addresses that notices go to, one a line; see docs/journal.md.",
+    )
+    quiet_hours: str = Field(
+        default="", description="No notice is sent between these local times, such as 22:00-07:00."
     )
     min_free_gb: float = Field(default=2, ge=0, description="Less free space than this is a failed check.")
 
@@ -131,12 +143,27 @@ class Settings(BaseModel):
         return int(value, 8)
 
     @field_validator(
-        "home", "media_root", "production_root", "objects_root", "weights_dir", "output_specs", "log_dir"
+        "home",
+        "media_root",
+        "production_root",
+        "objects_root",
+        "weights_dir",
+        "output_specs",
+        "brand_dir",
+        "log_dir",
+        "notify_file",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # A service and a terminal stand in different folders: both must mean the same place.
         return value and value.expanduser().absolute()
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _span_of_a_day(cls, value: str) -> str:
+        if value.strip() and not re.fullmatch(_SPAN, value.strip()):
+            raise ValueError("write two times of the day such as 22:00-07:00, or nothing")
+        return value.strip()
 
     @field_validator("specs", mode="before")
     @classmethod

@@ -29,6 +29,7 @@ _DEFAULTS = {
     "file_group": "the writer's own",
     "workers": "the number of processors",
     "output_specs": "the catalogue that comes with Crown",
+    "brand_dir": "the folder of the output specs",
     "specs": "those that the catalogue enables",
     "log_dir": "HOME/logs",
 }
@@ -42,8 +43,11 @@ _EXAMPLES = {
     "workers": "4",
     "weights_dir": "/srv/crown/weights",
     "output_specs": "/etc/crown/output_specs.yaml",
+    "brand_dir": "/etc/crown/brand",
     "specs": "1000x1000_72dpi_jpeg,128x128_72dpi_jpeg",
     "log_dir": "/var/log/crown",
+    "notify_file": "/etc/crown/notify",
+    "quiet_hours": "22:00-07:00",
     "web_token": "a long random word",
 }
 

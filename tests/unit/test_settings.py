@@ -78,6 +78,13 @@ def test_every_line_of_the_example_can_be_used(tmp_path: Path) -> None:
         assert spelt(field, getattr(settings, field)) == documented.example_of(field)
 
 
+def test_every_old_name_stands_in_the_moving_table_with_its_new_name() -> None:
+    rows = (ROOT / "docs" / "moving-from-crownpipe.md").read_text("utf-8").splitlines()
+    for old, new in OLD_NAMES.items():
+        (row,) = [row for row in rows if row.startswith("|") and f"`{old}`" in row]
+        assert f"`{new}`" in row if new else "none" in row
+
+
 @pytest.mark.parametrize(("old", "new"), [(old, new) for old, new in OLD_NAMES.items() if new])
 def test_an_old_name_is_refused_with_its_new_name(old: str, new: str) -> None:
     assert new in {variable(field) for field in FIELDS}
@@ -116,6 +123,8 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(wrong: str, neare
         ("CROWN_ENVIRONMENT", "prod", "'development', 'staging' or 'production'"),
         ("CROWN_WEB_PORT", "70000", "less than or equal to 65535"),
         ("CROWN_LOG_TO_FILE", "maybe", "boolean"),
+        ("CROWN_QUIET_HOURS", "at night", "22:00-07:00"),
+        ("CROWN_QUIET_HOURS", "22:00-25:00", "22:00-07:00"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_one_sentence_with_the_variables_name(
@@ -162,7 +171,7 @@ def test_folders_are_absolute_wherever_the_program_is_started(
 
 def test_secrets_are_not_shown_when_settings_are() -> None:
     settings = load_settings(
-        {"CROWN_DATABASE_URL": "postgresql://a:hush@h/d", "CROWN_WEB_TOKEN": "quiet"}, None
+        {"CROWN_DATABASE_URL": "postgresql://a:hush@h/d", "CROWN_WEB_TOKEN": "murmured"}, None
     )
     assert "hush" not in repr(settings)
-    assert "quiet" not in str(settings)
+    assert "murmured" not in str(settings)
