@@ -89,6 +89,37 @@ def layouts() -> dict[str, Layout]:
     }
 
 
+def discover(folder: Path) -> dict[str, Path]:
+    """The newest export of each table in a folder, recognised by its header; other files are left alone.
+
+    A table that no file belongs to is missing from the answer. Nothing is judged here but the first line: a file
+    whose header is nearly right is taken, so that reading it says what is wrong.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.[cC][sS][vV]"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
+        table = table_of(path)
+        if table is not None:
+            found[table] = path
+    return {table: found[table] for table in layouts() if table in found}
+
+
+def table_of(path: Path) -> str | None:
+    """Which table's export a file is, by most of its columns; None when it is none."""
+    try:
+        with path.open("rb") as file:
+            line = _first_line(file.read(65_536).removeprefix(b"\xef\xbb\xbf"))
+    except OSError:
+        return None
+    words = {_spelling(word) for word in re.split(r"[,;\t|]", line.decode("latin-1").replace('"', ""))}
+    shares = {
+        table: sum(_spelling(c) in words for c in layout.columns if c not in layout.optional)
+        / sum(c not in layout.optional for c in layout.columns)
+        for table, layout in layouts().items()
+    }
+    best = max(shares, key=lambda table: shares[table])
+    return best if shares[best] > 0.6 else None
+
+
 # ---- the bytes -------------------------------------------------------------------------------------------
 
 

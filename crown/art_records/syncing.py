@@ -244,6 +244,38 @@ def compare(
     return _report(plans, [], "full")
 
 
+def rerun(
+    engine: Engine, mode: Mode, *, objects: Objects, who: str, apply: bool = False, book: Rulebook | None = None,
+    approved: str | None = None, limits: Limits | None = None, phase: Phase = "parallel", via: str = "cli",
+) -> SyncReport:  # fmt: skip
+    """Read the newest kept file of each table again, for instance by corrected rules: what waited in quarantine
+    under the old ones is judged anew. By unchanged rules it is a no-op.
+
+    Raises:
+        Refused: no file was ever synced, or the phase forbids it.
+    """
+    from crown.art_records.exports import kept
+
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                select distinct on (t.table_name) t.table_name, r.file_name, r.kept_as
+                from art.sync_tables t join art.syncs s using (sync_number)
+                join art.raw_files r on r.sha256 = t.source_hash
+                where s.status not in ('running', 'failed')
+                order by t.table_name, t.sync_number desc
+            """)
+        ).all()
+    if not rows:
+        raise Refused("No export was synced yet; there is nothing to read again.")
+    raws = {table: kept(table, name, digest, objects) for table, name, digest in rows}
+    _check_request(dict.fromkeys(raws, Path()), mode, phase, apply)
+    return sync_raw(
+        engine, [raws[table] for table in ENTITIES if table in raws], mode, who=who, apply=apply, approved=approved,
+        limits=limits, book=book, via=via, reason="read again",
+    )  # fmt: skip
+
+
 def _remember_raw(engine: Engine, raw: RawFile) -> None:
     """Note the file before it is parsed: what cannot be read is remembered as well."""
     with engine.begin() as connection:

@@ -178,6 +178,9 @@ def _create(connection: Connection, number: int, plan: TablePlan, kind: Entity) 
             {"v": version + 1, "c": created, "i": airtable_id, "n": number},
         )
     _note_creations(connection, number, plan.table, cleaned.ids[plan.created].tolist())
+    if len(plan.created) >= 1000:
+        # What reads the books next would otherwise be planned as if they were empty.
+        connection.execute(text(f"analyze art.{kind.versions.name}"))
 
 
 def create_records(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from crown.art_records.exports import kept, parse, take_in
+from crown.art_records.exports import discover, kept, parse, take_in
 from crown.art_records.outgoing import neutralised
 from crown.art_records.samples import Export as Sample
 from crown.errors import BadInput, TemporaryFailure
@@ -113,6 +114,21 @@ def test_a_file_of_200_mb_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"Editions.csv has 200 MB; an export of editions has at most 64 MB"):
         take_in(path, "editions", Objects(tmp_path / "objects"))
     assert not (tmp_path / "objects").exists()
+
+
+def test_the_newest_export_of_each_table_is_found_by_its_header(
+    exports: tuple[Sample, Sample], tmp_path: Path
+) -> None:
+    old, new = exports[0].write(tmp_path), exports[1].write(tmp_path)
+    for age, paths in ((200, old), (100, new)):
+        for path in paths.values():
+            os.utime(path, (path.stat().st_mtime - age,) * 2)
+    (tmp_path / "duplicate_handling_decisions.csv").write_text("record_id,print_edition,size,decision\n")
+    (tmp_path / "notes.txt").write_text("Print Name,Record_id")
+    assert discover(tmp_path) == {table: new[table] for table in ("prints", "distributors", "editions")}
+    spoiled = tmp_path / "wrong delimiter.csv"
+    spoiled.write_text(PRINTS.replace(",", ";"))
+    assert discover(tmp_path)["prints"] == spoiled
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from crown.art_records.comparing import Limits
+from crown.art_records.rules import Rulebook, rulebook
 from crown.art_records.samples import Export
-from crown.art_records.syncing import compare, sync
+from crown.art_records.syncing import compare, rerun, sync
 from crown.errors import BadInput, ConfigurationError, Refused
 
 from .conftest import Books, distributor_row, edition_row, print_row, rid
@@ -201,6 +202,21 @@ def test_a_withheld_value_leaves_the_field_as_it_was_and_waits_in_quarantine(boo
     assert (counts["records_failed"], counts["values_quarantined"]) == (1, 1)
     assert books.rows("select file_row, column_name, rule, outcome, raw_value, problem from art.quarantine") == [
         (2, "Retail Price", "price", "withheld", "ninety", "is not a number")]  # fmt: skip
+
+
+def test_corrected_rules_read_the_kept_file_again_and_release_the_quarantine(books: Books) -> None:
+    with pytest.raises(Refused, match="No export was synced yet"):
+        rerun(books.engine, "incremental", objects=books.objects, who="t")
+    books.sync(prints=PRINTS, distributors=PLACES, editions=editions(1, Size="Giant"))
+    assert books.value(1, "size") is None
+    assert rerun(books.engine, "incremental", objects=books.objects, who="t", apply=True).noop
+    old = rulebook()
+    size = old.rules["size"] | {"words": old.rules["size"]["words"] | {"giant": "Extra Large"}}
+    corrected = Rulebook(old.rules | {"size": size}, old.names, "2")
+    report = rerun(books.engine, "incremental", objects=books.objects, who="t", apply=True, book=corrected)
+    assert report.applied
+    assert books.value(1, "size") == "Extra Large"
+    assert books.one("select rule_version from art.syncs order by sync_number desc limit 1") == "2"
 
 
 def test_a_duplicate_name_and_a_duplicate_number_both_load(books: Books) -> None:
