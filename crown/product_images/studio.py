@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from crown.product_images import studio_backdrop, studio_holes, studio_matting, studio_regions
+from crown.product_images import (
+    studio_backdrop,
+    studio_holes,
+    studio_matting,
+    studio_outline,
+    studio_regions,
+)
 
 STUDIO_VERSION = 1
 """Goes into the recipe; raised on purpose whenever the same picture would give another alpha."""
@@ -138,17 +144,19 @@ def _look(picture: np.ndarray) -> _Look:
     regions = studio_regions.split(lab, difference, sharp, 4 + noise)
     scene = _Scene(lab, studio_regions.texture(lab, backdrop.sure), regions, calm)
     lean = studio_regions.leaning(regions, scene.means, backdrop, scene.roughness)
-    masks = [_settle(scene, lean, price) for price in (8.0, 3.0, 20.0)]
+    masks = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 2), (20.0, 2))]
     steadiness = min(_overlap(masks[0], masks[1]), _overlap(masks[0], masks[2]))
-    return _Look(studio_matting.linear(picture), masks[0], steadiness)
+    behind = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    mask = _tidy(studio_outline.snap(lab, masks[0], behind, sharp, calm))
+    return _Look(studio_matting.linear(picture), mask, steadiness)
 
 
-def _settle(scene: _Scene, lean: np.ndarray, price: float) -> np.ndarray:
-    """First the silhouette, then twice what within it is backdrop after all."""
+def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> np.ndarray:
+    """First the silhouette, then in a few rounds what within it is backdrop after all."""
     regions = scene.regions
     part = studio_regions.minimum_cut(regions, lean, scene.calm, price)
     mask = part[regions.labels]
-    for _ in range(2):
+    for _ in range(rounds):
         if not part.any():
             break
         rim = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -13,7 +13,7 @@ import numpy as np
 from crown.product_images.studio_backdrop import unexplained
 
 WEIGHTS = {
-    "constant": 1.0,
+    "constant": 1.5,
     "darker": -0.9,
     "brighter": -0.3,
     "chroma": -0.8,
@@ -84,7 +84,7 @@ def measure(
     around = near & ~piece
     ring = (cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & ~near & after
     inside, expected = lab[core].mean(axis=0), behind[core].mean(axis=0)
-    factors = (lab[core][:, 0] + 16) / (behind[core][:, 0] + 16)
+    factors = _without_ramp(core, (lab[core][:, 0] + 16) / (behind[core][:, 0] + 16))
     factor = (float(inside[0]) + 16) / (float(expected[0]) + 16)
     _, chroma = unexplained(inside, expected)
     neighbour = np.median(lab[ring], axis=0) if ring.any() else inside
@@ -102,3 +102,13 @@ def measure(
         "uneven": float(np.clip(factors.std(), 0, 0.03)) / 0.02,
         "share": float(piece.sum() / total) ** 0.5,
     }
+
+
+def _without_ramp(core: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What remains of values at the pixels of `core` after a plane: a shadow that falls across is no structure."""
+    y, x = np.nonzero(core)
+    if y.size < 8:
+        return values - values.mean()
+    basis = np.stack([np.ones(y.size), x - x.mean(), y - y.mean()], axis=1)
+    weights, *_ = np.linalg.lstsq(basis, values, rcond=None)
+    return values - basis @ weights
