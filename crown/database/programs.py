@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,6 +95,10 @@ def run_program(path: Path, arguments: Sequence[str], url: str, doing: str) -> s
         raise CrownError(f"{doing} failed: {path} cannot be run ({error.strerror}).") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "error:" in line or "FATAL" in line]
-        reason = (lines or done.stderr.splitlines() or [f"it ended with {done.returncode}"])[0]
+        reason = (lines or done.stderr.splitlines() or [_ending(done.returncode)])[0]
         raise CrownError(f"{doing} failed: {reason.strip()}.")
     return done.stdout
+
+
+def _ending(status: int) -> str:
+    return f"it was ended by {signal.strsignal(-status)}" if status < 0 else f"it ended with {status}"

@@ -392,6 +392,22 @@ def _crown(url: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def test_a_full_disk_is_one_sentence_and_leaves_no_backup(filled: str, tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 64; exec {sys.executable} -m crown_cli.main backup {backups}"],
+        cwd=ROOT,
+        env={**os.environ, "CROWN_DATABASE_URL": filled, "CROWN_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("crown: Saving the database failed")
+    assert "File size limit exceeded" in done.stderr or "File too large" in done.stderr
+    assert list(backups.iterdir()) == []
+
+
 def _make_large(url: str) -> None:
     """Enough rows that a dump or a restore takes a good second."""
     _change(
