@@ -53,17 +53,19 @@ def keep(command: list[str], grace: float, fds: tuple[int, ...] = (), lifeline: 
         ready, _, _ = select.select(watched, [], [], None if deadline is None else _TICK)
         if wake_read in ready:
             os.read(wake_read, 4096)
+            _reap(service.pid)
         if lifeline in ready and not os.read(lifeline, 1):
             watched.remove(lifeline)
             deadline = time.monotonic() + grace
             with suppress(ProcessLookupError):
                 service.terminate()
-    end_descendants()
+    _end_descendants()
     status = service.wait()
+    _reap(service.pid)
     return status if status >= 0 else 128 - status
 
 
-def end_descendants() -> None:
+def _end_descendants() -> None:
     """Kill every descendant of this process and wait until none is left."""
     me = psutil.Process()
     deadline = time.monotonic() + _LAST_SECONDS
@@ -75,6 +77,14 @@ def end_descendants() -> None:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         time.sleep(_TICK)  # not psutil's wait: it would take the service's exit status from us
+
+
+def _reap(service: int) -> None:
+    """Take the exit statuses of orphans that came to us; the service's own is taken elsewhere."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess, ChildProcessError):
+            if child.pid != service and child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
 
 
 def _alive(process: psutil.Process) -> bool:

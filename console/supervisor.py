@@ -148,6 +148,11 @@ class Supervisor:
     def _pass_on(self, line: str) -> None:
         """Show what a service says; while we start, one sentence of ours says what is wrong."""
         if self._heard:
+            self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        """Say something; a terminal that was closed stops neither us nor the writing of logs."""
+        with suppress(OSError):
             self.say(line)
 
     def _wait(self, name: str, answers: Callable[[], bool]) -> None:
@@ -196,7 +201,7 @@ class Supervisor:
                 watch.pause = _FIRST_PAUSE
             watch.restart_at = now + watch.pause
             watch.running.close()
-            self.say(f"The {name} ended (status {status}); it starts again in {watch.pause:.0f} s.")
+            self._tell(f"The {name} ended (status {status}); it starts again in {watch.pause:.0f} s.")
             watch.pause = min(2 * watch.pause, _LONGEST_PAUSE)
         elif now >= watch.restart_at:
             watch.running = self._spawn(watch.running.service, environment, witness)
@@ -208,13 +213,13 @@ class Supervisor:
                 continue
             watch.silent = 0 if watch.answers() else watch.silent + 1
             if watch.silent >= _HUNG:
-                self.say(
+                self._tell(
                     f"The {name} has not answered for {_HUNG * _PROBE_EVERY:.0f} s and is started again."
                 )
                 watch.silent = 0
                 watch.running.kill()
         if running_database(self.settings) is None:
-            self.say("The embedded database has ended; it starts again.")
+            self._tell("The embedded database has ended; it starts again.")
             database.close()
             with suppress(ConfigurationError):  # the next probe tries again
                 database.enter_context(open_database(self.settings))
@@ -224,7 +229,7 @@ class Supervisor:
         self._close("daemon")
         runs = [] if self._hurry else runs_of(database_url, socket)
         if runs:
-            self.say(f"Waiting for {len(runs)} {'run' if len(runs) == 1 else 'runs'} to end.")
+            self._tell(f"Waiting for {len(runs)} {'run' if len(runs) == 1 else 'runs'} to end.")
             client.end_runs(runs)
             deadline = time.monotonic() + END_RUNS_SECONDS
             pause = threading.Event()
@@ -254,7 +259,7 @@ class Supervisor:
                     watch.running.kill()
             else:
                 self._end.set()
-                self.say(f"Stopping ({signal.Signals(signum).name}); once more to kill.")
+                self._tell(f"Stopping ({signal.Signals(signum).name}); once more to kill.")
 
         handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, asked) for number in handled}

@@ -19,6 +19,8 @@ from crown.database.engine import connect, our_url
 
 pytestmark = pytest.mark.integration
 
+TOKEN = "a-token-for-tests-0123456789"
+
 
 def _load(name: str) -> ModuleType:
     # Test folders are no packages (importmode=importlib).
@@ -93,6 +95,21 @@ def test_sigterm_stops_all_even_when_a_script_started_it_in_the_background(
     up.address()
     assert up.end(signal.SIGTERM) == 0
     assert up.left() == []
+
+
+def test_a_closed_terminal_stops_all(crown_up: Callable[..., UpProcess]) -> None:
+    """Whatever is said then has nowhere to go, and must not keep anything from stopping."""
+    terminal = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert terminal.stdin is not None
+    up = crown_up(stderr=terminal.stdin)
+    terminal.stdin.close()
+    up.address()
+    terminal.wait(10)
+    up.launch("endless_job")
+    worker, _ = up.pids("endless")
+    assert up.end(signal.SIGHUP) in (0, 1)  # 1: its last words could not be said
+    assert up.left() == []
+    assert not psutil.pid_exists(worker)
 
 
 def test_a_second_ctrl_c_kills_what_does_not_listen(crown_up: Callable[..., UpProcess]) -> None:
@@ -271,20 +288,6 @@ def test_definitions_that_do_not_load_are_one_sentence(crown_up: Callable[..., U
     )
 
 
-def test_a_second_start_in_the_same_home_is_one_sentence_and_the_first_goes_on(
-    crown_up: Callable[..., UpProcess],
-) -> None:
-    first = crown_up()
-    first.address()
-    second = crown_up()
-    assert second.wait(60) == 2
-    assert f"process {first.process.pid}" in second.err
-    with first.client() as client:
-        assert client.get("/health").status_code == 200
-    assert first.end() == 0
-    assert first.left() == []
-
-
 def test_ctrl_c_during_the_start_stops_what_had_started(crown_up: Callable[..., UpProcess]) -> None:
     up = crown_up()
     until(lambda: "code-server" in " ".join(up.left()), 60, "the start of the code server")
@@ -293,15 +296,35 @@ def test_ctrl_c_during_the_start_stops_what_had_started(crown_up: Callable[..., 
     assert "Traceback" not in up.err
 
 
-def test_with_a_token_nothing_answers_without_it_and_ready_still_means_ready(
-    crown_up: Callable[..., UpProcess],
-) -> None:
-    token = "a-token-for-tests-0123456789"
-    up = crown_up("--host", "0.0.0.0", WEB_TOKEN=token)  # noqa: S104 - with the token that it asks for
-    with up.client() as stranger, up.client(token) as friend:
+@pytest.fixture(scope="module")
+def guarded_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    """A running installation that other machines may reach, with the token it asks for."""
+    home = tmp_path_factory.mktemp("guarded") / "home"
+    up = UpProcess(home, "--host", "0.0.0.0", WEB_TOKEN=TOKEN)  # noqa: S104 - that is what the token is for
+    try:
+        up.address()
+        yield up
+        assert up.end() == 0
+        assert up.left() == []
+        assert TOKEN not in up.err + up.out
+    finally:
+        up.close()
+
+
+def test_with_a_token_nothing_answers_without_it_and_no_command_line_shows_it(guarded_up: UpProcess) -> None:
+    with guarded_up.client() as stranger, guarded_up.client(TOKEN) as friend:
         assert stranger.post("/graphql", json={"query": "{ version }"}).status_code == 401
         assert friend.post("/graphql", json={"query": "{ version }"}).status_code == 200
-    arguments = [" ".join(process.info["cmdline"] or []) for process in up_process.processes_of(up.home)]
-    assert not [line for line in arguments if token in line]
-    assert up.end() == 0
-    assert token not in up.err + up.out
+    processes = up_process.processes_of(guarded_up.home)
+    assert processes
+    assert not [part for process in processes for part in process.info["cmdline"] or [] if TOKEN in part]
+
+
+def test_a_second_start_in_the_same_home_is_one_sentence_and_the_first_goes_on(
+    guarded_up: UpProcess,
+) -> None:
+    second = UpProcess(guarded_up.home)
+    assert second.wait(60) == 2
+    assert f"runs already in {guarded_up.home} (process {guarded_up.process.pid})" in second.err
+    with guarded_up.client(TOKEN) as client:
+        assert client.get("/console/").status_code == 200
