@@ -20,7 +20,7 @@ from crown_assets.product_images import checks as product_image_checks  # noqa: 
 from crown_assets.sql_models import assets as sql_models  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
 from resources.product_images import ProductImagesResource  # noqa: E402
-from sensors import decisions, folders, pending_work, schedules  # noqa: E402
+from sensors import decisions, failures, folders, notices, pending_work, schedules  # noqa: E402
 
 
 def default_resources() -> dict[str, Any]:
@@ -40,7 +40,13 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,
-        sensors=[*folders.SENSORS, *decisions.SENSORS, *pending_work.SENSORS],
+        sensors=[
+            *folders.SENSORS,
+            *decisions.SENSORS,
+            *pending_work.SENSORS,
+            *failures.SENSORS,
+            *notices.SENSORS,
+        ],
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,
     )

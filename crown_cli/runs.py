@@ -66,10 +66,7 @@ def run_job(instance: dg.DagsterInstance, name: str, *, tags: dict[str, str] | N
 
 
 def _sentence(result: dg.ExecuteInProcessResult, job: str) -> str:
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            user = data.user_failure_data
-            said = user.description if user and user.description else str(data.error and data.error.message)
-            return f"{event.step_key}: {said.strip()}"
-    return f"The job {job} failed before its first step; the run {result.run_id} in the UI says why."
+    from sensors.failures import reason_of
+
+    otherwise = f"The job {job} failed before its first step; the run {result.run_id} in the UI says why."
+    return reason_of(result.all_events, otherwise)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from crown.product_images.room import Room, open_room
+from crown.settings import Settings
 from resources.database import DatabaseResource
 
 
@@ -13,6 +14,14 @@ class ProductImagesResource(dg.ConfigurableResource):
     """`with images.room() as room:` gives folders, specs, settings and engine together."""
 
     database: dg.ResourceDependency[DatabaseResource]
+
+    def settings(self) -> Settings:
+        """The settings, without the room.
+
+        Raises:
+            ConfigurationError: one of them cannot be used.
+        """
+        return self.database.settings()
 
     @contextmanager
     def room(self) -> Iterator[Room]:
@@ -22,4 +31,4 @@ class ProductImagesResource(dg.ConfigurableResource):
             SystemicFailure: the share is not mounted.
         """
         with self.database.engine() as engine:
-            yield open_room(engine, self.database.settings())
+            yield open_room(engine, self.settings())

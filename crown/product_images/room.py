@@ -73,7 +73,9 @@ class Room:
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
         """The selected output specs by name."""
-        return select_specs(load_specs(self.settings.output_specs), self.settings.specs)
+        return select_specs(
+            load_specs(self.settings.output_specs, self.settings.brand_dir), self.settings.specs
+        )
 
     @property
     def max_pixels(self) -> int:

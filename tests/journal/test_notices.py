@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,45 +13,16 @@ from crown.errors import ConfigurationError
 from crown.journal import logs, secrets
 from crown.journal.notices import Sent, deliver, is_quiet, post, read_addresses
 from crown.settings import Settings
+from tests.receiver import Inbox, receiving
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 1, 5, 23, 30, tzinfo=UTC)
 
 
-@dataclass
-class Inbox:
-    """What the server received, and how it answers."""
-
-    port: int
-    messages: list[dict[str, str]] = field(default_factory=list)
-    status: int = 200
-
-    @property
-    def address(self) -> str:
-        return f"json://anna:hunter-two@127.0.0.1:{self.port}/hook-4711-secret"
-
-
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if inbox.status == 200:
-                inbox.messages.append(json.loads(body))
-            self.send_response(inbox.status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    inbox = Inbox(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield inbox
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with receiving() as inbox:
+        yield inbox
     secrets._known.clear()
 
 

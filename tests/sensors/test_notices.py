@@ -1,0 +1,147 @@
+"""What waits for people reaches them once, through a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dagster as dg
+from sqlalchemy import Engine, text
+
+from crown.product_images import intake, review, stages
+from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, Room
+from resources.database import DatabaseResource
+from resources.product_images import ProductImagesResource
+from sensors.notices import Notice, Told, Waiting, decide, people_are_told
+from tests.pictures import draw_part
+from tests.receiver import Inbox
+
+
+def test_only_more_than_was_told_is_told_again() -> None:
+    news, told = decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), Told())
+    assert news == [
+        Notice("review", "product_images", CUTOUTS, "3 cut-outs wait for approval."),
+        Notice(
+            "failure",
+            "product_images",
+            "items",
+            "2 items need a person: crown images status --troubles.",
+        ),
+    ]
+    assert decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), told)[0] == []
+    # One was approved, another came: what is new counts, not how many.
+    news, told = decide(Waiting({CUTOUTS: (3, 18)}, {"product_images": 1}), told)
+    assert [notice.kind for notice in news] == ["review"]
+    # A trouble that was settled and comes back is told again.
+    assert [n.kind for n in decide(Waiting({}, {"product_images": 2}), told)[0]] == ["failure"]
+
+
+def test_what_was_told_is_remembered_while_nothing_waits() -> None:
+    _, told = decide(Waiting({CUTOUTS: (1, 17)}), Told())
+    _, told = decide(Waiting(), told)
+    assert decide(Waiting({CUTOUTS: (1, 17)}), told)[0] == []
+
+
+def cut_out(room: Room, *names: str) -> None:
+    for number, name in enumerate(names):
+        draw_part(room.media(INBOX) / name, seed=number + 1)
+    for _ in range(2):
+        intake.take_in(room, settle_seconds=0)
+    for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
+        stages.make(room, [asset])
+
+
+def tick(
+    database: DatabaseResource, instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[str, str | None]:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"database": database})
+    done = people_are_told.evaluate_tick(context)
+    return done.skip_message or "", done.cursor
+
+
+def with_addresses(
+    database: DatabaseResource, tmp_path: Path, *addresses: str, **more: str
+) -> DatabaseResource:
+    path = tmp_path / "notify"
+    path.write_text("\n".join(addresses), encoding="utf-8")
+    path.chmod(0o600)
+    return DatabaseResource(environment={**database.environment, "CROWN_NOTIFY_FILE": str(path), **more})
+
+
+def test_waiting_cutouts_reach_the_webhook_once(
+    database: DatabaseResource,
+    images: ProductImagesResource,
+    instance: dg.DagsterInstance,
+    inbox: Inbox,
+    tmp_path: Path,
+) -> None:
+    database = with_addresses(database, tmp_path, inbox.address)
+    with images.room() as room:
+        cut_out(room, "52000123.jpg", "52000124.jpg")
+        said, cursor = tick(database, instance)
+        assert said == "Notices sent: 1."
+        (message,) = inbox.messages
+        assert message["title"] == "Crown: 1 waiting for review"
+        assert "2 cut-outs wait for approval." in message["message"]
+        review.decide(room, "*", "approve", who="eva", via="cli")
+        assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        review.decide(room, "52000123", "withdraw", who="eva", via="cli")
+        assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        cut_out(room, "52000125.jpg")
+        assert tick(database, instance, cursor)[0] == "Notices sent: 1."
+    assert "2 cut-outs wait for approval." in inbox.messages[1]["message"]
+
+
+def test_a_cursor_that_is_lost_costs_one_message(
+    database: DatabaseResource,
+    images: ProductImagesResource,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    inbox: Inbox,
+) -> None:
+    database = with_addresses(database, tmp_path, inbox.address)
+    with images.room() as room:
+        cut_out(room, "52000123.jpg")
+    cursor = tick(database, instance)[1]
+    assert json.loads(cursor or "")["reviews"].keys() == {CUTOUTS}
+    tick(database, instance, cursor)
+    assert len(inbox.messages) == 1
+    tick(database, instance, None)
+    assert len(inbox.messages) == 2
+
+
+def test_without_addresses_notices_are_kept_and_nothing_fails(
+    engine: Engine, database: DatabaseResource, images: ProductImagesResource, instance: dg.DagsterInstance
+) -> None:
+    with images.room() as room:
+        cut_out(room, "52000123.jpg")
+    assert tick(database, instance)[0] == "Nothing was sent: no notify_file is set."
+    with engine.connect() as connection:
+        assert (
+            connection.execute(text("select count(*) from journal.notices where sent_at is null")).scalar()
+            == 1
+        )
+
+
+def test_quiet_hours_of_the_settings_are_kept(
+    engine: Engine, database: DatabaseResource, instance: dg.DagsterInstance, tmp_path: Path, inbox: Inbox
+) -> None:
+    all_day = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="00:00-23:59")
+    late = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="23:59-00:00")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into journal.notices (kind, department, subject, sentence)"
+                " values ('failure', 'product_images', 'runs', 'No space left')"
+            )
+        )
+    assert tick(all_day, instance)[0] == "Nothing was sent: quiet hours 00:00-23:59."
+    assert inbox.messages == []
+    assert tick(late, instance)[0] == "Notices sent: 1."
+
+
+def test_settings_that_cannot_be_used_are_said_by_the_sensor(
+    database: DatabaseResource, instance: dg.DagsterInstance
+) -> None:
+    broken = DatabaseResource(environment={**database.environment, "CROWN_QUIET_HOURS": "at night"})
+    assert "CROWN_QUIET_HOURS cannot be used" in tick(broken, instance)[0]
