@@ -28,6 +28,18 @@ def draw_part(
     return path
 
 
+def draw_cut_out(path: Path, *, size: tuple[int, int] = (240, 180), shade: int = 70) -> Path:
+    """Draw a flat grey ring that is cut out already, and write it as PNG."""
+    width, height = size
+    picture = Image.new("RGBA", size)
+    draw = ImageDraw.Draw(picture)
+    for radius, fill in ((height * 0.4, (shade, shade, shade, 255)), (height * 0.1, (0, 0, 0, 0))):
+        centre = width / 2, height / 2
+        draw.ellipse([c + sign * radius for sign in (-1, 1) for c in centre], fill=fill)
+    picture.save(path, "PNG")
+    return path
+
+
 def change_one_pixel(path: Path) -> None:
     """Make one pixel of a PNG red."""
     with Image.open(path) as opened:

@@ -6,9 +6,11 @@ Names, decoding and folders are looked at here; cutting out and everything later
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pwd
 import stat
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ from crown.product_images.names import PhotoName
 from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, Room
 from crown.store import files, watch
 from crown.store.watch import SETTLE_SECONDS, Sighting
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -122,6 +126,8 @@ def _take(
 ) -> None:
     name = Path(sighting.path).name
     if isinstance(outcome, Exception):
+        if not os.path.lexists(room.roots[MEDIA] / sighting.path):
+            return  # another intake has taken it, or a person has
         if stalled(room, sighting):
             report.stalled.append(name)
         else:
@@ -169,6 +175,7 @@ def store(
     Raises:
         TemporaryFailure: the file changed meanwhile; it is left where it is.
     """
+    started = time.perf_counter()
     content_hash, size = room.objects.put(upload.path)
     with room.engine.begin() as connection:
         # Two intakes at once must not record one upload twice.
@@ -178,7 +185,23 @@ def store(
         new = record_upload(connection, upload, kind, of_hash, content_hash, size)
         if note is not None:
             note(connection, content_hash)
-    now = upload.path.lstat()
+    _log.log(
+        logging.INFO if new else logging.DEBUG,
+        "%s stored as %s of %s" if new else "%s is known already as %s of %s",
+        upload.path.name,
+        kind,
+        upload.photo.key,
+        extra={
+            "product_number": upload.photo.number,
+            "user_id": upload.uploader,
+            "execution_time_ms": (time.perf_counter() - started) * 1000,
+            "context": {"content_hash": content_hash, "bytes": size},
+        },
+    )
+    try:
+        now = upload.path.lstat()
+    except FileNotFoundError:
+        return new, size  # another intake has taken it meanwhile
     if (now.st_size, now.st_mtime_ns, now.st_ino) != (
         upload.status.st_size,
         upload.status.st_mtime_ns,
@@ -187,7 +210,7 @@ def store(
         raise TemporaryFailure(
             f"{upload.path.name} was replaced while it was stored; the newer one is taken next."
         )
-    upload.path.unlink()
+    upload.path.unlink(missing_ok=True)
     return new, size
 
 
@@ -253,18 +276,37 @@ def set_aside(room: Room, path: str, folder: str, reason: str) -> None:
     moment = datetime.now().astimezone().isoformat(timespec="seconds")
     # The reason first: a crash between the two leaves a reason too many, never a file without one.
     files.write_text(beside, f"file: {source.name}\ntimestamp: {moment}\nreason: {reason}\n", room.ownership)
-    source.rename(target)
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        beside.unlink()  # another intake, or a person, was quicker
+        return
+    who, number = uploader(target.lstat()), _number(source.name)
+    _log.warning(
+        "%s refused: %s",
+        source.name,
+        reason,
+        extra={"product_number": number, "user_id": who, "context": {"folder": folder}},
+    )
     with room.engine.begin() as connection:
         activity.record(
             connection,
-            who=uploader(target.lstat()),
+            who=who,
             what="refused",
             subject=source.name,
             department=DEPARTMENT,
             via="share",
+            product_number=number,
             source_file=source.name,
             new={"folder": folder, "reason": reason},
         )
+
+
+def _number(file_name: str) -> str | None:
+    try:
+        return names.parse(file_name).number
+    except BadInput:
+        return None
 
 
 def uploader(status: os.stat_result) -> str:

@@ -1,0 +1,72 @@
+"""A whole run of product images as a process of its own, for tests that kill, stop or starve it.
+
+Usage: python -m tests.crash.flow_process DATABASE_URL HOME [approve]. Prints each stage as it begins.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from crown.database.engine import connect
+from crown.errors import CrownError
+from crown.product_images import intake, review, stages
+from crown.product_images.room import (
+    CUTOUTS,
+    INBOX_PHOTOS,
+    MASTERS,
+    PHOTOS,
+    PUBLISHED,
+    RENDITIONS,
+    Room,
+    open_room,
+)
+from crown.settings import load_settings
+
+STAGES: dict[str, list[str]] = {
+    "inbox_photos": [INBOX_PHOTOS],
+    "photos": [PHOTOS],
+    "cutouts": [CUTOUTS],
+    "masters": [MASTERS],
+    "renditions": list(RENDITIONS.values()),
+    "production": [PUBLISHED],
+}
+
+
+def open_in(url: str, home: Path, **more: str) -> Room:
+    settings = {"CROWN_HOME": str(home), "CROWN_WORKERS": "2", "CROWN_STALLED_MINUTES": "0", **more}
+    return open_room(connect(url), load_settings(settings, None))
+
+
+def run(room: Room, say=lambda stage: None) -> int:  # type: ignore[no-untyped-def]
+    """Intake and every stage, approving whatever is shown; returns how many items were made."""
+    say("intake")
+    for _ in range(2):
+        intake.take_in(room, settle_seconds=0)
+    made = 0
+    for name, assets in STAGES.items():
+        say(name)
+        made += len(stages.make(room, assets, run_id="crash").lane.made)
+        if name == "cutouts":
+            say("review")
+            review.show(room)
+            if review.cutouts(room, undecided=True):
+                review.decide(room, "*", "approve", who="eva", via="cli")
+        if name == "masters":
+            review.show(room)
+    return made
+
+
+def main() -> None:
+    url, home, *more = sys.argv[1:]
+    room = open_in(url, Path(home), **dict(pair.split("=", 1) for pair in more))
+    try:
+        made = run(room, lambda stage: print(stage, flush=True))
+    except CrownError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(9)
+    print(f"made {made}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
