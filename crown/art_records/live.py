@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from crown.art_records.exports import Layout, layouts
 from crown.art_records.outgoing import plain_csv
 from crown.errors import BadInput, SystemicFailure, TemporaryFailure
+
+if TYPE_CHECKING:
+    from crown.art_records.exports import Layout
 
 TABLES = {"prints": "Prints", "distributors": "Distributors", "editions": "Editions"}
 
@@ -51,6 +53,8 @@ def fetch_exports(
     import requests
     from pyairtable import Api
     from pyairtable.api.retrying import retry_strategy
+
+    from crown.art_records.exports import layouts
 
     strategy = retry_strategy(total=retries, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
     api = Api(token, endpoint_url=endpoint_url, retry_strategy=strategy, timeout=timeout)
