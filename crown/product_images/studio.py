@@ -20,8 +20,6 @@ from crown.product_images import (
     studio_regions,
 )
 
-STUDIO_VERSION = 1
-"""Goes into the recipe; raised on purpose whenever the same picture would give another alpha."""
 FIRST_PIXELS = 400_000
 """Size at which the whole frame is looked at, to find where the part lies."""
 WORK_PIXELS = 1_000_000

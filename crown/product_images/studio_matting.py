@@ -152,3 +152,39 @@ def _mix(seen: np.ndarray, part: np.ndarray, back: np.ndarray, far: np.ndarray) 
     floor = np.clip((far - BAND) + 1, 0, 1)
     ceiling = np.clip((far + BAND), 0, 1)
     return np.clip(mixed, floor, ceiling)
+
+
+def foreground(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours of the part alone: what the backdrop lent to mixed pixels is taken out again.
+
+    A mixed pixel is share x part + (1 - share) x backdrop in linear light; it is solved for the part where the
+    share is large enough to be solved for, and the part's colour close by is taken where it is not.
+
+    Args:
+        rgb: H x W x 3 uint8.
+        alpha: H x W uint8, from any engine.
+
+    Returns:
+        H x W x 3 uint8, equal to `rgb` where alpha is 0 or 255.
+    """
+    height, width = alpha.shape
+    y, x = np.nonzero((alpha > 0) & (alpha < 255))
+    solid = alpha >= 128
+    if not y.size or not solid.any() or solid.all():
+        return rgb
+    scale = min(1.0, (1_000_000 / (height * width)) ** 0.5)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    light = linear(cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA))
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) >= 128
+    if not small.any() or small.all():
+        return rgb
+    part, back = near_colours(light, small)
+    at_x = ((x + 0.5) * size[0] / width - 0.5).astype(np.float32)
+    at_y = ((y + 0.5) * size[1] / height - 0.5).astype(np.float32)
+    near, behind = _points(part, at_x, at_y), _points(back, at_x, at_y)
+    share = (alpha[y, x].astype(np.float32) / 255)[:, None]
+    solved = np.clip((linear(rgb[y, x]) - (1 - share) * behind) / np.maximum(share, 0.05), 0, 1)
+    trust = np.clip((share - 0.3) / 0.5, 0, 1)
+    out = np.array(rgb)
+    out[y, x] = to_codes(trust * solved + (1 - trust) * near)
+    return out
