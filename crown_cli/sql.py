@@ -81,13 +81,14 @@ def run(names: tuple[str, ...], as_json: bool) -> None:
 
         from crown_assets.definitions import defs
 
-        _quiet_dagster()
         keys = {dg.AssetKey(list(project.asset_key(model.relation))): model for model in chosen}
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=list(keys),
             raise_on_error=False,
             tags={"crown/lane": "sql_models"},
+            # The events are in the instance; here a table says it.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         gone = removed(world.engine, project)
     rows = _rows_of(result, keys)
@@ -99,12 +100,6 @@ def run(names: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"{relation} was built from a model that is gone; drop it when nobody reads it.")
     if not result.success:
         raise click.exceptions.Exit(1)
-
-
-def _quiet_dagster() -> None:
-    import logging
-
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
 
 
 def _rows_of(result: dg.ExecuteInProcessResult, keys: dict[dg.AssetKey, Model]) -> list[dict[str, Any]]:
