@@ -23,10 +23,11 @@ def seen_by_people(room: Room) -> list[tuple[str, str, bool]]:
 
 
 def _token(room: Room, sighting: watch.Sighting) -> str:
-    # An undecodable file is looked at once when it is at rest, and again when its waiting time is over.
+    # A file that is still there after a run (undecodable, or the disk was full) is new again after its waiting
+    # time, so that nothing lies there unseen.
     age = datetime.now(UTC) - sighting.first_seen_at
-    overdue = age >= timedelta(minutes=room.settings.stalled_minutes)
-    return f"{sighting.size_bytes}:{sighting.mtime_ns}:{'overdue' if overdue else ''}"
+    turn = age // timedelta(minutes=max(room.settings.stalled_minutes, 1))
+    return f"{sighting.size_bytes}:{sighting.mtime_ns}:{turn}"
 
 
 def _review(room: Room) -> list[tuple[str, str, bool]]:

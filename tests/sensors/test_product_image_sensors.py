@@ -1,0 +1,150 @@
+"""When product images start by themselves: decisions tested as tables, sensors on a real instance and database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from crown.database.engine import connect
+from crown.ledger import decisions
+from crown.product_images.room import CUTOUTS, INBOX, REVIEW, Room, open_room
+from crown.settings import load_settings
+from resources.database import DatabaseResource
+from resources.product_images import ProductImagesResource
+from sensors.decisions import decide as decide_decisions
+from sensors.decisions import product_image_decisions
+from sensors.folders import Seen, product_image_folders
+from sensors.folders import decide as decide_folders
+from sensors.pending_work import decide as decide_work
+from sensors.pending_work import product_image_work
+from tests.pictures import draw_cut_out
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> DatabaseResource:
+    environment = {
+        "CROWN_HOME": str(tmp_path / "home"),
+        "CROWN_DATABASE_URL": database_url,
+        "CROWN_INBOX_INTERVAL_SECONDS": "5",
+    }
+    return DatabaseResource(environment=environment)
+
+
+@pytest.fixture
+def images(database: DatabaseResource) -> ProductImagesResource:
+    return ProductImagesResource(database=database)
+
+
+@pytest.fixture
+def room(database: DatabaseResource, database_url: str):  # type: ignore[no-untyped-def]
+    engine = connect(database_url)
+    yield open_room(engine, load_settings(database.environment, None))
+    engine.dispose()
+
+
+def test_files_at_rest_give_one_key_and_growing_files_none() -> None:
+    resting, growing = Seen("inbox/a.jpg", "10:1", True), Seen("inbox/b.jpg", "20:2", False)
+    assert decide_folders([]) is None
+    assert decide_folders([growing]) is None
+    assert decide_folders([resting]) == decide_folders([growing, resting])
+    assert decide_folders([resting]) != decide_folders([Seen("inbox/a.jpg", "11:1", True)])
+
+
+@pytest.mark.parametrize(("newest", "followed", "key"), [(0, 0, None), (5, 5, None), (6, 5, "decision-6")])
+def test_a_new_decision_gives_one_key(newest: int, followed: int, key: str | None) -> None:
+    assert decide_decisions(newest, followed) == key
+
+
+@pytest.mark.parametrize(
+    ("due", "active", "recipes", "known", "reason"),
+    [
+        (0, 0, "r1", "r1", None),
+        (3, 0, "r1", "r1", "3 items are due"),
+        (3, 1, "r1", "r1", None),
+        (0, 0, "r2", "r1", "a recipe was edited"),
+        (0, 0, "r1", None, None),
+    ],
+)
+def test_work_is_asked_for_when_something_is_due_and_nobody_is_at_it(
+    due: int, active: int, recipes: str, known: str | None, reason: str | None
+) -> None:
+    assert decide_work(due, active, recipes, known) == reason
+
+
+def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None, **resources: object):  # type: ignore[no-untyped-def]
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
+        data = sensor.evaluate_tick(context)
+    return data.run_requests, data.cursor, data.skip_message
+
+
+def settle(room: Room) -> None:
+    with room.engine.begin() as connection:
+        connection.execute(text("update store.sightings set first_seen_at = first_seen_at - interval '10 s'"))
+
+
+def test_a_dropped_file_starts_a_run_at_the_second_look_and_the_same_key_at_the_third(
+    room: Room, images: ProductImagesResource
+) -> None:
+    draw_cut_out(room.media(INBOX) / "52000123.png")
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, _, said = tick(product_image_folders, instance, None, images=images)
+        assert requests == []
+        assert "being copied" in said
+        settle(room)
+        second, _, _ = tick(product_image_folders, instance, None, images=images)
+        third, _, _ = tick(product_image_folders, instance, None, images=images)
+    assert len(second) == 1
+    assert second[0].run_key == third[0].run_key
+
+
+def test_a_share_that_is_gone_is_said_and_starts_nothing(room: Room, images: ProductImagesResource) -> None:
+    room.settings.media.rename(room.settings.media.with_name("unmounted"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, _, said = tick(product_image_folders, instance, None, images=images)
+    assert requests == []
+    assert "mount the share" in said
+
+
+def test_a_persons_file_in_review_starts_a_run_and_our_own_do_not(
+    room: Room, images: ProductImagesResource
+) -> None:
+    draw_cut_out(room.media(REVIEW) / "52000123.png")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick(product_image_folders, instance, None, images=images)
+        settle(room)
+        requests, _, _ = tick(product_image_folders, instance, None, images=images)
+        assert len(requests) == 1
+        with room.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "insert into ledger.files (root, path, content_hash, written_at)"
+                    " values ('media', :path, 'h', now() + interval '1 minute')"
+                ),
+                {"path": f"{REVIEW}/52000123.png"},
+            )
+        requests, _, said = tick(product_image_folders, instance, None, images=images)
+    assert (requests, said) == ([], "Nothing new.")
+
+
+def test_a_decision_is_followed_once(room: Room, database: DatabaseResource) -> None:
+    with room.engine.begin() as connection:
+        decisions.decide(
+            connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
+        )
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, cursor, _ = tick(product_image_decisions, instance, None, database=database)
+        assert len(requests) == 1
+        requests, _, _ = tick(product_image_decisions, instance, cursor, database=database)
+    assert requests == []
+
+
+def test_an_edited_recipe_starts_a_run_once(room: Room, images: ProductImagesResource) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, cursor, _ = tick(product_image_work, instance, None, images=images)
+        assert requests == []
+        requests, after, _ = tick(product_image_work, instance, "other recipes", images=images)
+    assert [request.tags["crown/reason"] for request in requests] == ["a recipe was edited"]
+    assert after == cursor
