@@ -61,6 +61,7 @@ def _run(settings: Settings, workspace: Path, listener: socket.socket) -> None:
     from console.app import create_app
     from console.dagster_ui import dagster_ui
     from crown.database.engine import connect, our_url
+    from crown.journal import logs
 
     assert settings.database_url is not None
     # A database that does not answer must not hold up the answer that it does not answer.
@@ -68,6 +69,8 @@ def _run(settings: Settings, workspace: Path, listener: socket.socket) -> None:
     with ExitStack() as stack:
         engine = connect(url.render_as_string(hide_password=False))
         stack.callback(engine.dispose)
+        logs.set_up(settings, settings.database_url.get_secret_value())
+        stack.callback(logs.close)
         instance = stack.enter_context(DagsterInstance.get())
         app = create_app(settings, engine, stack.enter_context(dagster_ui(instance, workspace)))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)

@@ -7,6 +7,7 @@ services are programs with a health question. Under systemd or a container platf
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -33,7 +34,10 @@ from console.probes import Console, code_server_answers, runs_of
 from console.service import Running, Service
 from crown.database.opening import embedded_folder, open_database, running_database
 from crown.errors import ConfigurationError, CrownError
+from crown.journal import logs
 from crown.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 START_SECONDS = 180.0
 END_RUNS_SECONDS = 20.0
@@ -98,6 +102,8 @@ class Supervisor:
             witness = stack.enter_context(self._database_keeper())
             database = stack.enter_context(ExitStack())
             database_url = database.enter_context(open_database(self.settings))
+            logs.set_up(self.settings, database_url, console=False)
+            stack.callback(logs.close)
             runtime = Path(tempfile.mkdtemp(prefix="crown-"))
             stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             socket = runtime / "code.sock"
@@ -155,6 +161,11 @@ class Supervisor:
         with suppress(OSError):
             self.say(line)
 
+    def _warn(self, line: str) -> None:
+        """Say something that is also worth looking up later."""
+        _log.warning("%s", line)
+        self._tell(line)
+
     def _wait(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not answers():
@@ -201,7 +212,7 @@ class Supervisor:
                 watch.pause = _FIRST_PAUSE
             watch.restart_at = now + watch.pause
             watch.running.close()
-            self._tell(f"The {name} ended (status {status}); it starts again in {watch.pause:.0f} s.")
+            self._warn(f"The {name} ended (status {status}); it starts again in {watch.pause:.0f} s.")
             watch.pause = min(2 * watch.pause, _LONGEST_PAUSE)
         elif now >= watch.restart_at:
             watch.running = self._spawn(watch.running.service, environment, witness)
@@ -213,13 +224,13 @@ class Supervisor:
                 continue
             watch.silent = 0 if watch.answers() else watch.silent + 1
             if watch.silent >= _HUNG:
-                self._tell(
+                self._warn(
                     f"The {name} has not answered for {_HUNG * _PROBE_EVERY:.0f} s and is started again."
                 )
                 watch.silent = 0
                 watch.running.kill()
         if running_database(self.settings) is None:
-            self._tell("The embedded database has ended; it starts again.")
+            self._warn("The embedded database has ended; it starts again.")
             database.close()
             with suppress(ConfigurationError):  # the next probe tries again
                 database.enter_context(open_database(self.settings))

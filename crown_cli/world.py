@@ -54,11 +54,15 @@ def open_world(settings: Settings | None = None) -> Iterator[World]:
     """
     from crown.database.engine import connect
     from crown.database.opening import open_database
+    from crown.journal import logs
 
     settings = settings or current_settings()
     with open_database(settings) as url:
+        # Commands say themselves what people are to see.
+        logs.set_up(settings, url, console=False)
         engine = connect(url)
         try:
             yield World(settings, url, engine)
         finally:
             engine.dispose()
+            logs.close()  # while there is a database

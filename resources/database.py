@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from crown.database.engine import connect
 from crown.database.opening import open_database
+from crown.journal.logs import set_up_once
 from crown.settings import Settings, load_settings
 
 
@@ -31,12 +32,15 @@ class DatabaseResource(dg.ConfigurableResource):
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        """An engine that is disposed of at the end.
+        """An engine that is disposed of at the end; what this process logs goes to the journal from now on.
 
         Raises:
             ConfigurationError: the database cannot be reached.
         """
-        with open_database(self.settings()) as url:
+        settings = self.settings()
+        with open_database(settings) as url:
+            # Where Dagster runs our code there is no other beginning: every run and sensor comes by here.
+            set_up_once(settings, url)
             engine = connect(url)
             try:
                 yield engine

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate
+from crown.journal import logs
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 
@@ -55,6 +56,7 @@ def database_url(server_url: str) -> Iterator[str]:
     name = f"t{uuid.uuid4().hex[:12]}"
     _execute(server_url, f"create database {name} template template_crown")
     yield _database(server_url, name)
+    logs.close()
     _execute(server_url, f"drop database {name} with (force)")
 
 

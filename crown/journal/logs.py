@@ -177,6 +177,8 @@ class Logs:
 
 
 _active: Logs | None = None
+_active_for: tuple[Path, str | None] | None = None
+_one_at_a_time = threading.Lock()
 
 
 @atexit.register
@@ -229,6 +231,21 @@ def set_up(settings: Settings, database_url: str | None = None, *, console: bool
             folder_error,
         )
     return _active
+
+
+def set_up_once(settings: Settings, database_url: str | None = None, *, console: bool = True) -> None:
+    """As `set_up`, unless this process logs to that folder and database already; costs nothing then.
+
+    For what cannot know whether it is the first in its process: resources, worker processes.
+    """
+    global _active_for
+    with _one_at_a_time:
+        if _active is not None and _active_for is not None:
+            folder, url = _active_for
+            if folder == settings.logs and database_url in (None, url):
+                return
+        set_up(settings, database_url, console=console)
+        _active_for = (settings.logs, database_url)
 
 
 def _console() -> logging.Handler:

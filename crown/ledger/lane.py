@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -30,10 +31,17 @@ from crown.ledger.claims import Claim, Failed, Job, Made, Placing
 #: A task gets jobs that share their group and returns one result for each.
 Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
 
+_log = logging.getLogger(__name__)
+
 _COMMIT_EVERY = 24
 _COMMIT_SECONDS = 2.0
 #: Items claimed at once for each process: minutes of work at most, and short tails.
 _PER_WORKER = 16
+
+
+def nothing_around(_: Sequence[Job]) -> AbstractContextManager[None]:
+    """No preparation; see Lane.around."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Lane:
         place: gives a made file its final name (see `claims.finish`).
         group: jobs with an equal group are made by one call of the task.
         in_process: run the task here: for work that is bookkeeping or copying.
+        around: entered around each call of the task, in the process that makes it: sets up what a worker
+            process needs, such as its log; sent there like the task.
     """
 
     assets: tuple[str, ...]
@@ -55,6 +65,7 @@ class Lane:
     place: Callable[[Placing], None] | None = None
     group: Callable[[Job], object] = lambda job: job.item
     in_process: bool = False
+    around: Callable[[Sequence[Job]], AbstractContextManager[None]] = nothing_around
 
 
 @dataclass(frozen=True)
@@ -203,14 +214,14 @@ def results(
     groups = [list(jobs) for _, jobs in groupby(claim.jobs, key=lane.group)]
     if lane.in_process:
         for group in groups:
-            yield _guarded(lane.task, group, lane.context)
+            yield _guarded(lane.task, group, lane.context, lane.around)
             on_wait()
         return
     pool = process_pool(limits.workers)
     futures: dict[Future[Any], list[Job]] = {
         pool.schedule(
             _guarded,
-            args=(lane.task, group, dict(lane.context)),
+            args=(lane.task, group, dict(lane.context), lane.around),
             timeout=limits.item_timeout_seconds * len(group),
         ): group
         for group in groups
@@ -258,13 +269,21 @@ def failed(job: Job, error: Exception) -> Failed:
     return Failed(job, type(error).__name__, sentence, isinstance(error, PermanentFailure))
 
 
-def _guarded(task: Task, jobs: Sequence[Job], context: Mapping[str, Any]) -> Sequence[Made | Failed]:
-    try:
-        return task(jobs, context)
-    except SystemicFailure:
-        raise
-    except Exception as error:  # noqa: BLE001 a bug in a task is recorded on its items, its neighbours go on
-        return [failed(job, error) for job in jobs]
+def _guarded(
+    task: Task,
+    jobs: Sequence[Job],
+    context: Mapping[str, Any],
+    around: Callable[[Sequence[Job]], AbstractContextManager[None]],
+) -> Sequence[Made | Failed]:
+    with around(jobs):
+        try:
+            return task(jobs, context)
+        except SystemicFailure:
+            raise
+        except Exception as error:  # noqa: BLE001 a bug in a task is recorded on its items, its neighbours go on
+            # Where the bug is, only the log can say.
+            _log.exception("%s could not be made", ", ".join(job.key for job in jobs))
+            return [failed(job, error) for job in jobs]
 
 
 def _outcome(future: Future[Any], jobs: list[Job]) -> Sequence[Made | Failed]:

@@ -7,6 +7,7 @@ Nothing is rendered or published here.
 from __future__ import annotations
 
 import fnmatch
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,8 @@ from crown.store.roots import comparable
 from crown.store.watch import SETTLE_SECONDS, Sighting
 
 SHARE = "share"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def _say(
             via=via,
             reason=reason,
         )
-        if before is None or before.decision_id != said.decision_id:
+        news = before is None or before.decision_id != said.decision_id
+        if news:
             activity.record(
                 connection,
                 who=who,
@@ -155,6 +159,21 @@ def _say(
                 old=before and {"verdict": before.verdict, "who": before.who},
                 new={"verdict": verdict, "content_hash": content_hash, "decision_id": said.decision_id},
             )
+    if not news:
+        return said
+    words = {"approve": "approved", "reject": "rejected", "withdraw": "taken back"}
+    _log.info(
+        "%s %s by %s%s",
+        photo,
+        words[verdict],
+        who,
+        f": {reason}" if reason else "",
+        extra={
+            "product_number": photo_name(photo).number,
+            "user_id": who,
+            "context": {"via": via, "content_hash": content_hash, "decision_id": said.decision_id},
+        },
+    )
     return said
 
 

@@ -7,20 +7,22 @@ is not decided here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy import text
 
+from crown.journal.work import WorkerLog, without_secrets
 from crown.ledger import lane, planning, recipes
 from crown.ledger.lane import Lane, LaneReport
 from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
-from crown.product_images import tasks
+from crown.product_images import tasks, telling
 from crown.product_images.room import (
     CUTOUTS,
+    DEPARTMENT,
     INBOX_PHOTOS,
     MASTERS,
     MEDIA,
@@ -152,10 +154,15 @@ def make(
     """
     report = StageReport(plan(room, assets))
     first = stage(room, assets[0]).lane
-    whole = Lane(tuple(assets), first.task, first.context, first.place, first.group, first.in_process)
-    report.lane = lane.run(
-        room.engine, whole, room.limits, run_id=run_id, versions=versions(), on_progress=on_progress
-    )
+    around = WorkerLog(without_secrets(room.settings), DEPARTMENT, run_id, telling.product_number)
+    whole = replace(first, assets=tuple(assets), around=around)
+    teller = telling.Teller(room, run_id, on_progress)
+    try:
+        report.lane = lane.run(
+            room.engine, whole, room.limits, run_id=run_id, versions=versions(), on_progress=teller
+        )
+    finally:
+        teller.finish()
     _sweep(room, assets, report)
     return report
 
@@ -241,9 +248,11 @@ def _sweep(room: Room, assets: Sequence[str], report: StageReport) -> None:
         ours = frozenset({row.content_hash, row.intended} - {None})
         if files.remove_ours(path, ours):
             report.removed.append(row.path)
+            telling.told_of_removal(row.path, kept=False)
             files.prune_empty(path.parent, room.roots[row.root])
         elif path.exists():
             report.kept.append(row.path)
+            telling.told_of_removal(row.path, kept=True)
         with room.engine.begin() as connection:
             connection.execute(
                 text("update ledger.makings set present = false where root = :root and path = :path"),
