@@ -22,7 +22,9 @@ def up(tmp_path: Path):  # type: ignore[no-untyped-def]
     process.close()
 
 
-def test_a_dropped_picture_is_in_review_and_an_approved_one_in_production_within_a_minute(up: UpProcess) -> None:
+def test_a_dropped_picture_is_in_review_and_an_approved_one_in_production_within_a_minute(
+    up: UpProcess,
+) -> None:
     up.address()
     media = up.home / "media"
     until((media / "inbox").is_dir, 60, "the first look at the folders")
@@ -34,6 +36,8 @@ def test_a_dropped_picture_is_in_review_and_an_approved_one_in_production_within
     shown.rename(media / "ready_for_formatting" / "52000123.png")
     published = media / "production" / "52000123" / "web" / "52000123_1000x1000_72dpi_jpeg.jpg"
     until(published.exists, WITHIN_SECONDS, "the published picture")
-    print(f"review after {reviewed - dropped:.0f} s, production after {time.monotonic() - reviewed:.0f} s more")
+    print(
+        f"review after {reviewed - dropped:.0f} s, production after {time.monotonic() - reviewed:.0f} s more"
+    )
     assert up.end() == 0
     assert up.left() == []
