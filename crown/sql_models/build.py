@@ -153,8 +153,9 @@ def removed(engine: Engine, project: Project) -> list[str]:
 
 def _build(connection: Connection, project: Project, model: Model) -> list[str]:
     """Put the model in place of what is there; returns the views that were made again."""
-    _lock(connection, model.folder)
-    raw(connection, f'create schema if not exists "{model.folder}"')
+    if connection.execute(text("select to_regnamespace(:name)"), {"name": model.folder}).scalar_one() is None:
+        _lock(connection, model.folder)
+        raw(connection, f'create schema if not exists "{model.folder}"')
     _lock(connection, model.relation)
     old = relations.find(connection, model.relation)
     if old is not None and not is_ours(old):
@@ -200,7 +201,7 @@ def _build_table(connection: Connection, project: Project, model: Model, old: Re
     if old is None:
         raw(connection, f"alter table {fresh} rename to {name}")
         return []
-    above = [view for view in relations.dependents(connection, old.oid) if view.direct]
+    above = [view for view in relations.held_dependents(connection, old) if view.direct]
     if old.kind == "table" and all(view.kind == "view" for view in above):
         try:
             with connection.begin_nested():
@@ -225,7 +226,7 @@ def _replace(
     connection: Connection, project: Project, model: Model, old: Relation, make: Callable[[], None]
 ) -> list[str]:
     """Take down what stands on the old relation, exchange it, and put everything up again."""
-    above = relations.dependents(connection, old.oid)
+    above = relations.held_dependents(connection, old)
     for view in reversed(above):
         relations.drop(connection, view)
     relations.drop(connection, old)

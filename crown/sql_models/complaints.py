@@ -32,6 +32,8 @@ _CLASSES: dict[str, type[CrownError]] = {
     "40": TemporaryFailure,  # serialisation, deadlock
     "55": TemporaryFailure,  # a lock that was not given in time
 }
+#: No such relation, no such schema: models name only what exists, so it was not built yet.
+_NOT_BUILT = {"42P01", "3F000"}
 _ADVICE: dict[type[CrownError], str] = {
     ConfigurationError: "correct the SQL there",
     Refused: "change or drop that first",
@@ -73,7 +75,10 @@ def sentence(
     if position is not None and before is not None:
         place = place_at(path, written, int(position) - 1 - before)
         where = f"{path}:{place.line + at_line - 1}:{place.column}"
-    return kind(f"{where}: {message(error)}; {_ADVICE[kind]}.")
+    advice = _ADVICE[kind]
+    if sqlstate(error) in _NOT_BUILT:
+        advice = f"build what it reads first: crown sql run +{path.stem}"
+    return kind(f"{where}: {message(error)}; {advice}.")
 
 
 def sqlstate(error: DBAPIError) -> str:

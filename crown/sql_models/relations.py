@@ -21,6 +21,7 @@ class Relation:
     schema: str
     name: str
     kind: str
+    owner: str
     comment: str | None
     grants: tuple[str, ...]
     options: str | None = None
@@ -38,6 +39,7 @@ _KINDS = {"r": "table", "v": "view", "m": "materialized view", "f": "foreign tab
 
 _RELATION = """
     c.oid::bigint as oid, n.nspname as schema, c.relname as name, c.relkind::text as kind,
+    quote_ident(pg_get_userbyid(c.relowner)) as owner,
     obj_description(c.oid, 'pg_class') as comment, array_to_string(c.reloptions, ', ') as options,
     exists (select 1 from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal) as has_triggers,
     array(select format('grant %s on %I.%I to %s%s', a.privilege_type, n.nspname, c.relname,
@@ -63,8 +65,31 @@ def find(connection: Connection, relation: str) -> Relation | None:
     return Relation(**{**found, "kind": _KINDS[found["kind"]], "grants": tuple(found["grants"])})
 
 
-def dependents(connection: Connection, oid: int) -> list[Relation]:
-    """The views that stand on a relation, near and far, each after those it stands on."""
+def hold(connection: Connection, relation: Relation) -> None:
+    """Keep others from reading, changing or building on a relation until the transaction ends.
+
+    LOCK TABLE would lock everything below a view too; giving it to its owner again locks it alone.
+    """
+    raw(connection, f"alter {relation.kind} {_named(relation)} owner to {relation.owner}")
+
+
+def held_dependents(connection: Connection, relation: Relation) -> list[Relation]:
+    """The views that stand on a relation, near and far, each after those it stands on; all of them held.
+
+    Definitions are read when nobody else can change them any more: another builder may be at work on them.
+    """
+    hold(connection, relation)
+    above = _dependents(connection, relation.oid)
+    while True:
+        for view in above:
+            hold(connection, view)
+        again = _dependents(connection, relation.oid)
+        if [view.oid for view in again] == [view.oid for view in above]:
+            return again
+        above = again
+
+
+def _dependents(connection: Connection, oid: int) -> list[Relation]:
     rows = connection.execute(
         text(
             "with recursive above (oid, depth) as ("

@@ -23,6 +23,9 @@ from resources.database import DatabaseResource
 
 GROUP = "sql"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+#: When anything it reads was built again; a model that reads nothing (the clock) with every new day.
+_EAGER = dg.AutomationCondition.eager()
+_DAILY = dg.AutomationCondition.on_cron("5 0 * * *")
 _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
@@ -59,7 +62,7 @@ def _asset(
             "sql": dg.MetadataValue.md(f"```sql\n{model.sql.strip()}\n```"),
         },
         check_specs=[_check(key, promise) for promise in kept],
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=_EAGER if model.upstream else _DAILY,
         freshness_policy=FRESH,
     )
     def sql_model(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult:

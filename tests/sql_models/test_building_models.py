@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -247,6 +249,48 @@ def test_a_column_that_cannot_be_computed_fails_the_build_not_the_reader(
     assert outcomes["marts.upon"].error == "it stands on staging.things"
     assert outcomes["marts.beside"].outcome == "built"
     assert rows(shop, "select to_regclass('staging.things')") == [(None,)]
+
+
+def test_a_model_whose_floor_below_is_missing_says_what_to_build(
+    shop: Engine, write: Write, tmp_path: Path
+) -> None:
+    project = write(
+        {"staging/things": "select id from shop.things", "marts/m": "select id from staging.things"}
+    )
+    result = run(shop, project, ["m"])[0]
+    assert result.error == (
+        f'{tmp_path / "marts/m.sql"}:1:16: relation "staging.things" does not exist; '
+        "build what it reads first: crown sql run +m."
+    )
+
+
+def test_two_builders_of_one_table_go_one_after_the_other(shop: Engine, write: Write) -> None:
+    project = write(
+        {"staging/things": "table: select id from shop.things", "marts/m": "select id from staging.things"}
+    )
+    with ThreadPoolExecutor(4) as pool:
+        for results in pool.map(lambda _: run(shop, project), range(8)):
+            built(results)
+    assert rows(shop, "select count(*) from marts.m") == [(3,)]
+
+
+def test_a_reader_sees_the_old_table_or_the_new_one_never_none(shop: Engine, write: Write) -> None:
+    project = write({"staging/things": "table: select id from shop.things"})
+    built(run(shop, project))
+    stop = Event()
+
+    def read() -> set[int]:
+        seen = set()
+        while not stop.is_set():
+            seen.add(rows(shop, "select count(*) from staging.things")[0][0])
+        return seen
+
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(read)
+        for _ in range(20):
+            built(run(shop, project))
+        stop.set()
+        assert reading.result() == {3}
 
 
 def test_a_model_that_was_taken_away_is_named(shop: Engine, write: Write, tmp_path: Path) -> None:
