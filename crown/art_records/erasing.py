@@ -64,7 +64,7 @@ def erase(
     """Replace every occurrence of a person's text by `[erased]`, whatever its case.
 
     Looks into notes and payment texts of all versions, change sets, conflicts, remembered source values and
-    quarantined cells, and into every cell of every kept raw file.
+    quarantined cells, the activity trail, and into every cell of every kept raw file.
 
     Args:
         engine: The database.
@@ -100,6 +100,7 @@ def erase(
         )
         values["source values"] = _erase_json(connection, "source_values", ("value",), pattern)
         values["quarantine"] = _erase_quarantine(connection, pattern)
+        values["activity trail"] = activity.erase(connection, "art_records", pattern, REPLACEMENT)
         raw = _raw_files_with(connection, objects, pattern)
         renamed = {old: _rewrite(objects, old, pattern) for old in raw} if apply else dict.fromkeys(raw, "")
         report = ErasureReport(apply, values, sorted(records), renamed)

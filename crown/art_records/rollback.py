@@ -28,6 +28,8 @@ from crown.art_records.comparing import Change, masked
 from crown.art_records.reports import change_lines
 from crown.art_records.tables import APPLIED, EDITIONS, ENTITIES
 from crown.errors import Refused
+from crown.journal import activity
+from crown.journal.activity import Via
 
 Kind = Literal["clean", "done", "superseded", "edited", "blocked"]
 Choice = Literal["skip", "force"]
@@ -109,7 +111,7 @@ def rollback(
     through_latest: bool = False,
     approved: str | None = None,
     rule_version: str | None = None,
-    via: str = "cli",
+    via: Via = "cli",
     reason: str | None = None,
     today: date | None = None,
 ) -> RollbackReport:
@@ -214,20 +216,22 @@ def _steps(connection: Connection, target: int, rules: str) -> list[Step]:
     for table in ENTITIES:
         later = _later_writers(connection, target, table)
         versions = ENTITIES[table].versions.name
+        compared = (*ENTITIES[table].fields, "is_active")
+        ours, theirs = (", ".join(f"{side}.{name}" for name in compared) for side in ("v", "w"))
         rows = connection.execute(
             text(f"""
                 select c.airtable_id, c.op, c.field, c.old_value, c.new_value, v.airtable_id is not null as present,
                        case when c.field is not null then to_jsonb(v) -> c.field end as now,
-                       case when c.field is null and v.valid_from_sync > :n then
-                           (select array_agg(f) from unnest(cast(:fields as text[])) f
-                            where to_jsonb(v) -> f is distinct from to_jsonb(w) -> f) end as moved
+                       case when c.field is null and ({ours}) is distinct from ({theirs}) then
+                           (select array_agg(a.key) from jsonb_each(to_jsonb(v)) a join jsonb_each(to_jsonb(w)) b using (key)
+                            where a.key = any(:fields) and a.value is distinct from b.value) end as moved
                 from art.changes c
                 left join art.{versions} v on v.airtable_id = c.airtable_id and v.valid_to_sync is null
                 left join art.{versions} w on w.airtable_id = c.airtable_id and w.valid_from_sync = :n
                 where c.sync_number = :n and c.table_name = :t
                 order by c.airtable_id, c.field nulls first
             """),
-            {"n": target, "t": table, "fields": [*ENTITIES[table].fields, "is_active"]},
+            {"n": target, "t": table, "fields": list(compared)},
         ).all()
         for row in rows:
             change = Change(table, row.airtable_id, _INVERSE[row.op], row.field, row.now, row.old_value)
@@ -270,7 +274,7 @@ def _whole_record(
     comes = change.op == "restore"
     if row.present == comes:
         return Step(change, "done", "")
-    if row.moved:
+    if row.moved and row.present:
         return _touched(change, max(later[(change.airtable_id, name)] for name in row.moved))
     if rules_changed and not comes:
         return Step(change, "blocked", "the rules changed since")
@@ -368,7 +372,7 @@ def _range_steps(connection: Connection, target: int) -> list[Step]:
 
 
 def _apply(
-    connection: Connection, report: RollbackReport, *, who: str, via: str, reason: str | None, today: date | None,
+    connection: Connection, report: RollbackReport, *, who: str, via: Via, reason: str | None, today: date | None,
     rules: str,
 ) -> None:  # fmt: skip
     from crown.art_records.writing import (
@@ -419,6 +423,11 @@ def _apply(
         left = len(report.chosen) + report.counts["done"] < len(report.steps)
         report.status = "partly_rolled_back" if left else "rolled_back"
         _mark(connection, report, number)
+        activity.record(
+            connection, who=who, what="rollback", subject=f"syncs/{report.target}", department="art_records", via=via,
+            new={"changes": len(report.chosen), "status": report.status}, details=reason,
+            context={"sync_number": number, "diff_hash": report.diff_hash, "through_latest": report.through_latest},
+        )  # fmt: skip
         finish_sync(connection, number)
         connection.commit()
     except BaseException as error:

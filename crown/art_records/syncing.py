@@ -18,6 +18,8 @@ from crown.art_records.comparing import Limits, Mode, TablePlan, is_same_as_last
 from crown.art_records.reports import SyncReport, TableReport
 from crown.art_records.tables import ENTITIES
 from crown.errors import ConfigurationError, Refused
+from crown.journal import activity
+from crown.journal.activity import Via
 from crown.store.objects import Objects
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def sync(
     phase: Phase = "parallel",
     limits: Limits | None = None,
     book: Rulebook | None = None,
-    via: str = "cli",
+    via: Via = "cli",
     reason: str | None = None,
     today: date | None = None,
 ) -> SyncReport:
@@ -58,7 +60,7 @@ def sync(
         phase: `parallel`: any mode; `postgres_primary`: exports merge only; `postgres_only`: no export is applied.
         limits: When a diff waits for a decision.
         book: Rules and names; default those that come along.
-        via: From where (`cli`, `console`, `run`, ...).
+        via: From where.
         reason: A sentence for the history.
         today: The day of an undated export; default the real one.
 
@@ -91,7 +93,7 @@ def sync_raw(
     approved: str | None = None,
     limits: Limits | None = None,
     book: Rulebook | None = None,
-    via: str = "cli",
+    via: Via = "cli",
     reason: str | None = None,
     today: date | None = None,
 ) -> SyncReport:
@@ -127,6 +129,12 @@ def sync_raw(
         try:
             for plan in plans:
                 write_plan(connection, number, plan)
+            counts = {t.table: {k: n for k, n in t.counts.items() if n} for t in report.tables if not t.noop}
+            activity.record(
+                connection, who=who, what="sync", subject=f"syncs/{number}", department="art_records", via=via,
+                new=counts, details=reason, source_file=", ".join(p.export.raw.name for p in plans),
+                context={"mode": mode, "diff_hash": report.diff_hash, "approved": approved is not None},
+            )  # fmt: skip
             finish_sync(connection, number)
             connection.commit()
         except BaseException as error:
@@ -246,7 +254,7 @@ def compare(
 
 def rerun(
     engine: Engine, mode: Mode, *, objects: Objects, who: str, apply: bool = False, book: Rulebook | None = None,
-    approved: str | None = None, limits: Limits | None = None, phase: Phase = "parallel", via: str = "cli",
+    approved: str | None = None, limits: Limits | None = None, phase: Phase = "parallel", via: Via = "cli",
 ) -> SyncReport:  # fmt: skip
     """Read the newest kept file of each table again, for instance by corrected rules: what waited in quarantine
     under the old ones is judged anew. By unchanged rules it is a no-op.

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from crown.art_records.comparing import Limits
+from crown.art_records.rollback import rollback
 from crown.art_records.rules import Rulebook, rulebook
 from crown.art_records.samples import Export
 from crown.art_records.syncing import compare, rerun, sync
@@ -73,6 +74,13 @@ def test_the_log_holds_every_count_of_the_seed_and_ours(loaded: Books) -> None:
         from art.sync_logs where table_name = 'editions'""")[0]
     assert row == ("incremental", 8410, 8410, 0, 0, 0, "completed", None, "Editions-2025-10-29 export.csv", 64,
                    0, 84, 0, 0, 2, date(2025, 10, 29), True)  # fmt: skip
+
+
+def test_a_sync_and_its_rollback_stand_in_the_activity_trail(books: Books) -> None:
+    books.sync(prints=PRINTS, who="ann")
+    rollback(books.engine, 1, who="bob", apply=True, reason="wrong base")
+    assert books.rows("select who, what, subject, source_file, details from journal.activity order by activity_id") == [
+        ("ann", "sync", "syncs/1", "prints.csv", None), ("bob", "rollback", "syncs/1", None, "wrong base")]  # fmt: skip
 
 
 def test_the_same_bytes_are_a_no_op_that_says_so(loaded: Books, exports: tuple[Export, Export]) -> None:
