@@ -147,13 +147,14 @@ def literal(value: str) -> str:
 
 
 def create_view(connection: Connection, view: Relation, *, replace: bool) -> None:
-    """Create a view again as it was found, with its options."""
+    """Create a view again as it was found, with its options, comment, owner and grants."""
     options = f" with ({view.options})" if view.options else ""
     head = "create or replace view" if replace else "create view"
     raw(connection, f"{head} {_named(view)}{options} as {view.definition}")
     if not replace:
         if view.comment is not None:
             raw(connection, f"comment on view {_named(view)} is {literal(view.comment)}")
+        raw(connection, f"alter view {_named(view)} owner to {view.owner}")
         grant(connection, view.grants)
 
 

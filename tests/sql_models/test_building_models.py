@@ -112,6 +112,8 @@ def test_a_view_that_stands_on_a_changed_model_is_kept_with_its_grants(
         "create view reports.mine as select id, kind from staging.things",
         "create view reports.upon as select id from reports.mine",
         "comment on view reports.upon is 'mine'",
+        "create view reports.owned as select id from reports.mine",
+        "alter view reports.owned owner to reader",
         "grant select on marts.ids, staging.things to reader",
         "grant select on reports.upon to reader with grant option",
     )
@@ -121,9 +123,10 @@ def test_a_view_that_stands_on_a_changed_model_is_kept_with_its_grants(
     )
     result = run(shop, project, ["things"])[0]
     assert result.error is None
-    assert set(result.rebuilt) == {"marts.ids", "reports.mine", "reports.upon"}
+    assert set(result.rebuilt) == {"marts.ids", "reports.mine", "reports.upon", "reports.owned"}
     assert rows(shop, "select id, kind from reports.mine order by 1") == [(1, "a"), (2, "b"), (3, "b")]
     assert rows(shop, "select obj_description('reports.upon'::regclass)") == [("mine",)]
+    assert rows(shop, "select viewowner from pg_views where viewname = 'owned'") == [("reader",)]
     for relation in ("marts.ids", "staging.things", "reports.upon"):
         assert rows(shop, f"select has_table_privilege('reader', '{relation}', 'select')") == [(True,)], (
             relation
