@@ -1,0 +1,175 @@
+"""An export that arrives: at rest, kept, compared, and applied at once or when a person has approved the difference.
+
+Belongs here: what happens by itself to the files of the exports folder, and people's decisions on differences.
+Does not belong here: comparing and writing (`syncing.py`), and who calls (asset, sensor, command line).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crown.art_records.comparing import Mode
+from crown.art_records.reports import SyncReport
+from crown.art_records.room import EXPORTS, Room
+from crown.art_records.syncing import compare, sync_raw
+from crown.errors import BadInput, Refused
+from crown.journal.activity import Via
+from crown.ledger import decisions
+from crown.ledger.decisions import Decision, Verdict
+from crown.store import watch
+
+if TYPE_CHECKING:
+    from crown.art_records.exports import RawFile
+
+ROOT = "art_exports"
+SUBJECT = "difference"
+"""What a decision is on: its content hash is the `diff_hash`."""
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What lies in the exports folder: the newest file of each table, and those that are still being copied."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    unfinished: dict[str, Path] = field(default_factory=dict)
+
+
+def look(room: Room) -> Arrivals:
+    """One look at the folder; a file is finished when two looks, some time apart, found it the same."""
+    from crown.art_records.exports import discover
+
+    if not room.exports.is_dir():
+        return Arrivals()
+    sightings = watch.look(room.engine, ROOT, watch.listing(room.exports), "")
+    at_rest = {sighting.path for sighting in sightings if sighting.complete}
+    if not sightings:
+        return Arrivals()
+    found = discover(room.exports)
+    return Arrivals(
+        {table: path for table, path in found.items() if path.name in at_rest},
+        {table: path for table, path in found.items() if path.name not in at_rest},
+    )
+
+
+def look_twice(room: Room) -> Arrivals:
+    """A look, and when something is not at rest, one more after the settling time."""
+    arrived = look(room)
+    if arrived.unfinished:
+        threading.Event().wait(watch.SETTLE_SECONDS + 0.1)
+        arrived = look(room)
+    return arrived
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an arrival: the report, the decision that stands on it, and why it was not applied."""
+
+    report: SyncReport
+    decision: Decision | None = None
+    waits: str | None = None
+
+
+def bring_in(
+    room: Room, raws: Sequence[RawFile], *, who: str, via: Via, reason: str | None = None
+) -> Outcome:
+    """Compare kept files with the books and apply the difference, unless it has to wait for a person.
+
+    It waits when something speaks against it, or always when the setting says `ask`; then exactly this difference
+    must have been approved. A difference that was rejected, and every export once the books are alone, is only
+    compared.
+    """
+    settings = room.settings
+    if settings.art_phase == "postgres_only":
+        paths = {raw.table: room.exports / raw.name for raw in raws}
+        return Outcome(
+            compare(room.engine, paths, objects=room.objects, book=room.book),
+            waits="The books are in PostgreSQL only: the export was compared, nothing of it is applied.",
+        )
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return sync_raw(
+            room.engine, list(raws), room.mode, who=who, apply=apply, approved=approved, limits=room.limits,
+            book=room.book, via=via, reason=reason,
+        )  # fmt: skip
+
+    report = run(apply=settings.art_apply == "auto")
+    if report.applied or report.noop:
+        return Outcome(report)
+    if not report.blocks and all(table.nothing_new for table in report.tables):
+        return Outcome(run(apply=True))
+    decision = decided(room, report.diff_hash)
+    if decision is not None and decision.verdict == "approve":
+        return Outcome(run(apply=True, approved=report.diff_hash), decision)
+    if decision is not None:
+        return Outcome(report, decision, f"{decision.who} rejected this difference.")
+    why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_APPLY=ask)"
+    short = report.diff_hash[:12]
+    return Outcome(report, waits=f"{why}. Look at it, then `crown art decide {short} approve` or `reject`.")
+
+
+def waiting(room: Room, mode: Mode | None = None) -> SyncReport:
+    """The difference between the exports folder and the books, as the next run would see it; writes nothing."""
+    from crown.art_records.syncing import sync
+
+    return sync(
+        room.engine, room.files(), mode or room.mode, objects=room.objects, who="preview", limits=room.limits,
+        book=room.book,
+    )  # fmt: skip
+
+
+def decided(room: Room, diff_hash: str) -> Decision | None:
+    """The verdict in force on a difference."""
+    with room.engine.connect() as connection:
+        return decisions.standing(connection, EXPORTS, {SUBJECT: diff_hash}).get(SUBJECT)
+
+
+def decide(
+    room: Room, diff: str, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
+) -> Decision:
+    """Say of exactly the difference that waits now whether it is to be applied.
+
+    Args:
+        room: The room.
+        diff: Its hash, or the first eight or more characters of it.
+        verdict: approve, reject, or withdraw what was said before.
+        who: The person.
+        via: From where.
+        reason: Why.
+
+    Raises:
+        BadInput: too short a hash.
+        Refused: another difference waits now, or none.
+    """
+    if len(diff) < 8:
+        raise BadInput(
+            "Give at least the first eight characters of the difference, as the preview shows them."
+        )
+    report = waiting(room)
+    if report.noop:
+        raise Refused("The exports folder holds nothing new; no difference waits.")
+    if not report.diff_hash.startswith(diff):
+        raise Refused(
+            f"The difference now is {report.diff_hash[:12]}, not {diff[:12]}; look at it again and decide on that."
+        )
+    return remember(room, report.diff_hash, verdict, who=who, via=via, reason=reason)
+
+
+def remember(
+    room: Room, diff_hash: str, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
+) -> Decision:
+    """Keep a decision on a difference that the person has seen.
+
+    Raises:
+        BadInput: no name.
+    """
+    if not who.strip():
+        raise BadInput("A decision needs a name: say who you are.")
+    with room.engine.begin() as connection:
+        return decisions.decide(
+            connection, stage=EXPORTS, subject=SUBJECT, content_hash=diff_hash, verdict=verdict, who=who, via=via,
+            reason=reason,
+        )  # fmt: skip

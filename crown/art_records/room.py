@@ -1,0 +1,132 @@
+"""The room in which the books are kept: database, settings, raw files and limits together.
+
+What the department's assets are called stands here too; what happens to exports does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from crown.art_records.comparing import Limits, Mode
+from crown.art_records.tables import ENTITIES
+from crown.errors import BadInput, ConfigurationError, SystemicFailure
+from crown.settings import Settings
+from crown.store import files
+from crown.store.files import Ownership
+from crown.store.objects import Objects
+
+if TYPE_CHECKING:
+    from crown.art_records.rules import Rulebook
+
+DEPARTMENT = "art_records"
+EXPORTS = f"{DEPARTMENT}/airtable_exports"
+CLEAN = {table: f"{DEPARTMENT}/clean_{table}" for table in ENTITIES}
+BOOKS = {table: f"{DEPARTMENT}/{table}" for table in ENTITIES}
+
+
+@dataclass(frozen=True)
+class Room:
+    """Everything that reading exports and keeping the books needs; made by `open_room`."""
+
+    engine: Engine
+    settings: Settings
+
+    @property
+    def exports(self) -> Path:
+        """The folder into which people put exports."""
+        return self.settings.art_exports
+
+    @property
+    def objects(self) -> Objects:
+        """Where raw files are kept under their hash."""
+        return Objects(self.settings.objects)
+
+    @property
+    def mode(self) -> Mode:
+        """How a new export is compared: once the books are primary, exports only merge."""
+        return "merge" if self.settings.art_phase == "postgres_primary" else self.settings.art_mode
+
+    @property
+    def limits(self) -> Limits:
+        """When a difference waits for a decision."""
+        settings = self.settings
+        return Limits(settings.art_close_rows, settings.art_close_share, settings.art_new_share)
+
+    @cached_property
+    def book(self) -> Rulebook:
+        """The rules, with the gallery's own names when it has some."""
+        from crown.art_records.rules import rulebook
+
+        return rulebook(self.settings.art_names)
+
+    def files(self) -> dict[str, Path]:
+        """The newest export of each table in the folder.
+
+        Raises:
+            BadInput: there is none.
+        """
+        from crown.art_records.exports import discover
+
+        found = discover(self.exports)
+        if not found:
+            raise BadInput(
+                f"No export lies in {self.exports}; export Prints, Distributors and Editions as CSV into it."
+            )
+        return found
+
+    def fetch(self) -> dict[str, Path]:
+        """Fetch the base through the API and write its tables into the exports folder; none without a base.
+
+        Raises:
+            ConfigurationError: there is no token, or others may read it.
+            SystemicFailure: the API refuses the token or does not know the base.
+            TemporaryFailure: the API cannot be reached.
+        """
+        if not self.settings.airtable_base:
+            return {}
+        from crown.art_records.live import fetch_exports
+
+        return fetch_exports(
+            self._token(), self.settings.airtable_base, self.exports, endpoint_url=self.settings.airtable_url
+        )
+
+    def _token(self) -> str:
+        from crown.journal import secrets
+
+        path = self.settings.airtable_token_file
+        if path is None:
+            raise ConfigurationError(
+                "CROWN_AIRTABLE_BASE is set but CROWN_AIRTABLE_TOKEN_FILE is not; name the file with the token."
+            )
+        try:
+            if path.stat().st_mode & 0o077:
+                raise ConfigurationError(f"{path} may be read by others; say `chmod 600 {path}`.")
+            token = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The token file {path} cannot be read ({error.strerror}); correct CROWN_AIRTABLE_TOKEN_FILE."
+            ) from None
+        if not token:
+            raise ConfigurationError(f"The token file {path} is empty; put the token into it.")
+        secrets.hide(token)
+        return token
+
+
+def open_room(engine: Engine, settings: Settings) -> Room:
+    """The room, with its exports folder made.
+
+    Raises:
+        SystemicFailure: the folder cannot be made.
+    """
+    room = Room(engine, settings)
+    ownership = Ownership(settings.file_mode, settings.folder_mode, settings.file_group)
+    try:
+        files.make_folder(room.exports, ownership)
+    except PermissionError as error:
+        raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
+    return room
