@@ -5,6 +5,7 @@ Nothing of any department belongs here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,12 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from crown.errors import CrownError, SystemicFailure
+from crown.journal import activity
 from crown.journal.stats import PipelineStats
 from crown.ledger import counts
 from crown.ledger.lane import LaneReport
+
+_log = logging.getLogger(__name__)
 
 #: Fewer failures than this never fail a run by their rate.
 _FEW = 5
@@ -55,6 +59,23 @@ def stats_of(report: LaneReport, asset: str, states: Mapping[str, int]) -> Pipel
     return stats
 
 
+def record_run(engine: Engine, asset: str, stats: PipelineStats, run_id: str) -> None:
+    """Keep what a run did to an asset; `crown status` shows it, also when Dagster's history is gone."""
+    department = asset.split("/")[0]
+    with engine.begin() as connection:
+        activity.record(
+            connection,
+            who=department,
+            what=activity.RUN_FINISHED,
+            subject=asset,
+            department=department,
+            via="run",
+            new=stats.as_dict(),
+            run_id=run_id,
+            duration_ms=stats.execution_ms,
+        )
+
+
 def nothing_left_failed(engine: Engine, asset: str) -> dg.AssetCheckResult:
     """The standing inventory of an asset: items that failed or need a person, with their reasons."""
     with engine.connect() as connection:
@@ -81,6 +102,7 @@ def sentences_as_failures() -> Iterator[None]:
     try:
         yield
     except CrownError as error:
+        _log.error("The run failed: %s", error)
         raise dg.Failure(str(error), allow_retries=isinstance(error, SystemicFailure)) from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 from sqlalchemy import Engine, text
 
-from crown.journal.housekeeping import tidy
+from crown.journal.housekeeping import sizes, tidy
 from crown.product_images import orphans
 from crown.settings import Settings
 from crown_assets.reporting import sentences_as_failures
@@ -17,6 +17,7 @@ from resources.product_images import ProductImagesResource
 
 KEY = dg.AssetKey(["housekeeping", "tidy"])
 _GB = 1_000_000_000
+_MB = 1024 * 1024
 #: A day's growth of our log table beyond which somebody should look.
 _LOG_ROWS_A_DAY = 500_000
 
@@ -31,7 +32,9 @@ _LOG_ROWS_A_DAY = 500_000
             "disk_space", asset=KEY, description="Every folder of ours has CROWN_MIN_FREE_GB left."
         ),
         dg.AssetCheckSpec(
-            "log_growth", asset=KEY, description="The log grew by a usual amount in the last day."
+            "log_growth",
+            asset=KEY,
+            description="The log grew by a usual amount in the last day, and the database takes what is logged.",
         ),
     ],
 )
@@ -52,7 +55,7 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "unfinished_files_removed": len(unfinished),
                 "unknown_objects": dg.MetadataValue.json(unknown[:100]),
             },
-            check_results=[_disk_space(room.settings), _log_growth(room.engine)],
+            check_results=[_disk_space(room.settings), _log_growth(room.engine, room.settings)],
         )
 
 
@@ -71,18 +74,25 @@ def _disk_space(settings: Settings) -> dg.AssetCheckResult:
     )
 
 
-def _log_growth(engine: Engine) -> dg.AssetCheckResult:
+def _log_growth(engine: Engine, settings: Settings) -> dg.AssetCheckResult:
     with engine.connect() as connection:
-        rows, size = connection.execute(
-            text(
-                "select count(*) filter (where timestamp > now() - interval '1 day'),"
-                " pg_total_relation_size('logs.pipeline_logs') from logs.pipeline_logs"
-            )
-        ).one()
+        rows = connection.execute(
+            text("select count(*) from logs.pipeline_logs where timestamp > now() - interval '1 day'")
+        ).scalar_one()
+    found = sizes(engine, settings)
+    waiting_limit = int(settings.log_max_size_mb * _MB)
     return dg.AssetCheckResult(
-        passed=rows <= _LOG_ROWS_A_DAY,
+        passed=rows <= _LOG_ROWS_A_DAY and found["outbox"] <= waiting_limit,
         check_name="log_growth",
         asset_key=KEY,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows_in_a_day": rows, "limit": _LOG_ROWS_A_DAY, "table_bytes": size},
+        description=None
+        if found["outbox"] <= waiting_limit
+        else "Many log records wait in the outbox: the log table was long out of reach, see crown.log.",
+        metadata={
+            "rows_in_a_day": rows,
+            "limit": _LOG_ROWS_A_DAY,
+            "bytes": dg.MetadataValue.json(found),
+            "outbox_limit_bytes": waiting_limit,
+        },
     )

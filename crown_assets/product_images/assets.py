@@ -6,11 +6,13 @@ Each row of the ledger is an item, so no asset is partitioned by file.
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.lane import LaneReport
 from crown.product_images import intake, review, stages
@@ -33,6 +35,7 @@ from crown_assets.reporting import (
     metadata_of,
     nothing_left_failed,
     preview,
+    record_run,
     sentences_as_failures,
     stats_of,
 )
@@ -69,7 +72,7 @@ def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any
 @_asset(INBOX_PHOTOS, [], {"python", "file"})
 def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         context.log.info("Looking at the folders of %s", room.settings.media)
         seen, reviewed = look(room)
         report = stages.make(room, [INBOX_PHOTOS], run_id=context.run_id)
@@ -117,14 +120,14 @@ def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
 def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         return _result(context, room, stages.make(room, [PHOTOS], run_id=context.run_id), PHOTOS)
 
 
 @_asset(CUTOUTS, [PHOTOS], {"python", "image"}, pool="cpu_heavy")
 def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Photos without their backdrop, or a person's retouch; laid out for review."""
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, [CUTOUTS], run_id=context.run_id, on_progress=_progress(context))
         shown = review.show(room)
         review.show_failures(room)
@@ -134,7 +137,7 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
 def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, [MASTERS], run_id=context.run_id)
         review.show(room)
         return _result(context, room, report, MASTERS)
@@ -166,7 +169,7 @@ def renditions(
     chosen = [
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
     ]
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, chosen, run_id=context.run_id, on_progress=_progress(context))
         for asset in chosen:
             yield _result(context, room, report, asset)
@@ -175,9 +178,14 @@ def renditions(
 @_asset(PUBLISHED, list(RENDITIONS.values()), {"python", "file"})
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The published share: only what changed is copied, only files of ours are replaced or removed."""
-    with sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, [PUBLISHED], run_id=context.run_id, on_progress=_progress(context))
         return _result(context, room, report, PUBLISHED)
+
+
+def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
+    """Whatever is logged inside says which run it belongs to."""
+    return log_context(run_id=context.run_id, department=DEPARTMENT)
 
 
 def _progress(context: dg.AssetExecutionContext) -> stages.Progress:
@@ -199,6 +207,7 @@ def _result(
         [room.roots.path(m.root, m.path) for m in made if m.root and m.path],
         previews / asset / f"{context.run_id}.webp",
     )
+    record_run(room.engine, asset, stats, context.run_id)
     fail_above(stats, room.settings.failure_rate_limit)
     return dg.MaterializeResult(
         asset_key=key(asset),
