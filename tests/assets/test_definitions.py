@@ -16,7 +16,18 @@ from crown_assets.definitions import build_defs
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("definitions.snapshot.json")
-HEAVY = ("rembg", "onnxruntime", "pyvips", "psd_tools", "pyicloud", "av", "pandas", "cv2", "scipy", "matplotlib")
+HEAVY = (
+    "rembg",
+    "onnxruntime",
+    "pyvips",
+    "psd_tools",
+    "pyicloud",
+    "av",
+    "pandas",
+    "cv2",
+    "scipy",
+    "matplotlib",
+)
 #: Assets whose staleness is nobody's worry, with the reason.
 WITHOUT_FRESHNESS = {"housekeeping/tidy": "runs by its schedule; a missed night harms nothing"}
 
@@ -45,7 +56,9 @@ def test_keys_groups_owners_kinds_and_schedules_change_only_on_purpose() -> None
     now = graph()
     if os.environ.get("UPDATE_SNAPSHOT") == "1":
         SNAPSHOT.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
-    assert now == json.loads(SNAPSHOT.read_text(encoding="utf-8")), "run again with UPDATE_SNAPSHOT=1 when meant"
+    assert now == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
+        "run again with UPDATE_SNAPSHOT=1 when meant"
+    )
 
 
 def test_definitions_load_offline_with_an_empty_environment_and_without_heavy_libraries() -> None:
