@@ -153,9 +153,10 @@ def removed(engine: Engine, project: Project) -> list[str]:
 
 def _build(connection: Connection, project: Project, model: Model) -> list[str]:
     """Put the model in place of what is there; returns the views that were made again."""
-    if connection.execute(text("select to_regnamespace(:name)"), {"name": model.folder}).scalar_one() is None:
+    if not _schema_exists(connection, model.folder):
         _lock(connection, model.folder)
-        raw(connection, f'create schema if not exists "{model.folder}"')
+        if not _schema_exists(connection, model.folder):
+            raw(connection, f'create schema "{model.folder}"')
     _lock(connection, model.relation)
     old = relations.find(connection, model.relation)
     if old is not None and not is_ours(old):
@@ -167,6 +168,12 @@ def _build(connection: Connection, project: Project, model: Model) -> list[str]:
     rebuilt = build_kind(connection, project, model, old)
     _comment(connection, model, model.description.materialised)
     return rebuilt
+
+
+def _schema_exists(connection: Connection, name: str) -> bool:
+    # IF NOT EXISTS asks the session's own cache, which may not know yet what another builder committed.
+    known = text("select exists (select from pg_namespace where nspname = :name)")
+    return bool(connection.execute(known, {"name": name}).scalar_one())
 
 
 def is_ours(relation: Relation) -> bool:
