@@ -99,11 +99,55 @@ class Settings(BaseModel):
         default=None, description="Folder of the icons and watermarks that specs name."
     )
     specs: tuple[str, ...] = Field(default=(), description="Names of the specs to make, comma separated.")
+    company_name: str = Field(default="", description="Written into pictures as artist, make and keyword.")
+    copyright_notice: str = Field(default="", description="Written into pictures as their copyright.")
+    production_targets: Path | None = Field(
+        default=None, description="Your targets.yaml: folders published to besides PRODUCTION_ROOT."
+    )
+    compliance_profiles: Path | None = Field(
+        default=None, description="Your own compliance_profiles.yaml: what partners demand of a picture."
+    )
+    sweep_gb: float = Field(
+        default=20, gt=0, description="Gigabytes that the daily sweep reads; the next goes on where it ended."
+    )
     max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
     stalled_minutes: float = Field(
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
     )
     inbox_interval_seconds: int = Field(default=10, ge=5, description="How often folders are looked at.")
+
+    # Art records
+    art_exports_root: Path | None = Field(default=None, description="Where exports of the art base are put.")
+    art_phase: Literal["parallel", "postgres_primary", "postgres_only"] = Field(
+        default="parallel",
+        description="Which side is the original: both, the books (exports merge), the books alone (none applied).",
+    )
+    art_mode: Literal["incremental", "merge", "full"] = Field(
+        default="incremental", description="How a new export is compared; postgres_primary always merges."
+    )
+    art_apply: Literal["auto", "ask"] = Field(
+        default="auto",
+        description="`auto` applies a new export unless something speaks against it, `ask` waits for a decision.",
+    )
+    art_close_rows: int = Field(
+        default=20, ge=0, description="A full sync that closes more records of a table waits for a decision."
+    )
+    art_close_share: float = Field(
+        default=0.05, ge=0, le=1, description="The same as a share of a table's records; the less counts."
+    )
+    art_new_share: float = Field(
+        default=0.5, ge=0, le=1, description="A larger share of unknown records waits for a decision."
+    )
+    art_names: Path | None = Field(default=None, description="Your own names.yaml of prints and galleries.")
+    airtable_base: str = Field(
+        default="", description="Id of a base that the daily run reads through the API; empty reads none."
+    )
+    airtable_token_file: Path | None = Field(
+        default=None, description="File that holds the API's token and nothing else."
+    )
+    airtable_url: str = Field(
+        default="https://api.airtable.com", description="Address of the API, for a proxy in between."
+    )
 
     # Journal
     log_dir: Path | None = Field(default=None, description="Folder of the rotating log.")
@@ -150,6 +194,11 @@ class Settings(BaseModel):
         "weights_dir",
         "output_specs",
         "brand_dir",
+        "production_targets",
+        "compliance_profiles",
+        "art_exports_root",
+        "art_names",
+        "airtable_token_file",
         "log_dir",
         "notify_file",
     )
@@ -188,6 +237,11 @@ class Settings(BaseModel):
     def objects(self) -> Path:
         """The content-addressed store, absolute."""
         return self.objects_root or self.home / "objects"
+
+    @property
+    def art_exports(self) -> Path:
+        """The folder into which exports of the art base are put, absolute."""
+        return self.art_exports_root or self.media / "art_exports"
 
     @property
     def logs(self) -> Path:

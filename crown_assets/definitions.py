@@ -14,19 +14,35 @@ import dagster as dg
 # Beta parameters are used knowingly; this is the one place where their warning is silenced.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
+from crown_assets.art_records import assets as art_records  # noqa: E402
+from crown_assets.art_records import checks as art_record_checks  # noqa: E402
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
 from crown_assets.product_images import assets as product_images  # noqa: E402
 from crown_assets.product_images import checks as product_image_checks  # noqa: E402
 from crown_assets.sql_models import assets as sql_models  # noqa: E402
+from resources.art_records import ArtRecordsResource  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
 from resources.product_images import ProductImagesResource  # noqa: E402
-from sensors import decisions, failures, folders, notices, pending_work, schedules  # noqa: E402
+from sensors import (  # noqa: E402
+    art_exports,
+    automation,
+    decisions,
+    failures,
+    folders,
+    notices,
+    pending_work,
+    schedules,
+)
 
 
 def default_resources() -> dict[str, Any]:
     """The world as the process's settings describe it."""
     database = DatabaseResource()
-    return {"database": database, "images": ProductImagesResource(database=database)}
+    return {
+        "database": database,
+        "images": ProductImagesResource(database=database),
+        "art": ArtRecordsResource(database=database),
+    }
 
 
 def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -34,7 +50,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
     Loading needs no network, no database and no environment.
     """
-    modules = [product_images, product_image_checks, housekeeping, sql_models]
+    modules = [product_images, product_image_checks, housekeeping, sql_models, art_records, art_record_checks]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules(modules),
@@ -46,6 +62,8 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             *pending_work.SENSORS,
             *failures.SENSORS,
             *notices.SENSORS,
+            *art_exports.SENSORS,
+            *automation.SENSORS,
         ],
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,

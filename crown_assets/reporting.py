@@ -19,6 +19,8 @@ from crown.journal import activity
 from crown.journal.stats import PipelineStats
 from crown.ledger import counts
 from crown.ledger.lane import LaneReport
+from crown.store import files
+from crown.store.files import Ownership
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +118,22 @@ def fail_above(stats: PipelineStats, limit: float) -> None:
     if stats.failed >= _FEW and stats.failed > limit * tried:
         classes = ", ".join(f"{name} {count}" for name, count in stats.errors.items())
         raise dg.Failure(f"{stats.failed} of {tried} items failed ({classes}).", allow_retries=False)
+
+
+def write_preview(picture: bytes, target: Path) -> Path:
+    """Write a picture below the console's folder of previews, whole or not at all; returns its path.
+
+    Raises:
+        SystemicFailure: the disk is full or gone.
+    """
+    ownership = Ownership(0o640, 0o750)
+    files.make_folder(target.parent, ownership)
+    unfinished = files.temporary(target)
+    with files.systemic_errors(f"Writing {target}"):
+        unfinished.write_bytes(picture)
+        files.finish(unfinished, ownership)
+        unfinished.rename(target)
+    return target
 
 
 def preview(target: Path, previews: Path) -> dg.MetadataValue:

@@ -16,6 +16,7 @@ GROUPS = {
     "file_mode": "Files on the share",
     "workers": "Work",
     "cutout_model": "Product images",
+    "art_exports_root": "Art records",
     "log_dir": "Journal",
     "web_host": "Web",
 }
@@ -31,6 +32,10 @@ _DEFAULTS = {
     "output_specs": "the catalogue that comes with Crown",
     "brand_dir": "the folder of the output specs",
     "specs": "those that the catalogue enables",
+    "production_targets": "PRODUCTION_ROOT alone",
+    "compliance_profiles": "those that come with Crown",
+    "art_exports_root": "MEDIA_ROOT/art_exports",
+    "art_names": "the table that comes with Crown",
     "log_dir": "HOME/logs",
 }
 _EXAMPLES = {
@@ -45,6 +50,14 @@ _EXAMPLES = {
     "output_specs": "/etc/crown/output_specs.yaml",
     "brand_dir": "/etc/crown/brand",
     "specs": "1000x1000_72dpi_jpeg,128x128_72dpi_jpeg",
+    "company_name": "Example Parts Ltd",
+    "copyright_notice": "(c) Example Parts Ltd",
+    "production_targets": "/etc/crown/targets.yaml",
+    "compliance_profiles": "/etc/crown/compliance_profiles.yaml",
+    "art_exports_root": "/srv/media/art_exports",
+    "art_names": "/etc/crown/names.yaml",
+    "airtable_base": "appExampleBase0001",
+    "airtable_token_file": "/etc/crown/airtable-token",
     "log_dir": "/var/log/crown",
     "notify_file": "/etc/crown/notify",
     "quiet_hours": "22:00-07:00",

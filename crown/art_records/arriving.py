@@ -7,20 +7,25 @@ Does not belong here: comparing and writing (`syncing.py`), and who calls (asset
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
+
 from crown.art_records.comparing import Mode
 from crown.art_records.reports import SyncReport
-from crown.art_records.room import EXPORTS, Room
+from crown.art_records.room import DEPARTMENT, EXPORTS, Room
 from crown.art_records.syncing import compare, sync_raw
+from crown.art_records.tables import ENTITIES
 from crown.errors import BadInput, Refused
+from crown.journal import notices
 from crown.journal.activity import Via
 from crown.ledger import decisions
 from crown.ledger.decisions import Decision, Verdict
 from crown.store import watch
+from crown.store.watch import Sighting
 
 if TYPE_CHECKING:
     from crown.art_records.exports import RawFile
@@ -38,16 +43,21 @@ class Arrivals:
     unfinished: dict[str, Path] = field(default_factory=dict)
 
 
-def look(room: Room) -> Arrivals:
+def sightings(room: Room) -> list[Sighting]:
     """One look at the folder; a file is finished when two looks, some time apart, found it the same."""
+    if not room.exports.is_dir():
+        return []
+    return watch.look(room.engine, ROOT, watch.listing(room.exports), "")
+
+
+def look(room: Room, seen: Sequence[Sighting] | None = None) -> Arrivals:
+    """The newest export of each table, finished or not; `seen` is a look that was just taken."""
+    seen = sightings(room) if seen is None else seen
+    if not seen:
+        return Arrivals()
     from crown.art_records.exports import discover
 
-    if not room.exports.is_dir():
-        return Arrivals()
-    sightings = watch.look(room.engine, ROOT, watch.listing(room.exports), "")
-    at_rest = {sighting.path for sighting in sightings if sighting.complete}
-    if not sightings:
-        return Arrivals()
+    at_rest = {sighting.path for sighting in seen if sighting.complete}
     found = discover(room.exports)
     return Arrivals(
         {table: path for table, path in found.items() if path.name in at_rest},
@@ -62,6 +72,17 @@ def look_twice(room: Room) -> Arrivals:
         threading.Event().wait(watch.SETTLE_SECONDS + 0.1)
         arrived = look(room)
     return arrived
+
+
+def kept_files(room: Room, names: Mapping[str, tuple[str, str]]) -> list[RawFile]:
+    """Kept files by table -> (file name, sha256), in the order in which tables are loaded.
+
+    Raises:
+        BadInput: one is gone or damaged.
+    """
+    from crown.art_records.exports import kept
+
+    return [kept(table, *names[table], room.objects) for table in ENTITIES if table in names]
 
 
 @dataclass(frozen=True)
@@ -107,8 +128,23 @@ def bring_in(
     if decision is not None:
         return Outcome(report, decision, f"{decision.who} rejected this difference.")
     why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_APPLY=ask)"
-    short = report.diff_hash[:12]
-    return Outcome(report, waits=f"{why}. Look at it, then `crown art decide {short} approve` or `reject`.")
+    waits = f"{why}. Look at it, then `crown art decide {report.diff_hash[:12]} approve` or `reject`."
+    _tell(room, report.diff_hash[:12], waits)
+    return Outcome(report, waits=waits)
+
+
+def _tell(room: Room, difference: str, waits: str) -> None:
+    """A notice for people when a difference begins to wait; not another one every day."""
+    with room.engine.begin() as connection:
+        told = connection.execute(
+            text("select exists (select from journal.notices where department = :d and subject = :s)"),
+            {"d": DEPARTMENT, "s": difference},
+        ).scalar_one()
+        if not told:
+            notices.post(
+                connection, kind="review", department=DEPARTMENT, subject=difference,
+                sentence=f"A new export waits for a decision: {waits}",
+            )  # fmt: skip
 
 
 def waiting(room: Room, mode: Mode | None = None) -> SyncReport:

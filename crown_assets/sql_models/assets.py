@@ -16,9 +16,7 @@ from crown.sql_models.build import ModelResult, build
 from crown.sql_models.checks import Finding, Promise, ask, promises
 from crown.sql_models.lineage import read_columns
 from crown.sql_models.project import ColumnLineage, Model, Project, load_models
-from crown.store import files
-from crown.store.files import Ownership
-from crown_assets.reporting import preview, sentences_as_failures
+from crown_assets.reporting import preview, sentences_as_failures, write_preview
 from resources.database import DatabaseResource
 
 GROUP = "sql"
@@ -128,14 +126,7 @@ def _draw(
 ) -> Path:
     with engine.connect() as connection:
         rows = connection.execute(text(f"select * from {model.relation} order by 1")).mappings().all()
-    picture = draw([dict(row) for row in rows])
-    files.make_folder(target.parent, Ownership(0o640, 0o750))
-    unfinished = files.temporary(target)
-    with files.systemic_errors(f"Writing {target}"):
-        unfinished.write_bytes(picture)
-        files.finish(unfinished, Ownership(0o640, 0o750))
-        unfinished.rename(target)
-    return target
+    return write_preview(draw([dict(row) for row in rows]), target)
 
 
 def _sales_by_month(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -19,6 +19,7 @@ PROPERTIES = {
     "media_root": "media",
     "production_root": "production",
     "objects_root": "objects",
+    "art_exports_root": "art_exports",
     "log_dir": "logs",
 }
 PACKAGES = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")

@@ -1,0 +1,1 @@
+"""Art records: exports, books and their checks."""

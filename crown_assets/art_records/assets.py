@@ -1,0 +1,274 @@
+"""Art records as assets: airtable_exports -> clean_prints, ... -> prints, distributors, editions.
+
+An asset here opens the room, hands files over and reports; comparing and writing stand in crown/art_records.
+Cleaning and writing are one step with six outputs, because the craft does them in one transaction: all tables of an
+export come into the books together or not at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import text
+
+from crown.art_records import arriving
+from crown.art_records.arriving import Outcome
+from crown.art_records.comparing import masked
+from crown.art_records.reports import TableReport
+from crown.art_records.room import BOOKS, CLEAN, DEPARTMENT, EXPORTS, Room
+from crown.art_records.tables import ENTITIES
+from crown_assets.reporting import preview, sentences_as_failures, write_preview
+from resources.art_records import ArtRecordsResource
+
+OWNERS = ["team:art-records"]
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+APPLIED = "newest_export_applied"
+#: Rows of a difference, or of what was set aside, that the run's page shows; the rest is in `crown art`.
+_SHOWN = 20
+
+
+def key(asset: str) -> dg.AssetKey:
+    """`art_records/prints` -> ["art_records", "prints"]."""
+    return dg.AssetKey(asset.split("/"))
+
+
+class ExportsConfig(dg.Config):
+    """What a run may do to get exports; the daily one fetches, one that a dropped file started does not."""
+
+    fetch: bool = False
+
+
+@dg.asset(
+    key=key(EXPORTS),
+    group_name=DEPARTMENT,
+    owners=OWNERS,
+    kinds={"python", "airtable", "csv"},
+    freshness_policy=FRESH,
+    description="The newest export of each table, kept for ever by the hash of its bytes before anything reads it.",
+)
+def airtable_exports(
+    context: dg.AssetExecutionContext, config: ExportsConfig, art: ArtRecordsResource
+) -> dg.MaterializeResult:
+    """Files come from the exports folder; with a base in the settings, the daily run first fetches into it."""
+    from crown.art_records.syncing import receive
+
+    with sentences_as_failures(), art.room() as room:
+        fetched = room.fetch() if config.fetch else {}
+        arrived = arriving.look_twice(room)
+        exports = receive(room.engine, arrived.files, objects=room.objects) if arrived.files else []
+        for table, path in arrived.unfinished.items():
+            context.log.info("%s is still being copied; %s is left for the next run.", path.name, table)
+        return dg.MaterializeResult(
+            metadata={
+                "files": len(exports),
+                "rows": sum(len(export.frame) for export in exports),
+                "still_copying": dg.MetadataValue.json(
+                    sorted(path.name for path in arrived.unfinished.values())
+                ),
+                "fetched": len(fetched),
+                # What the next step reads: the bytes that were kept here, not what lies in the folder by then.
+                "kept": dg.MetadataValue.json(
+                    {export.raw.table: [export.raw.name, export.raw.sha256] for export in exports}
+                ),
+                "layouts": dg.MetadataValue.json(
+                    {
+                        export.raw.name: {
+                            "layout": export.layout_name,
+                            "exported_on": str(export.exported_on) if export.exported_on else None,
+                            "rows": len(export.frame),
+                            "not_carried": sorted(export.absent),
+                        }
+                        for export in exports
+                    }
+                ),
+            }
+        )
+
+
+_LINKED = {"prints": [], "distributors": [], "editions": [BOOKS["prints"], BOOKS["distributors"]]}
+
+
+@dg.multi_asset(
+    name="books",
+    specs=[
+        *(
+            dg.AssetSpec(
+                key(CLEAN[table]),
+                deps=[key(EXPORTS)],
+                group_name=DEPARTMENT,
+                owners=OWNERS,
+                kinds={"python", "pandas"},
+                skippable=True,
+                freshness_policy=FRESH,
+                description=f"The {table} of the newest export after the rules; what failed one is set aside.",
+            )
+            for table in ENTITIES
+        ),
+        *(
+            dg.AssetSpec(
+                key(BOOKS[table]),
+                deps=[key(CLEAN[table]), *(key(linked) for linked in _LINKED[table])],
+                group_name=DEPARTMENT,
+                owners=OWNERS,
+                kinds={"python", "postgres"},
+                skippable=True,
+                freshness_policy=FRESH,
+                metadata={"dagster/table_name": f"art.{table}"},
+                description=f"The {table} of today in the books, with every earlier state behind them.",
+            )
+            for table in ENTITIES
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            APPLIED, asset=key(asset), description="What the newest export says stands in the books."
+        )
+        for asset in BOOKS.values()
+    ],
+)
+def books(
+    context: dg.AssetExecutionContext, art: ArtRecordsResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Clean, compare and write the files that airtable_exports kept; a table without a file is left out."""
+    with sentences_as_failures(), art.room() as room:
+        raws = arriving.kept_files(room, _handed_over(context))
+        if not raws:
+            for asset in BOOKS.values():
+                yield _applied(asset, True, "The exports folder holds no export.")
+            return
+        done = arriving.bring_in(room, raws, who=DEPARTMENT, via="run", reason=f"run {context.run_id[:8]}")
+        report = done.report
+        context.log.info("%s", report.text(rows=0))
+        if done.waits:
+            context.log.warning("%s", done.waits)
+        arrived = {table.table: table for table in report.tables}
+        for name, table in arrived.items():
+            yield dg.MaterializeResult(asset_key=key(CLEAN[name]), metadata=_cleaned(table))
+        for name, asset in BOOKS.items():
+            if name not in arrived:
+                yield _applied(asset, True, f"The exports folder holds no export of {name}.")
+                continue
+            # Once the books are alone, they are what they ought to be, whatever an export says.
+            alone = room.settings.art_phase == "postgres_only"
+            stands = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
+            yield _applied(asset, stands, done.waits)
+            if stands:
+                yield dg.MaterializeResult(
+                    asset_key=key(asset), metadata=_written(context, room, done, arrived[name])
+                )
+
+
+def _handed_over(context: dg.AssetExecutionContext) -> dict[str, tuple[str, str]]:
+    """What airtable_exports kept last: table -> (file name, sha256)."""
+    event = context.instance.get_latest_materialization_event(key(EXPORTS))
+    made = event.asset_materialization if event is not None else None
+    if made is None:
+        raise dg.Failure(f"{EXPORTS} was never materialised; run the job {DEPARTMENT}.", allow_retries=False)
+    kept: Mapping[str, list[str]] = made.metadata["kept"].value
+    return {table: (name, digest) for table, (name, digest) in kept.items()}
+
+
+def _applied(asset: str, stands: bool, said: str | None) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=stands,
+        check_name=APPLIED,
+        asset_key=key(asset),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said,
+    )
+
+
+def _source(table: TableReport) -> dict[str, Any]:
+    return {
+        "file": table.source_file,
+        "sha256": table.source_hash,
+        "layout": table.layout,
+        "exported_on": str(table.exported_on) if table.exported_on else "unknown",
+    }
+
+
+def _cleaned(table: TableReport) -> dict[str, Any]:
+    if table.noop:
+        return {**_source(table), "nothing_to_do": table.noop}
+    outcomes = Counter(finding.outcome for finding in table.findings)
+    rows = "\n".join(
+        f"| {f.row} | {f.column} | {f.rule} | {f.outcome} | {f.problem} | {_cell(masked(f.field, f.raw))} |"
+        for f in sorted(table.findings, key=lambda f: (f.outcome != "withheld", f.row))[:_SHOWN]
+    )
+    return {
+        **_source(table),
+        "rows": table.counts["records_processed"],
+        "withheld": outcomes["withheld"],
+        "repaired": outcomes["repaired"],
+        "flagged": outcomes["flagged"],
+        "money_at_stake": float(
+            sum(f.money_at_stake or 0 for f in table.findings if f.outcome == "withheld")
+        ),
+        "by_rule": dg.MetadataValue.json(
+            {
+                f"{rule}, {outcome}": n
+                for (rule, outcome), n in Counter((f.rule, f.outcome) for f in table.findings).items()
+            }
+        ),
+        "set_aside": dg.MetadataValue.md(
+            f"| row | column | rule | outcome | problem | text |\n| --- | --- | --- | --- | --- | --- |\n{rows}"
+            if rows
+            else "nothing"
+        ),
+    }
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")[:80]
+
+
+def _written(
+    context: dg.AssetExecutionContext, room: Room, done: Outcome, table: TableReport
+) -> dict[str, Any]:
+    report = done.report
+    with room.engine.connect() as connection:
+        active = connection.execute(
+            text(f"select count(*) from art.{table.table} where is_active")
+        ).scalar_one()
+    metadata: dict[str, Any] = {
+        **_source(table),
+        "dagster/row_count": active,
+        "mode": report.mode,
+        "applied": report.applied,
+        "difference": dg.MetadataValue.md(
+            f"```\n{replace(report, tables=[table], blocks=[]).text(_SHOWN)}\n```"
+        ),
+    }
+    if report.sync_number is not None:
+        metadata |= {"sync_number": report.sync_number, "sync_id": report.sync_id}
+    if done.waits:
+        metadata["not_applied"] = done.waits
+    if done.decision is not None:
+        metadata |= {"decided_by": done.decision.who, "decision": done.decision.decision_id}
+    if table.noop:
+        return {**metadata, "nothing_to_do": table.noop}
+    metadata |= table.counts
+    metadata["changed_fields"] = dg.MetadataValue.json(table.changed_fields)
+    if table.table == "editions" and report.applied:
+        metadata |= _pictures(context, room)
+    return metadata
+
+
+def _pictures(context: dg.AssetExecutionContext, room: Room) -> dict[str, dg.MetadataValue]:
+    from crown.art_records.previews import sales_by_month_png, sell_through_png
+
+    previews = room.settings.home / "previews"
+    folder = previews / BOOKS["editions"]
+    drawn = {"sell_through": sell_through_png, "sales_by_month": sales_by_month_png}
+    return {
+        name: preview(write_preview(draw(room.engine), _target(folder, context, name)), previews)
+        for name, draw in drawn.items()
+    }
+
+
+def _target(folder: Path, context: dg.AssetExecutionContext, name: str) -> Path:
+    return folder / f"{context.run_id}-{name}.png"

@@ -1,0 +1,144 @@
+"""Standing checks on the books: questions, formulas and quarantine of the craft, each as an asset check.
+
+They look at the books as they stand, so they may be asked again at any time, also after work on the command line.
+Whether the newest export was applied is told in assets.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import dagster as dg
+
+from crown.art_records.checks import CHECKS, CheckResult, run_checks
+from crown.art_records.oracles import Oracle, formula_oracles
+from crown.art_records.quarantine import quarantined
+from crown.art_records.room import BOOKS, CLEAN
+from crown.art_records.tables import ENTITIES
+from crown_assets.art_records.assets import key
+from crown_assets.reporting import sentences_as_failures
+from resources.art_records import ArtRecordsResource
+
+VALUES = "values_pass_their_rules"
+#: Questions that are not about editions, by the table that they are about.
+_ABOUT = {"same_print_name": "prints"}
+#: Asked of each table by its own check, VALUES.
+_ASKED_ELSEWHERE = {"withheld_values"}
+#: The export's own formulas, by the table whose export carries them; see oracles.py of the craft.
+FORMULAS = {
+    "editions": ("Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery"),
+    "distributors": ("Net Revenue", "Retail Amount Sold", "Distributor Revenue"),
+}
+_SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
+
+
+def _formula(column: str) -> str:
+    return f"formula_{column.lower().replace(' ', '_')}"
+
+
+def _questions(table: str) -> dict[str, str]:
+    """Name and sentence of each question on a table."""
+    return {
+        check.name: check.says
+        for check in CHECKS
+        if _ABOUT.get(check.name, "editions") == table and check.name not in _ASKED_ELSEWHERE
+    }
+
+
+def _build(table: str) -> dg.AssetChecksDefinition:
+    questions, formulas = _questions(table), FORMULAS.get(table, ())
+    asset = key(BOOKS[table])
+
+    @dg.multi_asset_check(
+        name=f"{table}_checks",
+        specs=[
+            *(dg.AssetCheckSpec(name, asset=asset, description=says) for name, says in questions.items()),
+            *(
+                dg.AssetCheckSpec(
+                    _formula(column),
+                    asset=asset,
+                    description=f"Our figures are those of the export's column {column}, row by row.",
+                )
+                for column in formulas
+            ),
+        ],
+        can_subset=True,
+    )
+    def checks(
+        context: dg.AssetCheckExecutionContext, art: ArtRecordsResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        chosen = {check.name for check in context.selected_asset_check_keys}
+        with sentences_as_failures(), art.room() as room:
+            names = tuple(name for name in questions if name in chosen)
+            for result in run_checks(room.engine, names) if names else ():
+                yield _answered(asset, result)
+            wanted = [column for column in formulas if _formula(column) in chosen]
+            told = {o.column: o for o in formula_oracles(room.engine, room.objects)} if wanted else {}
+            for column in wanted:
+                yield _compared(asset, column, told.get(column))
+
+    return checks
+
+
+def _answered(asset: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
+    rows = "\n".join(f"| {record} | {detail} |" for record, detail in result.examples)
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        check_name=result.check.name,
+        asset_key=asset,
+        severity=_SEVERITY[result.check.severity],
+        description=None if result.passed else f"{result.count} records need a look.",
+        metadata={
+            "records": result.count,
+            "money": float(result.money),
+            "some_of_them": dg.MetadataValue.md(f"| record | what |\n| --- | --- |\n{rows}"),
+        },
+    )
+
+
+def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.AssetCheckResult:
+    if oracle is None:
+        said = "No export in the books carries this column; there is nothing to compare."
+        return dg.AssetCheckResult(
+            passed=True, check_name=_formula(column), asset_key=asset, description=said
+        )
+    return dg.AssetCheckResult(
+        passed=oracle.passed,
+        check_name=_formula(column),
+        asset_key=asset,
+        description=None if oracle.passed else f"{len(oracle.wrong)} of {oracle.rows} rows differ.",
+        metadata={
+            "rows": oracle.rows,
+            "equal": oracle.equal,
+            "excused": oracle.excused,
+            "differ": len(oracle.wrong),
+            "record_ours_export": dg.MetadataValue.json(oracle.as_dict()["examples"]),
+            **({"signed_exception": oracle.exception} if oracle.exception else {}),
+        },
+    )
+
+
+def _values(table: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=key(CLEAN[table]),
+        name=VALUES,
+        description=f"No value of the newest {table} in the books waits in quarantine.",
+    )
+    def values_pass_their_rules(art: ArtRecordsResource) -> dg.AssetCheckResult:
+        with sentences_as_failures(), art.room() as room:
+            found = quarantined(room.engine, table=table, outcome="withheld")
+        return dg.AssetCheckResult(
+            passed=not found,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(found)} values were withheld." if found else None,
+            metadata={
+                "withheld": len(found),
+                "money_at_stake": float(sum(row["money_at_stake"] or 0 for row in found)),
+                "by_rule": dg.MetadataValue.json(dict(Counter(row["rule"] for row in found))),
+            },
+        )
+
+    return values_pass_their_rules
+
+
+BOOK_CHECKS = [_build(table) for table in ENTITIES if _questions(table) or FORMULAS.get(table)]
+VALUE_CHECKS = [_values(table) for table in ENTITIES]

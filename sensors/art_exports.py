@@ -1,0 +1,163 @@
+"""Art records: a run when an export has come to rest or a difference was approved; the marts follow other changes."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import dagster as dg
+from sqlalchemy import text
+
+from crown.art_records import arriving
+from crown.art_records.room import BOOKS, EXPORTS
+from crown.errors import CrownError
+from crown.store import files
+from resources.art_records import ArtRecordsResource
+from resources.database import DatabaseResource
+from sensors.folders import due
+from sensors.lanes import waiting_runs
+from sensors.schedules import art_records_job
+
+LANE_NAME = "art_records"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What the folder sensor remembers.
+
+    Attributes:
+        looked: time of the last look.
+        standing: hash of names, sizes and times of what was at rest then.
+        contents: sha256 of the newest export of each table, as of the last run that was asked for.
+        run_key: key of that run.
+    """
+
+    looked: float | None = None
+    standing: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    run_key: str = ""
+
+
+def decide(contents: Mapping[str, str], followed: Followed) -> str | None:
+    """The run key for what lies in the folder now; None when a run has seen exactly these bytes.
+
+    The key before is part of it, so that an older export which is put back is looked at again.
+    """
+    if not contents or dict(contents) == dict(followed.contents):
+        return None
+    told = json.dumps([followed.run_key, dict(contents)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+@dg.sensor(
+    job=art_records_job,
+    # Dagster fixes it when the definitions load; CROWN_INBOX_INTERVAL_SECONDS, which is not less, is read each time.
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at the exports folder; a file counts when two looks found it the same, and by its bytes.",
+)
+def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResource) -> dg.SensorResult:
+    """Files are read only when what is at rest has changed since the last look."""
+    followed = Followed(**json.loads(context.cursor)) if context.cursor else Followed()
+    now = round(time.time(), 3)
+    try:
+        interval = art.settings().inbox_interval_seconds
+        looked = None if followed.looked is None else str(followed.looked)
+        if not due(now, looked, interval):
+            return dg.SensorResult(skip_reason=f"The folder is looked at every {interval} s.")
+        with art.room() as room:
+            seen = arriving.sightings(room)
+            at_rest = [[one.path, one.size_bytes, one.mtime_ns] for one in seen if one.complete]
+            standing = hashlib.sha256(json.dumps(at_rest).encode()).hexdigest()[:32]
+            copying = len(seen) - len(at_rest)
+            if standing == followed.standing:
+                return _nothing(Followed(now, standing, followed.contents, followed.run_key), copying)
+            arrived = arriving.look(room, seen).files
+            contents = {table: files.sha256(path) for table, path in arrived.items()}
+    except CrownError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    except FileNotFoundError as error:
+        return dg.SensorResult(skip_reason=f"{error.filename} went away while it was looked at.")
+    run_key = decide(contents, followed)
+    if run_key is None:
+        return _nothing(Followed(now, standing, followed.contents, followed.run_key), copying)
+    if waiting_runs(context.instance, LANE_NAME):
+        return dg.SensorResult(skip_reason="A run that will see it is about to start.")
+    cursor = json.dumps(asdict(Followed(now, standing, contents, run_key)))
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=cursor)
+
+
+def _nothing(followed: Followed, copying: int) -> dg.SensorResult:
+    reason = f"{copying} files are still being copied." if copying else "Nothing new."
+    return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(followed)))
+
+
+@dg.sensor(
+    job=art_records_job,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows the approval of a difference between an export and the books.",
+)
+def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+    """One query; the cursor is the last approval that was followed."""
+    try:
+        with database.engine() as engine, engine.connect() as connection:
+            newest = connection.execute(
+                text(
+                    "select coalesce(max(decision_id), 0) from ledger.decisions"
+                    " where stage = :stage and verdict = 'approve'"
+                ),
+                {"stage": EXPORTS},
+            ).scalar_one()
+    except CrownError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    if newest <= int(context.cursor or 0):
+        return dg.SensorResult(skip_reason="No new approval.")
+    requests = (
+        [] if waiting_runs(context.instance, LANE_NAME) else [dg.RunRequest(run_key=f"art-decision-{newest}")]
+    )
+    return dg.SensorResult(run_requests=requests, cursor=str(newest))
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports what was changed in the books outside of runs (sales, rollbacks, psql), so that marts follow.",
+)
+def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+    """The cursor is the newest sync that was seen; their numbers follow the order of commits."""
+    since = int(context.cursor or 0)
+    try:
+        with database.engine() as engine, engine.connect() as connection:
+            rows = connection.execute(
+                text(
+                    "select c.table_name, max(c.sync_number) as newest, count(distinct c.airtable_id) as records,"
+                    " array_agg(distinct s.via) as via from art.changes c join art.syncs s using (sync_number)"
+                    " where c.sync_number > :since and s.via <> 'run' and s.status not in ('running', 'failed')"
+                    " group by c.table_name"
+                ),
+                {"since": since},
+            ).all()
+    except CrownError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    if not rows:
+        return dg.SensorResult(skip_reason="Nothing was changed outside of runs.")
+    return dg.SensorResult(
+        asset_events=[
+            dg.AssetMaterialization(
+                BOOKS[row.table_name].split("/"),
+                description="Changed outside of runs.",
+                metadata={
+                    "records": row.records,
+                    "newest_sync": row.newest,
+                    "via": ", ".join(sorted(row.via)),
+                },
+            )
+            for row in rows
+        ],
+        cursor=str(max(row.newest for row in rows)),
+    )
+
+
+SENSORS = [art_export_files, art_decisions, art_changes]

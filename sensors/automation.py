@@ -1,0 +1,16 @@
+"""Automation: SQL models are built when what they read was; nothing else is started by conditions."""
+
+import dagster as dg
+
+from sensors.schedules import LANE
+
+sql_models_follow = dg.AutomationConditionSensorDefinition(
+    "sql_models_follow",
+    target='group:"sql"',
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    run_tags={LANE: "sql_models"},
+    description="Builds each SQL model when a table it reads was made again; with a new day, those that ask for it.",
+)
+
+SENSORS = [sql_models_follow]
