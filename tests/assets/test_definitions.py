@@ -77,10 +77,11 @@ def test_definitions_load_offline_with_an_empty_environment_and_without_heavy_li
     assert done.stdout.strip() == "[]"
 
 
-OURS = [node for node in build_defs().get_repository_def().asset_graph.asset_nodes if not node.is_external]
-
-
-@pytest.mark.parametrize("node", OURS, ids=lambda n: str(n.key))
+@pytest.mark.parametrize(
+    "node",
+    sorted(build_defs().get_repository_def().asset_graph.asset_nodes, key=lambda node: node.key.to_user_string()),
+    ids=lambda node: node.key.to_user_string(),
+)
 def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
     assert node.owners
     assert node.group_name != "default"
