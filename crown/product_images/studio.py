@@ -142,10 +142,10 @@ def _look(picture: np.ndarray) -> _Look:
     regions = studio_regions.split(lab, difference, sharp, 4 + noise)
     scene = _Scene(lab, studio_regions.texture(lab, backdrop.sure), regions, calm)
     lean = studio_regions.leaning(regions, scene.means, backdrop, scene.roughness)
-    masks = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 2), (20.0, 2))]
+    masks = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 1), (20.0, 1))]
     steadiness = min(_overlap(masks[0], masks[1]), _overlap(masks[0], masks[2]))
-    behind = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    mask = _tidy(studio_outline.snap(lab, masks[0], behind, sharp, calm))
+    near, _ = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    mask = _tidy(studio_outline.snap(lab, masks[0], near, sharp, calm))
     return _Look(studio_matting.linear(picture), mask, steadiness)
 
 
@@ -158,11 +158,14 @@ def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> np.nd
         if not part.any():
             break
         rim = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        behind = studio_backdrop.refit(scene.lab, rim)
-        expected = studio_regions.colours_of(regions, behind)
-        again = studio_regions.releaning(scene.means, expected, scene.roughness)
+        near, lit = studio_backdrop.refit(scene.lab, rim)
+        expected, brightest = (
+            studio_regions.colours_of(regions, near),
+            studio_regions.colours_of(regions, lit),
+        )
+        again = studio_regions.releaning(scene.means, expected, brightest, scene.roughness)
         kept = studio_regions.minimum_cut(regions, again, scene.calm, price * 0.6, within=part)
-        mask = mask & ~studio_holes.accepted(scene.lab, behind, scene.rough, mask, kept[regions.labels])
+        mask = mask & ~studio_holes.accepted(scene.lab, near, lit, scene.rough, mask, kept[regions.labels])
         part = part & (studio_regions.mean_of(regions, mask.astype(np.float32)) > 0.5)
     return _tidy(mask)
 

@@ -83,8 +83,13 @@ def fit(lab: np.ndarray, sharp: np.ndarray) -> Backdrop:
     )
 
 
-def refit(lab: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Carry the backdrop seen around a part across it: H x W x 3, given where the part (and its rim) is."""
+def refit(lab: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Carry the backdrop seen around a part across it, given where the part (and its rim) is.
+
+    Returns:
+        Two H x W x 3 fields: the backdrop as it looks close by, shadow included; and as it would be lit without
+        a shadow. What is seen through a hole lies between the two.
+    """
     height, width = lab.shape[:2]
     scale = COARSE / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
@@ -92,7 +97,23 @@ def refit(lab: np.ndarray, part: np.ndarray) -> np.ndarray:
     weighted = cv2.resize(lab * (~part)[..., None], size, interpolation=cv2.INTER_AREA)
     known = clear > 0.3
     values = weighted / np.maximum(clear, 0.3)[..., None]
-    return cv2.resize(_membrane(values, known), (width, height), interpolation=cv2.INTER_LINEAR)
+    near = _membrane(values, known)
+    lit = _lit(values, known)
+    full = (width, height)
+    return (
+        cv2.resize(near, full, interpolation=cv2.INTER_LINEAR),
+        cv2.resize(np.where(lit[..., :1] > near[..., :1], lit, near), full, interpolation=cv2.INTER_LINEAR),
+    )
+
+
+def _lit(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A smooth surface through the brighter part of what is known: what lies below it is shadow."""
+    weight = known.astype(np.float32)
+    surface = _polynomial(values, weight, 2)
+    for _ in range(4):
+        below = np.maximum(surface[..., 0] - values[..., 0], 0)
+        surface = _polynomial(values, weight / (1 + (below / 1.5) ** 2), 2)
+    return surface.astype(np.float32)
 
 
 def _spread(sharp: np.ndarray, height: int, width: int, size: tuple[int, int]) -> np.ndarray:

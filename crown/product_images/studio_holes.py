@@ -13,16 +13,16 @@ import numpy as np
 from crown.product_images.studio_backdrop import unexplained
 
 WEIGHTS = {
-    "constant": 1.5,
-    "darker": -0.9,
-    "brighter": -0.3,
-    "chroma": -0.8,
-    "rough": -2.8,
-    "contrast": 0.8,
-    "open": 1.8,
-    "depth": -0.1,
-    "uneven": -0.6,
-    "share": -1.5,
+    "constant": 4.5,
+    "darker": -1.5,
+    "brighter": -0.9,
+    "beyond": -0.55,
+    "chroma": -1.05,
+    "rough": -1.7,
+    "contrast": 0.4,
+    "open": 1.1,
+    "uneven": -2.5,
+    "share": -0.5,
 }
 """What each measure of a piece adds to the logarithm of the odds that it is backdrop."""
 SMALLEST = 12
@@ -31,13 +31,19 @@ _MARGIN = 7
 
 
 def accepted(
-    lab: np.ndarray, behind: np.ndarray, rough: np.ndarray, before: np.ndarray, after: np.ndarray
+    lab: np.ndarray,
+    near: np.ndarray,
+    lit: np.ndarray,
+    rough: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
 ) -> np.ndarray:
     """Decide on every piece that the second cut took away.
 
     Args:
         lab: H x W x 3 of the working picture.
-        behind: H x W x 3, the backdrop carried on behind the part.
+        near: H x W x 3, the backdrop carried on behind the part, in its shadow.
+        lit: The same without the shadow.
         rough: H x W from `studio_regions.texture`.
         before: H x W, the part before the second cut.
         after: H x W, the part after it.
@@ -45,32 +51,39 @@ def accepted(
     Returns:
         H x W, the pixels that are backdrop.
     """
-    taken = before & ~after
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(taken.astype(np.uint8), connectivity=4)
+    labels, pieces = proposals(before, after)
     total = max(int(before.sum()), 1)
-    good = np.zeros(count, bool)
-    for k in range(1, count):
-        if stats[k, cv2.CC_STAT_AREA] < SMALLEST:
-            continue
-        x, y, w, h = stats[k, :4]
-        window = (slice(max(y - _MARGIN, 0), y + h + _MARGIN), slice(max(x - _MARGIN, 0), x + w + _MARGIN))
+    good = np.zeros(int(labels.max()) + 1, bool)
+    for k, window in pieces:
+        piece = labels[window] == k
         measures = measure(
-            labels[window] == k,
-            lab[window],
-            behind[window],
-            rough[window],
-            before[window],
-            after[window],
-            total,
+            piece, lab[window], near[window], lit[window], rough[window], before[window], after[window], total
         )
         good[k] = sum(WEIGHTS[name] * value for name, value in measures.items()) > 0
     return good[labels]
 
 
+def proposals(
+    before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, list[tuple[int, tuple[slice, slice]]]]:
+    """Label the pieces between two masks: H x W labels, and number and window of each piece worth judging."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (before & ~after).astype(np.uint8), connectivity=4
+    )
+    found = []
+    for k in range(1, count):
+        if stats[k, cv2.CC_STAT_AREA] >= SMALLEST:
+            x, y, w, h = stats[k, :4]
+            rows = slice(max(y - _MARGIN, 0), y + h + _MARGIN)
+            found.append((k, (rows, slice(max(x - _MARGIN, 0), x + w + _MARGIN))))
+    return labels, found
+
+
 def measure(
     piece: np.ndarray,
     lab: np.ndarray,
-    behind: np.ndarray,
+    near: np.ndarray,
+    lit: np.ndarray,
     rough: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,
@@ -80,12 +93,13 @@ def measure(
     mask = piece.astype(np.uint8)
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     core = piece & (depth >= min(4.0, 0.6 * float(depth.max())))
-    near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
-    around = near & ~piece
-    ring = (cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & ~near & after
-    inside, expected = lab[core].mean(axis=0), behind[core].mean(axis=0)
-    factors = _without_ramp(core, (lab[core][:, 0] + 16) / (behind[core][:, 0] + 16))
+    close = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+    around = close & ~piece
+    ring = (cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & ~close & after
+    inside, expected = lab[core].mean(axis=0), near[core].mean(axis=0)
+    factors = (lab[core][:, 0] + 16) / (near[core][:, 0] + 16)
     factor = (float(inside[0]) + 16) / (float(expected[0]) + 16)
+    brightest = (float(inside[0]) + 16) / (float(lit[core][:, 0].mean()) + 16)
     _, chroma = unexplained(inside, expected)
     neighbour = np.median(lab[ring], axis=0) if ring.any() else inside
     step = inside - neighbour
@@ -94,21 +108,22 @@ def measure(
         "constant": 1.0,
         "darker": float(np.clip(0.96 - factor, 0, 0.1)) / 0.02,
         "brighter": float(np.clip(factor - 0.99, 0, 0.1)) / 0.02,
+        "beyond": float(np.clip(brightest - 1.0, 0, 0.1)) / 0.02,
         "chroma": min(float(chroma), 5.0),
         "rough": float(np.log(np.clip(rough[core].mean(), 0.8, 20))),
         "contrast": float(np.log(np.clip(contrast, 1, 100))),
         "open": float((around & ~before).sum()) / max(int(around.sum()), 1),
-        "depth": float(np.log(np.clip(depth.max(), 1, 60))),
-        "uneven": float(np.clip(factors.std(), 0, 0.03)) / 0.02,
+        "uneven": float(np.clip(_without_ramp(core, factors).std(), 0, 0.03)) / 0.02,
         "share": float(piece.sum() / total) ** 0.5,
     }
 
 
 def _without_ramp(core: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """What remains of values at the pixels of `core` after a plane: a shadow that falls across is no structure."""
+    """What remains of values at the pixels of `core` after a bowl: a shadow that falls across is no structure."""
     y, x = np.nonzero(core)
-    if y.size < 8:
+    if y.size < 16:
         return values - values.mean()
-    basis = np.stack([np.ones(y.size), x - x.mean(), y - y.mean()], axis=1)
+    x, y = (x - x.mean()) / core.shape[1], (y - y.mean()) / core.shape[0]
+    basis = np.stack([np.ones(y.size), x, y, x * x, x * y, y * y], axis=1)
     weights, *_ = np.linalg.lstsq(basis, values, rcond=None)
     return values - basis @ weights

@@ -150,15 +150,16 @@ def leaning(regions: Regions, means: np.ndarray, backdrop: Backdrop, rough: np.n
     return like + unlike
 
 
-def releaning(means: np.ndarray, expected: np.ndarray, rough: np.ndarray) -> np.ndarray:
-    """As `leaning`, once the part is known roughly and the `expected` backdrop carried on from all around it.
+def releaning(means: np.ndarray, near: np.ndarray, lit: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """As `leaning`, once the part is known roughly and the backdrop carried on from all around it.
 
-    That estimate holds the shadow close to the part, so a hole or a shadowed rim differs from it by little:
-    0.89 to 1.02 of its (L + 16) and 2.2 of chroma are taken for backdrop.
+    What is seen through a hole or beside a rim lies between the backdrop in shadow (`near`) and without it
+    (`lit`): from 0.89 of the one's (L + 16) to 1.02 of the other's, with 2.2 of chroma, is taken for backdrop.
     """
-    _, chroma = unexplained(means, expected)
-    factor = (means[:, 0] + 16) / (expected[:, 0] + 16)
-    beyond = np.maximum(factor - 1.02, 0) / 0.03 + np.maximum(0.89 - factor, 0) / 0.04
+    _, chroma = unexplained(means, near)
+    darker = 0.89 - (means[:, 0] + 16) / (near[:, 0] + 16)
+    brighter = (means[:, 0] + 16) / (lit[:, 0] + 16) - 1.02
+    beyond = np.maximum(brighter, 0) / 0.03 + np.maximum(darker, 0) / 0.04
     unlike = 0.7 * np.maximum(chroma / 2.2 - 1, 0) + 0.7 * beyond
     unlike += np.clip((rough - 2) * 0.3, 0, 1)
     return np.clip(unlike - 0.5, -0.5, 1)

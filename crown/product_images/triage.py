@@ -125,7 +125,7 @@ def _against_backdrop(lab: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     rim = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     if rim.all():
         rim = mask
-    behind = studio_backdrop.refit(lab, rim)
+    behind, _ = studio_backdrop.refit(lab, rim)
     lightness, chroma = studio_backdrop.unexplained(lab, behind)
     shaded = np.where(lightness < 0, 0.5 * lightness, lightness)
     difference = cv2.GaussianBlur(

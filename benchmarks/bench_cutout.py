@@ -1,0 +1,191 @@
+"""How good cut-outs are, on made-up studio photographs with known alpha, and what they cost.
+
+    make bench-cutout                       the published figure: shapes and seeds nobody tuned on
+    python benchmarks/bench_cutout.py --family tuning --count 2
+    python benchmarks/bench_cutout.py --weights FOLDER      the same table for each model of rembg in FOLDER
+
+The worst ten are saved with their pictures (photo, alpha, and what is wrong in colour) under `--folder`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from cutout_pictures import BACKDROPS, FAMILIES, Sample, photograph  # noqa: E402
+
+from crown.product_images import triage  # noqa: E402
+from crown.product_images.cutout import Cutter, open_cutter  # noqa: E402
+
+GOOD = 0.90
+GOALS = {
+    "cutout_mean_iou": (0.96, "at least"),
+    "cutout_share_good": (0.95, "at least"),
+    "cutout_unflagged_bad": (0, "at most"),
+    "cutout_flagged_share": (0.15, "at most"),
+    "cutout_24mp_seconds": (5.0, "at most"),
+    "cutout_24mp_peak_gb": (1.5, "at most"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture: how it was cut and how triage judged it."""
+
+    sample: Sample
+    alpha: np.ndarray
+    iou: float
+    error: float
+    verdict: triage.Verdict
+
+
+def overlap(alpha: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union of what is at least half opaque."""
+    a, b = alpha >= 128, truth >= 128
+    return float((a & b).sum()) / max(int((a | b).sum()), 1)
+
+
+def run(cutter: Cutter, family: str, count: int, start: int) -> list[Result]:
+    results = []
+    for kind in FAMILIES[family]:
+        for backdrop in BACKDROPS:
+            for number in range(start, start + count):
+                sample = photograph(family, kind, backdrop, number)
+                alpha, steadiness = cutter.cut(sample.rgb)
+                verdict = triage.judge(sample.rgb, alpha, steadiness=steadiness)
+                difference = np.abs(alpha.astype(np.float32) - sample.alpha).sum() / 255
+                error = float(difference) / max(float((sample.alpha >= 128).sum()), 1)
+                results.append(Result(sample, alpha, overlap(alpha, sample.alpha), error, verdict))
+    return results
+
+
+def table(results: list[Result], family: str) -> None:
+    """Mean overlap per kind and backdrop; in brackets, how many are under 0.90 and how many are flagged."""
+    print(f"{'':16s}" + "".join(f"{name:>22s}" for name in (*BACKDROPS, "all")))
+
+    def cell(chosen: list[Result]) -> str:
+        bad = sum(r.iou < GOOD for r in chosen)
+        flagged = sum(r.verdict.doubtful for r in chosen)
+        return f"{np.mean([r.iou for r in chosen]):.3f} ({bad} bad, {flagged} fl.)"
+
+    for kind in (*FAMILIES[family], "all"):
+        row = [r for r in results if kind in (r.sample.kind, "all")]
+        cells = [[r for r in row if r.sample.backdrop == backdrop] for backdrop in BACKDROPS]
+        print(f"{kind:16s}" + "".join(f"{cell(chosen):>22s}" for chosen in (*cells, row)))
+
+
+def worst(results: list[Result], folder: Path) -> None:
+    """Print and save the ten worst: red is left standing, blue is lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"\nworst ten (pictures in {folder})")
+    for place, r in enumerate(sorted(results, key=lambda r: r.iou)[:10], 1):
+        sample, flags = r.sample, ", ".join(r.verdict.flags) or "no flag"
+        name = f"{place:02d}_{sample.kind}_{sample.backdrop}".replace(" ", "-")
+        print(
+            f"  {r.iou:.3f}  {sample.kind} on {sample.backdrop}, seed {sample.seed}: score {r.verdict.score}, {flags}"
+        )
+        found, truth = r.alpha >= 128, sample.alpha >= 128
+        marked = (sample.rgb * 0.4 + 60).astype(np.uint8)
+        marked[found & ~truth], marked[truth & ~found] = (255, 40, 40), (40, 80, 255)
+        sheet = np.hstack([sample.rgb, np.repeat(r.alpha[..., None], 3, axis=2), marked])
+        cv2.imwrite(str(folder / f"{name}.png"), sheet[..., ::-1])
+
+
+def one_large(model: str, weights: Path | None) -> None:
+    """Child process: cut one photo of 24 megapixels on one core; print CPU seconds and peak gigabytes."""
+    cv2.setNumThreads(1)
+    sample = photograph("figure", "gear", "grey gradient", 7, megapixels=0.8)
+    height, width = 4000, 6000
+    rgb = cv2.resize(sample.rgb, (width, height), interpolation=cv2.INTER_CUBIC)
+    cutter = open_cutter(model, weights)
+    cutter.cut(np.ascontiguousarray(rgb[:600, :800]))
+    started = time.process_time()
+    cutter.cut(rgb)
+    seconds = time.process_time() - started
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+
+
+def cost(model: str, weights: Path | None) -> tuple[float, float]:
+    """CPU seconds (the smallest of three runs) and peak memory in GB (the largest) of 24 megapixels."""
+    command = [sys.executable, __file__, "--one-large", model]
+    command += ["--weights", str(weights)] if weights else []
+    one_core = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
+    runs = []
+    for _ in range(3):
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | one_core)
+        runs.append(tuple(float(word) for word in done.stdout.split()))
+    return min(r[0] for r in runs), max(r[1] for r in runs)
+
+
+def report(results: list[Result], seconds: float, gigabytes: float) -> bool:
+    """Print the figures against their goals; whether all are met."""
+    flagged = [r.verdict.doubtful for r in results]
+    values = {
+        "cutout_mean_iou": float(np.mean([r.iou for r in results])),
+        "cutout_share_good": float(np.mean([r.iou >= GOOD for r in results])),
+        "cutout_unflagged_bad": float(
+            sum(r.iou < GOOD and not f for r, f in zip(results, flagged, strict=True))
+        ),
+        "cutout_flagged_share": float(np.mean(flagged)),
+        "cutout_24mp_seconds": seconds,
+        "cutout_24mp_peak_gb": gigabytes,
+    }
+    print(
+        f"\n{len(results)} pictures; mean error of alpha {np.mean([r.error for r in results]):.4f} of the part's area"
+    )
+    met = True
+    for name, value in values.items():
+        goal, sense = GOALS[name]
+        met &= value >= goal if sense == "at least" else value <= goal
+        print(f"{name} = {value:.4g} (goal {sense} {goal})")
+    return met
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=1, help="pictures per kind and backdrop (default 1)")
+    parser.add_argument("--start", type=int, default=0, help="number of the first picture (default 0)")
+    parser.add_argument("--family", choices=sorted(FAMILIES), default="figure")
+    parser.add_argument("--weights", type=Path, help="folder with <model>.onnx files, each gets a table")
+    parser.add_argument(
+        "--folder", type=Path, default=HERE.parent / "var" / "bench-cutout", help="for the worst ten"
+    )
+    parser.add_argument("--one-large", metavar="MODEL", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one_large:
+        one_large(given.one_large, given.weights)
+        return 0
+    cv2.setNumThreads(1)
+    met = True
+    models = (
+        ["studio"] + sorted(path.stem for path in given.weights.glob("*.onnx"))
+        if given.weights
+        else ["studio"]
+    )
+    for model in models:
+        print(f"\n{model}, {given.family} family: mean overlap (pictures under {GOOD}, pictures flagged)")
+        results = run(open_cutter(model, given.weights), given.family, given.count, given.start)
+        table(results, given.family)
+        worst(results, given.folder / model)
+        reached = report(results, *cost(model, given.weights))
+        # The goals are set for our own engine; models are shown beside it.
+        met = met and (reached or model != "studio")
+    return 0 if met or os.environ.get("CHECK") != "1" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
