@@ -133,6 +133,64 @@ def bring_in(
     return Outcome(report, waits=waits)
 
 
+def bring_in_files(
+    room: Room, files: Mapping[str, Path], mode: Mode, *, who: str, via: Via, confirm: str | None = None,
+    reason: str | None = None,
+) -> Outcome:  # fmt: skip
+    """Apply files that a person names, unless something speaks against it that nobody has decided on.
+
+    Args:
+        room: The room.
+        files: Path per table.
+        mode: How they are compared.
+        who: The person.
+        via: From where.
+        confirm: The difference that the person has seen (its hash, or eight or more characters of it); it is kept
+            as an approval of exactly that difference.
+        reason: Why.
+
+    Raises:
+        BadInput: a file cannot be read.
+        Refused: the phase forbids it, or the difference is another one than the confirmed.
+    """
+    from crown.art_records.syncing import sync
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return sync(
+            room.engine, files, mode, objects=room.objects, who=who, apply=apply, approved=approved,
+            phase=room.settings.art_phase, limits=room.limits, book=room.book, via=via, reason=reason,
+        )  # fmt: skip
+
+    if confirm is not None:
+        seen = run(apply=False)
+        _check_same(seen.diff_hash, confirm)
+        decision = remember(room, seen.diff_hash, "approve", who=who, via=via, reason=reason)
+        return Outcome(run(apply=True, approved=seen.diff_hash), decision)
+    report = run(apply=True)
+    standing = decided(room, report.diff_hash) if report.waiting else None
+    if standing is not None and standing.verdict == "approve":
+        return Outcome(run(apply=True, approved=report.diff_hash), standing)
+    why = "; ".join(report.blocks)
+    return Outcome(
+        report,
+        standing,
+        f"{why}. Say --confirm {report.diff_hash[:12]} to apply exactly this."
+        if why and not report.applied
+        else None,
+    )
+
+
+def _check_same(diff_hash: str, given: str) -> None:
+    if len(given) < 8:
+        raise BadInput(
+            "Give at least the first eight characters of the difference, as the preview shows them."
+        )
+    if not diff_hash.startswith(given):
+        raise Refused(
+            f"The difference now is {diff_hash[:12]}, not {given[:12]}; look at it again and decide on that."
+        )
+
+
 def _tell(room: Room, difference: str, waits: str) -> None:
     """A notice for people when a difference begins to wait; not another one every day."""
     with room.engine.begin() as connection:
@@ -180,17 +238,10 @@ def decide(
         BadInput: too short a hash.
         Refused: another difference waits now, or none.
     """
-    if len(diff) < 8:
-        raise BadInput(
-            "Give at least the first eight characters of the difference, as the preview shows them."
-        )
     report = waiting(room)
     if report.noop:
         raise Refused("The exports folder holds nothing new; no difference waits.")
-    if not report.diff_hash.startswith(diff):
-        raise Refused(
-            f"The difference now is {report.diff_hash[:12]}, not {diff[:12]}; look at it again and decide on that."
-        )
+    _check_same(report.diff_hash, diff)
     return remember(room, report.diff_hash, verdict, who=who, via=via, reason=reason)
 
 

@@ -1,0 +1,322 @@
+"""`crown art`: exports into the books, and taking syncs back. The craft is in crown/art_records.
+
+Work in the books (selling, moving, adding) stands in art_work.py, looking into them in art_reading.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crown_cli import art_reading, art_work
+from crown_cli.art_room import TABLES, reason_option, room, who_option
+from crown_cli.output import json_option, show_json, show_rows
+
+if TYPE_CHECKING:
+    from crown.art_records.room import Room
+
+_WAITS = 3  # the exit code of a refusal: nothing went wrong, nothing was done
+
+
+@click.group()
+def art() -> None:
+    """Art records: exports of the art base become books with a history; every change can be taken back.
+
+    \b
+    crown art sync                              what the exports would change; writes nothing
+    crown art sync --apply                      write it
+    crown art history "Work - 12"               what happened to an edition
+    crown art rollback 7                        what taking sync 7 back would change
+    crown art sell "Work - 12" --price 90       work in the books
+    """  # noqa: D301 - click's mark for lines that keep their breaks
+
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_rows = click.option("--rows", default=20, show_default=True, help="Changed records to show per table.")
+
+
+def _files(command: Any) -> Any:
+    for table in reversed(TABLES):
+        command = click.option(
+            f"--{table}", type=_file, help=f"Export of {table}; default: the newest in the exports folder."
+        )(command)
+    return command
+
+
+def _given(room: Room, **files: Path | None) -> Mapping[str, Path]:
+    given = {table: path for table, path in files.items() if path is not None}
+    return given or room.files()
+
+
+_mode = click.option(
+    "--mode",
+    type=click.Choice(["incremental", "merge", "full"]),
+    help="How to compare; default: CROWN_ART_MODE, and merge once PostgreSQL is primary.",
+)
+
+
+@art.command()
+@_files
+@_mode
+@click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
+@click.option(
+    "--confirm", metavar="DIFF", help="Apply a difference that waits: the one you have seen, by its hash."
+)
+@_rows
+@reason_option
+@who_option
+@json_option
+@click.pass_context
+def sync(
+    context: click.Context, prints: Path | None, distributors: Path | None, editions: Path | None,
+    mode: Any, apply: bool, confirm: str | None, rows: int, reason: str | None, who: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare exports with the books; with --apply write the difference, all tables or none.
+
+    Notes and payment texts are masked. Exit code 3 when the difference waits for a decision.
+
+    \b
+    crown art sync --editions Editions.csv --mode merge
+    crown art sync --apply
+    crown art sync --mode full --apply --confirm 1f0c22ab90d1
+    crown art sync --json | jq '.tables[].counts'
+    """  # noqa: D301
+    from crown.art_records import arriving, syncing
+
+    with room() as books:
+        files = _given(books, prints=prints, distributors=distributors, editions=editions)
+        chosen = mode or books.mode
+        if apply or confirm:
+            done = arriving.bring_in_files(
+                books, files, chosen, who=who, via="cli", confirm=confirm, reason=reason
+            )
+            report, waits = done.report, done.waits
+        else:
+            report, waits = (
+                syncing.sync(
+                    books.engine, files, chosen, objects=books.objects, who=who, limits=books.limits, book=books.book
+                ),
+                None,
+            )  # fmt: skip
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        click.echo(report.text(rows))
+        if report.applied:
+            click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
+        elif not report.noop and not waits:
+            click.echo("Nothing was written; --apply writes it.")
+    if waits:
+        click.echo(f"crown: not applied: {waits}", err=True)
+        context.exit(_WAITS)
+
+
+@art.command()
+@json_option
+@click.pass_context
+def run(context: click.Context, as_json: bool) -> None:
+    """Take in whatever lies in the exports folder, as the daily run does; the run appears in the Dagster UI.
+
+    Exit code 3 when the difference waits for a decision.
+
+    \b
+    crown art run
+    crown art run --json | jq .run_id
+    """  # noqa: D301
+    from crown_cli.runs import dagster_instance, run_job
+    from crown_cli.world import open_world
+
+    with open_world() as world, dagster_instance(world) as instance:
+        done = run_job(instance, "art_records")
+    told = {table: done["assets"].get(f"art_records/{table}") for table in TABLES}
+    arrived = [table for table in TABLES if f"art_records/clean_{table}" in done["assets"]]
+    waits = [table for table in arrived if told[table] is None]
+    if as_json:
+        show_json({**done, "waiting": waits})
+    else:
+        show_rows(
+            [
+                {
+                    "table": table,
+                    "what": "waits for a decision" if made is None else made.get("nothing_to_do", "applied"),
+                    **{
+                        name: (made or {}).get(f"records_{name}")
+                        for name in ("created", "updated", "unchanged", "closed")
+                    },
+                    "in_the_books": (made or {}).get("dagster/row_count"),
+                }
+                for table in arrived
+                for made in [told[table]]
+            ],
+            title=f"Run {done['run_id']}",
+            empty="The exports folder holds no export.",
+        )
+    if waits:
+        click.echo(
+            "crown: the difference waits for a decision; `crown art sync` shows it, `crown art decide` says.",
+            err=True,
+        )
+        context.exit(_WAITS)
+
+
+@art.command()
+@json_option
+def fetch(as_json: bool) -> None:
+    """Fetch the base through the Airtable API and write its tables into the exports folder.
+
+    Needs CROWN_AIRTABLE_BASE and CROWN_AIRTABLE_TOKEN_FILE; the daily run does the same.
+
+    \b
+    crown art fetch && crown art sync
+    """  # noqa: D301
+    from crown.errors import ConfigurationError
+
+    with room() as books:
+        paths = books.fetch()
+    if not paths:
+        raise ConfigurationError("There is no base to fetch; set CROWN_AIRTABLE_BASE to its id (app...).")
+    show_rows([{"table": table, "file": path} for table, path in paths.items()], as_json=as_json)
+
+
+@art.command()
+@click.argument("difference")
+@click.argument("verdict", type=click.Choice(["approve", "reject", "withdraw"]))
+@reason_option
+@who_option
+@json_option
+def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json: bool) -> None:
+    """Decide on the DIFFERENCE that waits in the exports folder, by the hash that its preview shows.
+
+    Only exactly this difference is applied, by the next run; another one needs another decision.
+
+    \b
+    crown art sync | tail -1
+    crown art decide 1f0c22ab90d1 approve --reason 'two galleries closed'
+    """  # noqa: D301
+    from crown.art_records import arriving
+
+    with room() as books:
+        said = arriving.decide(books, difference, verdict, who=who, via="cli", reason=reason)
+    if as_json:
+        show_json(said)
+    else:
+        click.echo(f"{said.verdict} of {said.content_hash[:12]} by {said.who}, decision {said.decision_id}.")
+        if said.verdict == "approve":
+            click.echo("It is applied while `crown up` runs; `crown art run` applies it now.")
+
+
+@art.command()
+@_mode
+@click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
+@_rows
+@who_option
+@json_option
+@click.pass_context
+def rerun(context: click.Context, mode: Any, apply: bool, rows: int, who: str, as_json: bool) -> None:
+    """Read the newest kept file of each table again, after a rule or a name was corrected.
+
+    \b
+    crown art rerun
+    crown art rerun --apply
+    """  # noqa: D301
+    from crown.art_records import syncing
+
+    with room() as books:
+        report = syncing.rerun(
+            books.engine, mode or books.mode, objects=books.objects, who=who, apply=apply, book=books.book,
+            limits=books.limits, phase=books.settings.art_phase,
+        )  # fmt: skip
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        click.echo(report.text(rows))
+    if apply and report.waiting:
+        context.exit(_WAITS)
+
+
+@art.command()
+@_files
+@_rows
+@json_option
+@click.pass_context
+def compare(
+    context: click.Context, prints: Path | None, distributors: Path | None, editions: Path | None, rows: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """The comparison report: everything in which exports and books differ, whatever was read before.
+
+    Writes nothing. Exit code 1 when they differ, 0 when they agree.
+
+    \b
+    crown art compare && echo 'the base can be switched off'
+    """  # noqa: D301
+    from crown.art_records import syncing
+
+    with room() as books:
+        files = _given(books, prints=prints, distributors=distributors, editions=editions)
+        report = syncing.compare(books.engine, files, objects=books.objects, book=books.book)
+    agree = all(table.nothing_new for table in report.tables)
+    if as_json:
+        show_json({**report.as_dict(), "agree": agree})
+    else:
+        click.echo(report.text(rows))
+        click.echo("Books and exports agree." if agree else "Books and exports differ.")
+    context.exit(0 if agree else 1)
+
+
+@art.command()
+@click.argument("sync_number", metavar="SYNC", type=int)
+@click.option("--apply", is_flag=True, help="Take it back; without this nothing is changed.")
+@click.option("--force", is_flag=True, help="Also what a later sync or a person changed again.")
+@click.option(
+    "--field",
+    "fields",
+    metavar="RECORD.FIELD",
+    multiple=True,
+    help="Also this field; RECORD. means all of it.",
+)
+@click.option(
+    "--through-latest", is_flag=True, help="Every sync since as well: back to the state before SYNC."
+)
+@click.option("--confirm", metavar="DIFF", help="Refuse unless exactly this inverse is still the one.")
+@_rows
+@reason_option
+@who_option
+@json_option
+def rollback(
+    sync_number: int, apply: bool, force: bool, fields: tuple[str, ...], through_latest: bool, confirm: str | None,
+    rows: int, reason: str | None, who: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Take a sync back, as a new sync that can be taken back itself. `crown art syncs` lists them.
+
+    Each change is clean, done, superseded (a later sync), edited (a person) or blocked; what is clean goes back.
+
+    \b
+    crown art rollback 7
+    crown art rollback 7 --apply --reason 'wrong base'
+    crown art rollback 7 --apply --field recAbCdEfGhIjKlMn.retail_price
+    crown art rollback 7 --through-latest
+    """  # noqa: D301
+    from crown.art_records.rollback import rollback as take_back
+
+    chosen = [(record, name or None) for record, _, name in (field.partition(".") for field in fields)]
+    with room() as books:
+        report = take_back(
+            books.engine, sync_number, who=who, apply=apply, choose="force" if force else "skip", fields=chosen,
+            through_latest=through_latest, approved=confirm, rule_version=books.book.version, reason=reason,
+        )  # fmt: skip
+    if as_json:
+        show_json(report.as_dict())
+        return
+    click.echo(report.text(rows))
+    if report.applied:
+        click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
+    elif not apply:
+        click.echo("Nothing was written; --apply writes it.")
+
+
+for command in (*art_reading.COMMANDS, *art_work.COMMANDS):
+    art.add_command(command)

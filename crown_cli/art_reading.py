@@ -1,0 +1,206 @@
+"""Looking into the books from the command line: syncs, history, states, quarantine, checks, conflicts, files.
+
+Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+
+from crown_cli.art_room import TABLES, room
+from crown_cli.output import json_option, show_json, show_rows
+
+
+@click.command()
+@click.option("--limit", default=30, show_default=True, help="Rows to show.")
+@json_option
+def syncs(limit: int, as_json: bool) -> None:
+    """Every act that wrote to the books, the newest first, table by table.
+
+    \b
+    crown art syncs
+    crown art syncs --limit 1000 --json
+    """  # noqa: D301
+    from crown.art_records.history import syncs as newest
+
+    with room() as books:
+        rows = newest(books.engine, limit)
+    columns = ("sync_number", "table_name", "sync_type", "status", "who", "records_created", "records_updated",
+               "records_unchanged", "records_deleted", "values_quarantined", "completed_at", "source_file",
+               "reason")  # fmt: skip
+    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was written yet.")
+
+
+@click.command()
+@click.argument("record")
+@json_option
+def history(record: str, as_json: bool) -> None:
+    """What happened to RECORD (a record id, or its name when it is unique), oldest first.
+
+    \b
+    crown art history recAbCdEfGhIjKlMn
+    crown art history "Work - 12" --json
+    """  # noqa: D301
+    from crown.art_records.history import history as story
+
+    with room() as books:
+        events = story(books.engine, record)
+    if as_json:
+        show_json(events)
+        return
+    for event in events:
+        click.echo(event.text())
+
+
+@click.command()
+@click.argument("record")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="As it stood at the end of this day; default: now."
+)
+@click.option("--recorded", is_flag=True, help="As the books said on that day, not as it is known now.")
+@click.option("--personal", is_flag=True, help="Show notes and payment texts in the clear.")
+@json_option
+@click.pass_context
+def show(
+    context: click.Context, record: str, as_of: datetime | None, recorded: bool, personal: bool, as_json: bool
+) -> None:
+    """RECORD as it stands, or as it stood on a day. Exit code 1 when it was not in the books then.
+
+    \b
+    crown art show "Work - 12" --as-of 2025-11-30
+    crown art show recAbCdEfGhIjKlMn --json
+    """  # noqa: D301
+    from crown.art_records.comparing import masked
+    from crown.art_records.history import as_of as state
+
+    on = as_of.date() if as_of else date.max
+    with room() as books:
+        found = state(books.engine, record, on, recorded=recorded and as_of is not None)
+    if found is None:
+        click.echo(f"crown: {record} was not in the books on {on}.", err=True)
+        context.exit(1)
+    shown = {name: value if personal else masked(name, value) for name, value in found.items()}
+    if as_json:
+        show_json(shown)
+    else:
+        show_rows([{"field": name, "value": value} for name, value in shown.items() if value is not None])
+
+
+@click.command()
+@click.option("--table", type=click.Choice(TABLES), help="Only this table.")
+@click.option("--outcome", type=click.Choice(["withheld", "repaired", "flagged"]), help="Only these.")
+@click.option("--sync", "sync_number", type=int, help="Of this sync; default: the newest of each table.")
+@click.option("--limit", default=50, show_default=True, help="Rows to show.")
+@json_option
+def quarantine(
+    table: str | None, outcome: str | None, sync_number: int | None, limit: int, as_json: bool
+) -> None:
+    """Values that failed their rule, were repaired or are doubtful, the most money first.
+
+    \b
+    crown art quarantine --outcome withheld
+    crown art quarantine --sync 7 --json
+    """  # noqa: D301
+    from crown.art_records.quarantine import quarantined
+
+    with room() as books:
+        rows = quarantined(books.engine, table=table, outcome=outcome, sync_number=sync_number, limit=limit)
+    columns = ("sync_number", "table_name", "file_row", "airtable_id", "column_name", "rule", "outcome", "problem",
+               "raw_value", "loaded_value", "money_at_stake")  # fmt: skip
+    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was set aside.")
+
+
+@click.command()
+@json_option
+@click.pass_context
+def checks(context: click.Context, as_json: bool) -> None:
+    """What deserves a look in the books, and whether our figures are those of the export's own formulas.
+
+    Exit code 1 when an error stands; doubtful records are warnings.
+
+    \b
+    crown art checks
+    crown art checks --json | jq '.questions[] | select(.count > 0)'
+    """  # noqa: D301
+    from crown.art_records.checks import run_checks
+    from crown.art_records.oracles import formula_oracles
+
+    with room() as books:
+        asked = run_checks(books.engine)
+        formulas = formula_oracles(books.engine, books.objects)
+    wrong = [r for r in asked if not r.passed and r.check.severity == "error"] + [
+        f for f in formulas if not f.passed
+    ]
+    if as_json:
+        show_json({"questions": [r.as_dict() for r in asked], "formulas": [f.as_dict() for f in formulas]})
+    else:
+        show_rows(
+            [
+                {"check": r.check.name, "severity": r.check.severity, "records": r.count, "money": float(r.money),
+                 "promise": r.check.says} for r in asked if not r.passed
+            ],
+            title=f"{len(asked)} questions",
+            empty="Nothing deserves a look.",
+        )  # fmt: skip
+        show_rows(
+            [
+                {"formula": f.column, "rows": f.rows, "equal": f.equal, "excused": f.excused, "differ": len(f.wrong)}
+                for f in formulas
+            ],
+            title="The export's formulas",
+            empty="No export with formula columns is in the books.",
+        )  # fmt: skip
+    context.exit(1 if wrong else 0)
+
+
+@click.command()
+@json_option
+def conflicts(as_json: bool) -> None:
+    """Fields that both sides changed since the last export; they keep what was entered here until decided.
+
+    \b
+    crown art conflicts
+    crown art resolve 12 source
+    """  # noqa: D301
+    from crown.art_records.history import open_conflicts
+
+    with room() as books:
+        rows = open_conflicts(books.engine)
+    columns = ("conflict_id", "sync_number", "table_name", "airtable_id", "field", "base_value", "local_value",
+               "source_value")  # fmt: skip
+    show_rows(rows, as_json=as_json, columns=columns, empty="No conflict waits.")
+
+
+@click.command()
+@click.argument("table", type=click.Choice(TABLES))
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def export(table: str, output: Path | None) -> None:
+    """A table of the books as CSV in which no cell is a formula; notes and payment texts are in it.
+
+    \b
+    crown art export editions --output editions.csv
+    """  # noqa: D301
+    import sys
+
+    from crown.art_records.outgoing import books_csv
+    from crown.store import files
+    from crown.store.files import Ownership
+
+    with room() as books:
+        content = books_csv(books.engine, table)
+    if output is None:
+        sys.stdout.buffer.write(content)
+        return
+    target = output.absolute()
+    unfinished = files.temporary(target)
+    with files.systemic_errors(f"Writing {target}"):
+        unfinished.write_bytes(content)
+        files.finish(unfinished, Ownership(0o600, 0o700))
+        unfinished.replace(target)
+    click.echo(str(target))
+
+
+COMMANDS = (syncs, history, show, quarantine, checks, conflicts, export)

@@ -1,0 +1,226 @@
+"""Work in the books from the command line: add a print, sell, settle, move, edit, resolve, erase.
+
+Every act is validated by crown/art_records/local.py, is a version in the history and stands in the activity trail.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crown_cli.art_room import TABLES, reason_option, room, who_option
+from crown_cli.output import json_option, show_json
+
+if TYPE_CHECKING:
+    from crown.art_records.erasing import ErasureReport
+    from crown.art_records.local import LocalReport
+
+
+class _Amount(click.ParamType):
+    """Pounds or percent as a decimal number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The exact number; 90, 90.00 and £90 are one."""
+        try:
+            amount = Decimal(str(value).strip().removeprefix("£").removesuffix("%"))
+        except InvalidOperation:
+            amount = Decimal("nan")
+        if not amount.is_finite():
+            self.fail(f"{value!r} is not an amount; write it as 90 or 90.00.", param, ctx)
+        return amount
+
+
+_AMOUNT = _Amount()
+_on = click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day; default: today.")
+_payment = click.option("--payment", help="A note on the payment; it is kept as a personal text.")
+
+
+def _day(on: datetime | None) -> date:
+    return on.date() if on else date.today()  # noqa: DTZ011 - a book-keeper's day is the local one
+
+
+def _say(report: LocalReport | ErasureReport, *, as_json: bool) -> None:
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        click.echo(report.text())
+
+
+@click.command(name="add-print")
+@click.argument("name")
+@click.option("--total", type=int, required=True, help="How many editions, 1 to 10,000.")
+@click.option("--short-name", help="Default: the initials.")
+@click.option("--price", type=_AMOUNT, help="Retail price of every edition.")
+@reason_option
+@who_option
+@json_option
+def add_print(
+    name: str, total: int, short_name: str | None, price: Decimal | None, reason: str | None, who: str, as_json: bool
+) -> None:  # fmt: skip
+    """Enter the print NAME with all its editions, unprinted, at Direct.
+
+    \b
+    crown art add-print "New Harbour" --total 250 --price 120
+    """  # noqa: D301
+    from crown.art_records import local
+
+    with room() as books:
+        done = local.add_print(
+            books.engine, name, total, who=who, short_name=short_name, price=price, reason=reason
+        )
+    _say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("edition")
+@_on
+@click.option("--price", type=_AMOUNT, help="Retail price; default: the one in the books.")
+@click.option("--at", "place", help="Where it was sold (id or name); default: where it is.")
+@click.option("--commission", type=_AMOUNT, help="Percent; default: the edition's own, then the place's.")
+@_payment
+@reason_option
+@who_option
+@json_option
+def sell(
+    edition: str, on: datetime | None, price: Decimal | None, place: str | None, commission: Decimal | None,
+    payment: str | None, reason: str | None, who: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Record the sale of EDITION (its record id, or its name when that is unique).
+
+    \b
+    crown art sell "Work - 12" --on 2026-02-03 --price 90
+    crown art sell recAbCdEfGhIjKlMn --at "Amber Room" --commission 40
+    """  # noqa: D301
+    from crown.art_records import local
+
+    with room() as books:
+        done = local.sell(
+            books.engine, edition, who=who, sold_on=_day(on), price=price, distributor=place,
+            commission=commission, payment=payment, reason=reason,
+        )  # fmt: skip
+    _say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("edition")
+@_payment
+@reason_option
+@who_option
+@json_option
+def settle(edition: str, payment: str | None, reason: str | None, who: str, as_json: bool) -> None:
+    """Record that the sale of EDITION was paid.
+
+    \b
+    crown art settle "Work - 12"
+    """  # noqa: D301
+    from crown.art_records import local
+
+    with room() as books:
+        done = local.settle(books.engine, edition, who=who, payment=payment, reason=reason)
+    _say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("edition")
+@click.option("--to", required=True, help="Where it goes: id or name of a distributor.")
+@_on
+@reason_option
+@who_option
+@json_option
+def move(edition: str, to: str, on: datetime | None, reason: str | None, who: str, as_json: bool) -> None:
+    """Record that EDITION went to another place, on the commission of that place.
+
+    \b
+    crown art move "Work - 13" --to "Amber Room" --on 2026-02-03
+    """  # noqa: D301
+    from crown.art_records import local
+
+    with room() as books:
+        done = local.move(books.engine, edition, to, who=who, on=_day(on), reason=reason)
+    _say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("table", type=click.Choice(TABLES))
+@click.argument("record")
+@click.argument("values", metavar="FIELD=TEXT...", nargs=-1, required=True)
+@reason_option
+@who_option
+@json_option
+def edit(
+    table: str, record: str, values: tuple[str, ...], reason: str | None, who: str, as_json: bool
+) -> None:
+    """Change fields of RECORD; each text goes through the rule of its column, an empty one makes it unknown.
+
+    \b
+    crown art edit editions recAbCdEfGhIjKlMn size=Large is_printed=checked
+    crown art edit prints "Work" total_editions=250 --reason 'counted'
+    """  # noqa: D301
+    from crown.art_records import local
+    from crown.errors import BadInput
+
+    given = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals:
+            raise BadInput(f"{value!r} is not FIELD=TEXT; write for instance size=Large.")
+        given[name] = text
+    with room() as books:
+        done = local.edit(books.engine, table, record, given, who=who, reason=reason)
+    _say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("conflict", type=int)
+@click.argument("take", type=click.Choice(["local", "source"]))
+@reason_option
+@who_option
+@json_option
+def resolve(conflict: int, take: str, reason: str | None, who: str, as_json: bool) -> None:
+    """Decide CONFLICT: `local` keeps what the books say, `source` takes what the export said.
+
+    \b
+    crown art conflicts
+    crown art resolve 12 source
+    """  # noqa: D301
+    from crown.art_records import local
+
+    with room() as books:
+        status = local.resolve(books.engine, conflict, take, who=who, reason=reason)
+    if as_json:
+        show_json({"conflict_id": conflict, "status": status})
+    else:
+        click.echo(f"Conflict {conflict}: {status.replace('_', ' ')}.")
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--reason", required=True, help="Why; it is kept, so it must not name the person.")
+@click.option("--apply", is_flag=True, help="Do it; without this only the places are counted.")
+@who_option
+@json_option
+def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -> None:
+    """Remove a person's TEXT from books, history, change sets, quarantine and raw files; cannot be taken back.
+
+    Without TEXT it is asked for, so that the name does not stay in the shell's history.
+
+    \b
+    crown art erase --reason 'asked to be forgotten'
+    crown art erase --reason 'asked to be forgotten' --apply
+    """  # noqa: D301
+    from crown.art_records import erasing
+
+    person = text if text is not None else click.prompt("The person's text", err=True)
+    with room() as books:
+        done = erasing.erase(books.engine, person, objects=books.objects, who=who, reason=reason, apply=apply)
+    _say(done, as_json=as_json)
+    if not apply and not as_json:
+        click.echo("Nothing was changed; --apply does it.")
+
+
+COMMANDS = (add_print, sell, settle, move, edit, resolve, erase)
