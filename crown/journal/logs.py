@@ -204,7 +204,7 @@ def set_up(settings: Settings, database_url: str | None = None, *, console: bool
     Raises:
         ConfigurationError: a database URL that is none.
     """
-    global _active
+    global _active, _active_for
     close()
     if settings.web_token is not None:
         hide(settings.web_token.get_secret_value())
@@ -224,6 +224,7 @@ def set_up(settings: Settings, database_url: str | None = None, *, console: bool
             if database_url is not None:
                 delivery = Delivery(outbox, _own_engine(database_url))
     _active = Logs(JournalHandler(handlers), settings.log_level, delivery)
+    _active_for = (settings.logs, database_url)
     if folder_error is not None:
         _log.error(
             "The log folder %s cannot be written (%s); set CROWN_LOG_DIR to one that can.",
@@ -238,14 +239,12 @@ def set_up_once(settings: Settings, database_url: str | None = None, *, console:
 
     For what cannot know whether it is the first in its process: resources, worker processes.
     """
-    global _active_for
     with _one_at_a_time:
         if _active is not None and _active_for is not None:
             folder, url = _active_for
             if folder == settings.logs and database_url in (None, url):
                 return
         set_up(settings, database_url, console=console)
-        _active_for = (settings.logs, database_url)
 
 
 def _console() -> logging.Handler:

@@ -211,6 +211,10 @@ def test_logging_is_set_up_once_for_a_folder_and_a_database(database_url: str, t
     logs.set_up_once(settings, database_url, console=False)
     logs.set_up_once(settings, None, console=False)
     assert logs._active is first
+    # What a command has set up, silent on the terminal, is not replaced by the resources of the run it starts.
+    silent = logs.set_up(settings, database_url, console=False)
+    logs.set_up_once(settings, database_url)
+    assert logs._active is silent
     logs.set_up_once(
         load_settings({"CROWN_HOME": str(tmp_path / "other")}, None), database_url, console=False
     )
