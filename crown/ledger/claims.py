@@ -333,8 +333,10 @@ def _intend(connection: Connection, paths: Sequence[Made]) -> None:
     connection.execute(
         text(
             "insert into ledger.files as f (root, path, intended)"
-            " select * from unnest(cast(:roots as text[]), cast(:paths as text[]), cast(:hashes as text[]))"
-            " order by 1, 2 on conflict (root, path) do update set intended = excluded.intended"
+            # Equal bytes of two items are one object.
+            " select distinct on (r, p) * from unnest(cast(:roots as text[]), cast(:paths as text[]),"
+            "   cast(:hashes as text[])) as g(r, p, h) order by r, p"
+            " on conflict (root, path) do update set intended = excluded.intended"
         ),
         {
             "roots": [m.root for m in paths],
@@ -382,7 +384,8 @@ with given as (
            unnest(cast(given.inputs as bigint[])) as input_id
 ), placed as (
     insert into ledger.files (root, path, content_hash, making_id, written_at)
-    select root, path, content_hash, making_id, clock_timestamp() from making where :recorded and path is not null
+    select distinct on (root, path) root, path, content_hash, making_id, clock_timestamp()
+    from making where :recorded and path is not null order by root, path, making_id desc
     on conflict (root, path) do update set content_hash = excluded.content_hash, intended = null,
         making_id = excluded.making_id, written_at = excluded.written_at
 )

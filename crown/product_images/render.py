@@ -104,7 +104,7 @@ def render(
         SystemicFailure: an output cannot be written; what was begun of it is removed.
         PermanentFailure: libvips cannot make an output for another reason.
     """
-    studio = _Studio(_trim(open_picture(master, max_pixels), master.name), [spec for spec, _ in targets])
+    studio = _Studio(trimmed(open_picture(master, max_pixels), master.name), [spec for spec, _ in targets])
     made = []
     for spec, path in targets:
         finished = _compose(spec, studio)
@@ -174,7 +174,7 @@ class _Studio:
         return self.picture if self.picture.hasalpha() else self.picture.addalpha()
 
 
-def _trim(picture: pyvips.Image, name: str) -> pyvips.Image:
+def trimmed(picture: pyvips.Image, name: str) -> pyvips.Image:
     """Without the fully transparent margins; a picture without alpha stays as it is."""
     if not picture.hasalpha():
         return picture

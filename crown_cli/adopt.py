@@ -1,0 +1,111 @@
+"""`crown images adopt`: says what taking over a CrownPipe tree would change, and takes it over.
+
+The craft is in crown/product_images/adopt.py.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crown_cli.output import json_option, show_json, show_rows, size
+
+if TYPE_CHECKING:
+    from crown.product_images.adopt import Adoption
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Measure and say what would change; change nothing.")
+@click.option("--products", default="*", metavar="PATTERN", help="Only product numbers that match (* and ?).")
+@click.option("--untagged-is-srgb", is_flag=True, help="A missing colour profile alone makes nothing anew.")
+@click.option("--who", help="The person who does it; default: your user name.")
+@json_option
+def adopt(
+    folder: Path, dry_run: bool, products: str, untagged_is_srgb: bool, who: str | None, as_json: bool
+) -> None:
+    """Take over CrownPipe's pictures below DIR: originals, approved masters, and every rendition that is right.
+
+    DIR is the old media folder, usually the one Crown works in now. Renditions that are what their spec makes of
+    their master are taken over as they are. The others are listed with the reason; the next run makes them anew,
+    and their old bytes are kept in the store. Nothing is deleted. Doing it again takes over only what is new.
+
+    \b
+    crown images adopt /srv/media --dry-run
+    crown images adopt /srv/media --products '5200012*'
+    crown images adopt /srv/media --dry-run --json | jq '.changes[].path'
+    """  # noqa: D301 - click's mark for lines that keep their breaks
+    from crown.product_images.adopt import adopt as take_over
+    from crown.product_images.room import open_room
+    from crown_cli.world import open_world
+
+    def say(count: int, total: int) -> None:
+        if count % 100 == 0:
+            click.echo(f"{count:,} of {total:,} photos", err=True)
+
+    with open_world() as world:
+        done = take_over(
+            open_room(world.engine, world.settings),
+            folder,
+            who=who or getpass.getuser(),
+            products=products,
+            untagged=untagged_is_srgb,
+            dry_run=dry_run,
+            on_progress=say,
+        )
+    if as_json:
+        from dataclasses import asdict
+
+        show_json({"dry_run": dry_run, **asdict(done), "reasons": done.reasons()})
+    else:
+        _report(done, dry_run)
+
+
+def _report(done: Adoption, dry_run: bool) -> None:
+    from crown.product_images.adopt_tree import WAITING
+
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{done.photos:,} photos of {done.products:,} products: {done.originals:,} originals, {done.masters:,} masters"
+        f" and {done.approvals:,} approvals {would}taken over, {size(done.bytes_stored)} {would}stored."
+    )
+    click.echo(
+        f"{len(done.adopted):,} renditions {would}taken over as they are, {done.known:,} known already,"
+        f" {done.missing:,} missing."
+    )
+    click.echo(
+        f"The next run would make {len(done.changes):,} files anew, {len(done.published_changes):,} of them published."
+    )
+    if done.changes:
+        show_rows([{"reason": kind, "files": count} for kind, count in done.reasons().items()])
+        for change in done.changes[:_SHOWN]:
+            click.echo(f"{change.path}: {'; '.join(d.sentence for d in change.differences)}.")
+        _more(len(done.changes))
+    _list("have an original and no master: they will be cut out and wait for a person", done.to_cut_out)
+    _list(
+        "have an original newer than their master: a new cut-out will wait for a person", done.newer_originals
+    )
+    _list("have a master and no original: the master is taken as its own original", done.without_original)
+    for folder, count in done.waiting.items():
+        click.echo(f"{folder}/ holds {count:,} files that CrownPipe had not finished: {WAITING[folder]}.")
+    if done.left:
+        click.echo(f"{len(done.left):,} files are left as they are:")
+        for sentence in list(done.left.values())[:_SHOWN]:
+            click.echo(f"  {sentence}")
+        _more(len(done.left))
+
+
+def _list(what: str, photos: list[str]) -> None:
+    if photos:
+        click.echo(f"{len(photos):,} photos {what}: {', '.join(photos[:_SHOWN])}")
+        _more(len(photos))
+
+
+def _more(count: int) -> None:
+    if count > _SHOWN:
+        click.echo(f"  and {count - _SHOWN:,} more; --json lists them all.")
