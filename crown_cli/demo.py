@@ -45,9 +45,9 @@ class Chapter:
 
 
 def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Chapter]]:
-    from crown_cli import demo_images
+    from crown_cli import demo_art, demo_images
 
-    return {"product_images": demo_images.play}
+    return {"product_images": demo_images.play, "art_records": demo_art.play}
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +40,35 @@ def dagster_instance(world: World) -> Iterator[dg.DagsterInstance]:
                 os.environ[name] = value
 
 
-def run_job(instance: dg.DagsterInstance, name: str, *, tags: dict[str, str] | None = None) -> dict[str, Any]:
+def run_job(
+    instance: dg.DagsterInstance,
+    name: str,
+    *,
+    tags: dict[str, str] | None = None,
+    only: Iterable[tuple[str, ...]] | None = None,
+) -> dict[str, Any]:
     """Run a job here and now; returns the run's id and the metadata of what it materialised, by asset.
+
+    Args:
+        instance: the platform's instance.
+        name: the job.
+        tags: further tags of the run.
+        only: paths of the asset keys to make; default all of the job.
 
     Raises:
         CrownError: a step failed; the sentence is the step's.
     """
+    import dagster as dg
+
     from crown_assets.definitions import defs
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the UI has the log
     result = defs.resolve_job_def(name).execute_in_process(
-        run_config=quiet, instance=instance, raise_on_error=False, tags=tags
+        run_config=quiet,
+        instance=instance,
+        raise_on_error=False,
+        tags=tags,
+        asset_selection=[dg.AssetKey(path) for path in only] if only is not None else None,
     )
     materialised = {
         "/".join(event.asset_key.path): {
