@@ -145,8 +145,9 @@ def _look(picture: np.ndarray) -> _Look:
     masks = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 1), (20.0, 1))]
     steadiness = min(_overlap(masks[0], masks[1]), _overlap(masks[0], masks[2]))
     near, _ = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    mask = _tidy(studio_outline.snap(lab, masks[0], near, sharp, calm))
-    return _Look(studio_matting.linear(picture), mask, steadiness)
+    light = studio_matting.linear(picture)
+    mask = studio_outline.shave(light, studio_outline.snap(lab, masks[0], near, sharp, calm))
+    return _Look(light, _tidy(mask), steadiness)
 
 
 def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> np.ndarray:

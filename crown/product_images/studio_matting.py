@@ -45,19 +45,19 @@ def near_colours(light: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.nd
     part too thin to hold a sure pixel, its pixels count by how much they differ from the backdrop.
     """
     distance = signed_distance(mask)
-    back = _spread(light, (distance < -2.5).astype(np.float32))
+    back = spread(light, (distance < -2.5).astype(np.float32))
     thick = (distance > 1.5).astype(np.float32)
-    part = _spread(light, thick)
+    part = spread(light, thick)
     contrast = ((light - back) ** 2).sum(axis=-1)
     has_core = cv2.dilate(thick, np.ones((9, 9), np.uint8)) > 0
-    thin = _spread(light, np.where(mask, contrast**2 + 1e-9, 0).astype(np.float32), (1.2, 3.0))
+    thin = spread(light, np.where(mask, contrast**2 + 1e-9, 0).astype(np.float32), (1.2, 3.0))
     return np.where(has_core[..., None], part, thin).astype(np.float32), back
 
 
-def _spread(
+def spread(
     light: np.ndarray, weight: np.ndarray, sigmas: tuple[float, ...] = (2.0, 5.0, 14.0, 40.0)
 ) -> np.ndarray:
-    """Weighted mean around each pixel, at the smallest scale at which there is enough weight."""
+    """Weighted mean around each pixel (H x W x 3), at the smallest scale at which there is enough weight."""
     result = np.zeros_like(light)
     filled = np.zeros(weight.shape, np.float32)
     weight = weight / (float(weight.max()) or 1.0)
