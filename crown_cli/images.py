@@ -1,27 +1,17 @@
-"""`crown images`: what is made, what waits, decide, run, verify, trace. The craft is in crown/product_images."""
+"""`crown images`: what is made, what waits, decide, run, verify, trace. The craft is in crown/product_images.
+
+The acts that publish or unpublish are in images_publishing.py.
+"""
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from crown_cli import images_publishing
+from crown_cli.images_common import assets_named, decide_on, open_images, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
-
-if TYPE_CHECKING:
-    from crown.product_images.room import Room
-
-
-@contextmanager
-def _room() -> Iterator[Room]:
-    from crown.product_images.room import open_room
-    from crown_cli.world import open_world
-
-    with open_world() as world:
-        yield open_room(world.engine, world.settings)
 
 
 @click.group()
@@ -48,10 +38,11 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
     crown images status --troubles --json
     """  # noqa: D301
     from crown.ledger import counts
+    from crown.product_images import removals
     from crown.product_images.review import cutouts
     from crown.product_images.room import DEPARTMENT
 
-    with _room() as room:
+    with open_images() as room:
         if review:
             rows = [
                 {
@@ -74,28 +65,14 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
                 )
                 return
             states = counts.by_state(connection, f"{DEPARTMENT}/")
-    show_rows([{"asset": asset, **count} for asset, count in states.items()], as_json=as_json)
-
-
-@images.command()
-@json_option
-def plan(as_json: bool) -> None:
-    """What the next run would make, before anything is made; changes nothing.
-
-    \b
-    crown images plan
-    CROWN_SPECS=1000x1000_72dpi_jpeg crown images plan --json
-    """  # noqa: D301
-    from crown.product_images.preview import preview
-
-    with _room() as room:
-        rows = [row.as_dict() for row in preview(room)]
-    show_rows(
-        rows,
-        as_json=as_json,
-        columns=["asset", "to_make", "to_wait", "to_retire", "products", "megabytes", "minutes"],
-        empty="Nothing would be made.",
-    )
+            held = removals.standing(connection)
+        absent = room.absent_targets()
+    if as_json:
+        show_json({"assets": states, "held": held, "absent": absent})
+        return
+    show_rows([{"asset": asset, **count} for asset, count in states.items()])
+    for sentence in (*(removal.sentence for removal in held), *absent.values()):
+        click.echo(sentence)
 
 
 @images.command()
@@ -129,25 +106,10 @@ def run(as_json: bool) -> None:
     show_rows(rows, title=f"Run {done['run_id']}")
 
 
-def _decide(pattern: str, verdict: Any, who: str | None, reason: str | None, as_json: bool) -> None:
-    from crown.product_images.review import decide, show
-
-    with _room() as room:
-        said = decide(room, pattern, verdict, who=who or getpass.getuser(), via="cli", reason=reason)
-        show(room)
-    show_rows(
-        [{"photo": d.subject, "verdict": d.verdict, "who": d.who, "decision": d.decision_id} for d in said],
-        as_json=as_json,
-    )
-
-
-_who = click.option("--who", help="The person who decides; default: your user name.")
-
-
 @images.command()
 @click.argument("pattern")
 @click.option("--reason", help="Why, for the record.")
-@_who
+@who_option
 @json_option
 def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) -> None:
     """Approve the current cut-outs whose photo matches PATTERN; the next run renders and publishes them.
@@ -156,13 +118,13 @@ def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) ->
     crown images approve 52000123_1
     crown images approve '520001*' --who eva
     """  # noqa: D301
-    _decide(pattern, "approve", who, reason, as_json)
+    decide_on(pattern, "approve", who, reason, as_json)
 
 
 @images.command()
 @click.argument("pattern")
 @click.option("--reason", required=True, help="What is wrong, for the person who mends it.")
-@_who
+@who_option
 @json_option
 def reject(pattern: str, reason: str, who: str | None, as_json: bool) -> None:
     """Reject the current cut-outs whose photo matches PATTERN.
@@ -170,7 +132,7 @@ def reject(pattern: str, reason: str, who: str | None, as_json: bool) -> None:
     \b
     crown images reject 52000123 --reason 'the hole is filled'
     """  # noqa: D301
-    _decide(pattern, "reject", who, reason, as_json)
+    decide_on(pattern, "reject", who, reason, as_json)
 
 
 @images.command()
@@ -184,13 +146,9 @@ def retry(pattern: str, asset: str | None, as_json: bool) -> None:
     crown images retry
     crown images retry '52000123*' --asset cutouts
     """  # noqa: D301
-    from crown.errors import BadInput
     from crown.ledger import planning
-    from crown.product_images.room import ASSETS
 
-    chosen = [a for a in ASSETS if asset is None or a in (asset, f"product_images/{asset}")]
-    if not chosen:
-        raise BadInput(f"{asset} is not an asset; the assets are {', '.join(ASSETS)}.")
+    chosen = assets_named(asset)
     like = (
         pattern.replace("\\", "\\\\")
         .replace("%", "\\%")
@@ -198,16 +156,19 @@ def retry(pattern: str, asset: str | None, as_json: bool) -> None:
         .replace("*", "%")
         .replace("?", "_")
     )
-    with _room() as room, room.engine.begin() as connection:
+    with open_images() as room, room.engine.begin() as connection:
         rows = [{"asset": a, "to_try_again": planning.retry(connection, a, like)} for a in chosen]
     show_rows([row for row in rows if row["to_try_again"]], as_json=as_json, empty="Nothing to try again.")
 
 
 @images.command()
 @click.option("--quick", is_flag=True, help="Compare presence and size only, not the bytes.")
+@click.option(
+    "--emptied", multiple=True, metavar="TARGET", help="This target was emptied on purpose: fill it again."
+)
 @json_option
 @click.pass_context
-def verify(context: click.Context, quick: bool, as_json: bool) -> None:
+def verify(context: click.Context, quick: bool, emptied: tuple[str, ...], as_json: bool) -> None:
     """Look at every file: missing ones are made again by the next run, changed ones are left to a person.
 
     Exit code 1 when something is not as we wrote it.
@@ -220,8 +181,8 @@ def verify(context: click.Context, quick: bool, as_json: bool) -> None:
     def say(checked: int) -> None:
         click.echo(f"{checked:,} files checked", err=True)
 
-    with _room() as room:
-        found = look(room, quick=quick, on_progress=say)
+    with open_images() as room:
+        found = look(room, quick=quick, emptied=emptied, on_progress=say)
     if as_json:
         show_json(found)
     else:
@@ -229,6 +190,8 @@ def verify(context: click.Context, quick: bool, as_json: bool) -> None:
         for name in ("missing", "changed", "foreign"):
             for path in getattr(found, name):
                 click.echo(f"{name}: {path}")
+        for sentence in found.absent:
+            click.echo(sentence)
     context.exit(0 if found.sound else 1)
 
 
@@ -246,7 +209,7 @@ def trace(file: str, as_json: bool) -> None:
     """  # noqa: D301
     from crown.product_images.trace import trace as follow
 
-    with _room() as room:
+    with open_images() as room:
         found = follow(room, file)
     if as_json:
         show_json(found)
@@ -273,3 +236,7 @@ def _say_making(making: dict[str, Any], how: str) -> None:
         f"  {how} {making['asset']} {making['key']} by recipe {making['recipe_name']!r}{by}{run},"
         f" {making['made_at']:%Y-%m-%d %H:%M}{gone}"
     )
+
+
+for _command in images_publishing.COMMANDS:
+    images.add_command(_command)

@@ -1,13 +1,11 @@
 """Pending work: one question per lane, "is something due and nobody at it?", whatever the library's size."""
 
-import hashlib
-
 import dagster as dg
 
 from crown.errors import CrownError
 from crown.ledger import counts
 from crown.product_images import stages
-from crown.product_images.room import ASSETS, CUTOUTS, RENDITIONS
+from crown.product_images.room import ASSETS
 from resources.product_images import ProductImagesResource
 from sensors.lanes import active_runs
 from sensors.schedules import product_images_job
@@ -28,7 +26,7 @@ def decide(due: int, active: int, recipes: str, known: str | None) -> str | None
     job=product_images_job,
     minimum_interval_seconds=20,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests a run for items that are pending or due for another try, and after a recipe edit.",
+    description="Requests a run for items that are pending or due for another try, and after an edit of recipes or targets.",
 )
 def product_image_work(context: dg.SensorEvaluationContext, images: ProductImagesResource) -> dg.SensorResult:
     """The cursor holds the recipes as they were at the last run it asked for."""
@@ -36,12 +34,9 @@ def product_image_work(context: dg.SensorEvaluationContext, images: ProductImage
         with images.room() as room:
             with room.engine.connect() as connection:
                 due = counts.due(connection, list(ASSETS))
-            hashes = [
-                r.hash for asset in (CUTOUTS, *RENDITIONS.values()) for r in stages.stage(room, asset).recipes
-            ]
+            recipes = stages.recipe_state(room)
     except CrownError as error:
         return dg.SensorResult(skip_reason=str(error))
-    recipes = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
     active = active_runs(context.instance, "product_images")
     reason = decide(due, active, recipes, context.cursor)
     if reason is None:

@@ -37,7 +37,7 @@ with wanted as (
            w.fingerprint, i.wanted, i.made, i.making_id, i.recipe as old_recipe, i.inputs as old_inputs
     from wanted w full join (select * from ledger.items where asset = :asset {scope}) i using (key)
     where i.key is null
-       or (w.key is null and i.state <> 'retired')
+       or (w.key is null and i.state <> 'retired' {but_kept})
        or (w.key is not null and (i.wanted <> w.fingerprint or i.state = 'retired'
                                   or i.waiting_for is distinct from w.waiting_for))
 ), judged as (
@@ -75,6 +75,7 @@ def plan(
     parameters: Mapping[str, Any] | None = None,
     *,
     keys: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
 ) -> Plan:
     """Compare `wanted` with the ledger and set the states of what differs, in the caller's transaction.
 
@@ -85,6 +86,7 @@ def plan(
             decision_id bigint`; one row per item that should exist. An item that it no longer names is retired.
         parameters: bind parameters of `wanted`.
         keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
+        keep: keys that are not retired, although `wanted` names them no longer.
 
     A new fingerprint frees the item from any claim: the worker's result will be dropped.
     """
@@ -93,7 +95,10 @@ def plan(
     bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
     if keys is not None:
         bound["planned_keys"] = list(keys)
-    rows = connection.execute(text(_PLAN.format(wanted=wanted, scope=scope)), bound)
+    but_kept = "and not i.key = any(:kept_keys)" if keep else ""
+    if keep:
+        bound["kept_keys"] = list(keep)
+    rows = connection.execute(text(_PLAN.format(wanted=wanted, scope=scope, but_kept=but_kept)), bound)
     return Plan(**dict(rows.tuples().all()))
 
 
@@ -112,6 +117,30 @@ def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
             " where asset = :asset and state in ('failed', 'quarantined') and key like :pattern"
         ),
         {"asset": asset, "pattern": pattern},
+    ).rowcount
+
+
+def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
+    """Make items pending although what was made of them stands; returns how many.
+
+    What was made counts as gone for the ledger, so that the same fingerprint is made anew.
+    """
+    lock_for_planning(connection, asset)
+    bound = {"asset": asset, "keys": list(keys)}
+    connection.execute(
+        text(
+            "update ledger.makings m set present = false from ledger.items i where i.asset = :asset"
+            " and i.key = any(:keys) and m.making_id = i.making_id and m.present"
+        ),
+        bound,
+    )
+    return connection.execute(
+        text(
+            "update ledger.items set state = 'pending', made = null, attempts = 0, next_try = null, error_class = null,"
+            " error = null, changed_at = clock_timestamp() where asset = :asset and key = any(:keys)"
+            " and state in ('current', 'failed', 'quarantined')"
+        ),
+        bound,
     ).rowcount
 
 
@@ -140,7 +169,8 @@ def mark_changed(connection: Connection, making_ids: Sequence[int], error: str) 
     if not making_ids:
         return 0
     connection.execute(
-        text("update ledger.makings set present = false where making_id = any(:ids)"), {"ids": list(making_ids)}
+        text("update ledger.makings set present = false where making_id = any(:ids)"),
+        {"ids": list(making_ids)},
     )
     return connection.execute(
         text(

@@ -18,6 +18,15 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb",
 MAX_LENGTH = 100
 _FORBIDDEN = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f]')
 _VIEW = re.compile(r"(?P<number>.*)_(?P<view>[0-9]+)", re.DOTALL)
+#: What we put before the name of a file in `errors/`; one that is put back into the inbox still has it.
+_STAMP = re.compile(
+    r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])_(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){2}_(?=.)",
+    re.DOTALL,
+)
+#: How desktops name a second copy: `a (2)`, `a - Copy`, `a copy 2`, `a - Kopie (3)`.
+_COPY = re.compile(
+    r"(?P<of>.+?)(?: \([0-9]+\)|(?: -)? (?:copy|kopie)(?: \(?[0-9]+\)?)?)", re.DOTALL | re.IGNORECASE
+)
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(\..*)?", re.DOTALL)
 
 
@@ -38,12 +47,14 @@ def parse(file_name: str) -> PhotoName:
     """The photo that a file name means.
 
     The stem is brought to NFC and upper case, spaces and hyphens become `_`; then a last part of only the
-    digits 0-9 is the view, kept as typed.
+    digits 0-9 is the view, kept as typed. The time that `errors/` puts before a name is no part of it.
 
     Raises:
         BadInput: no product number, forbidden characters, or too long.
     """
     stem = unicodedata.normalize("NFC", PurePosixPath(file_name).stem)
+    stamp = _STAMP.match(stem)
+    stem = stem[stamp.end() :] if stamp else stem
     found = _FORBIDDEN.search(stem)
     if found:
         raise BadInput(
@@ -63,6 +74,33 @@ def photo_name(key: str) -> PhotoName:
     """The number and view of a photo key in normal form."""
     match = _VIEW.fullmatch(key)
     return PhotoName(match["number"], match["view"]) if match else PhotoName(key)
+
+
+def product_number(given: str) -> str:
+    """A product number that a person gave, in normal form.
+
+    Raises:
+        BadInput: it cannot be one, or it is the name of a single photo.
+    """
+    if "/" in given:
+        raise BadInput(f"{given!r} is not a product number; it holds a slash.")
+    photo = parse(f"{given}.png")
+    if photo.view is not None:
+        raise BadInput(f"{given!r} is photo {photo.view} of product {photo.number}; give the product number.")
+    return photo.number
+
+
+def copy_of(file_name: str) -> PhotoName | None:
+    """The photo of which a file bears the name of a desktop's copy (`52000123 (2).jpg`); None for other names.
+
+    Brackets may be part of a product number, so whether it is a copy is for the caller to say who knows the photos.
+    """
+    path = PurePosixPath(file_name)
+    match = _COPY.fullmatch(unicodedata.normalize("NFC", path.stem))
+    try:
+        return parse(f"{match['of']}{path.suffix}") if match else None
+    except BadInput:
+        return None
 
 
 def accepted(file_name: str) -> bool:

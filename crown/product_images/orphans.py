@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from crown.product_images.room import OBJECTS, PRODUCTION, PRODUCTS, READY, REVIEW, Room
+from crown.product_images.room import OBJECTS, PRODUCTS, READY, REVIEW, Room
 from crown.store.files import TEMPORARY
 
 
@@ -23,7 +23,7 @@ def remove_unfinished(
     limit = (datetime.now(UTC) - older_than).timestamp()
     folders = [
         room.roots[OBJECTS],
-        room.roots[PRODUCTION],
+        *(target.folder for target in room.targets.values()),
         *(room.media(f) for f in (PRODUCTS, REVIEW, READY)),
     ]
     old = [path for folder in folders for path in _unfinished(folder) if path.lstat().st_mtime < limit]

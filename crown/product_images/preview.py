@@ -1,26 +1,35 @@
-"""Preview: what the next run would make, with products, bytes and minutes, before anything is made.
+"""Forecast: what the next runs would make, publish and remove, with bytes and minutes, before anything is made.
 
-The ledger's own planning is run and rolled back, so that a preview can never differ from the plan.
+The ledger's own planning is run in a transaction that is rolled back: what one stage would make is supposed made,
+then the next is planned on it. So a forecast can never differ from the plan, and it ends where a person decides.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-from crown.ledger import planning, recipes
 from crown.product_images import stages
-from crown.product_images.room import ASSETS, Room
+from crown.product_images.publishing import path_of, target_of
+from crown.product_images.removals import Held
+from crown.product_images.room import ASSETS, COMPLIANCE, PUBLISHED, TEXTS, Room
+from crown.product_images.stages import Stage
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would do to one asset; sizes and times are judged by what was made before."""
+    """What the next runs would do to one asset.
+
+    `changed` items replace what was made before, the others of `to_make` are new. Bytes and minutes are judged by
+    what the same items took before, or by the asset's newest ones; None when nothing was made yet.
+    """
 
     asset: str
     to_make: int
+    changed: int
     to_wait: int
     to_retire: int
     products: int
@@ -33,49 +42,113 @@ class Preview:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Change:
+    """A published file that would be new, changed or removed."""
+
+    target: str
+    path: str
+    what: Literal["new", "changed", "removed"]
+
+
+@dataclass
+class Forecast:
+    """What the next runs would do; contents that are not made yet count as changed."""
+
+    assets: list[Preview] = field(default_factory=list)
+    published: list[Change] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+
+    def counted(self, what: str) -> int:
+        """How many published files would be `new`, `changed` or `removed`."""
+        return sum(change.what == what for change in self.published)
+
+
+_PRODUCT = {
+    PUBLISHED: "split_part(regexp_replace(i.key, '^[^:]*:', ''), '/', 1)",
+    COMPLIANCE: "regexp_replace(split_part(i.key, '/', 2), '_[0-9]+$', '')",
+    TEXTS: "i.key",
+}
+_ANY_PRODUCT = "regexp_replace(split_part(split_part(i.key, '@', 1), '/', 1), '_[0-9]+$', '')"
 _SUMMARY = """
-    select count(*) as to_make,
-           count(distinct case when :asset = 'product_images/production' then split_part(key, '/', 1)
-                 else regexp_replace(split_part(split_part(key, '@', 1), '/', 1), '_[0-9]+$', '') end) as products,
-           (array_agg(key order by key))[1:100] as keys
-    from ledger.items where asset = :asset and claim_id is null and state in ('pending', 'failed')
+    with usual as (
+        select avg(size_bytes) as bytes, avg(seconds) as seconds from (
+            select size_bytes, seconds from ledger.makings where asset = :asset
+            order by making_id desc limit 200) newest)
+    select count(*) as to_make, count(i.making_id) as changed, count(distinct {product}) as products,
+           sum(coalesce(m.size_bytes, usual.bytes)) as bytes, sum(coalesce(m.seconds, usual.seconds)) as seconds,
+           (array_agg(i.key order by i.key))[1:100] as keys
+    from ledger.items i cross join usual left join ledger.makings m on m.making_id = i.making_id
+    where i.asset = :asset and i.state in ('pending', 'failed')
 """
-_BEFORE = """
-    select avg(size_bytes) as bytes, avg(seconds) as seconds from (
-        select size_bytes, seconds from ledger.makings where asset = :asset order by making_id desc limit 500) newest
+_CHANGES = """
+    select key, case when state = 'retired' then 'removed' when making_id is null then 'new' else 'changed' end as what
+    from ledger.items where asset = :asset and (state in ('pending', 'failed')
+        or (state = 'retired' and making_id is not null and changed_at > transaction_timestamp()))
+    order by key
+"""
+_SUPPOSE = """
+    with due as (
+        select i.asset, i.key, i.wanted, i.recipe, i.decision_id,
+               case when i.recipe = any(cast(:copying as text[])) then coalesce(
+                   (select m.content_hash from ledger.makings m
+                    where m.making_id = i.inputs[cardinality(i.inputs)]),
+                   split_part(i.key, '@', -1)) end as known
+        from ledger.items i where i.asset = :asset and i.state in ('pending', 'failed')
+    ), made as (
+        insert into ledger.makings (asset, key, fingerprint, content_hash, recipe, decision_id)
+        select asset, key, wanted, coalesce(known, 'to be made: ' || wanted), recipe, decision_id from due
+        returning making_id, key, fingerprint
+    )
+    update ledger.items i set state = 'current', making_id = made.making_id, made = made.fingerprint, claim_id = null,
+        error_class = null, error = null, next_try = null
+    from made where i.asset = :asset and i.key = made.key
 """
 
 
-def preview(room: Room) -> list[Preview]:
-    """What a run would do now, asset by asset; nothing is changed.
+def forecast(room: Room, *, supposing: Callable[[Connection], object] | None = None) -> Forecast:
+    """What the next runs would do; nothing is changed.
 
-    Items that will be wanted only after an earlier stage has run are not counted yet.
+    Args:
+        room: the department's room.
+        supposing: changes something first, in the same transaction, to see what would follow from it.
     """
-    found = []
+    told = Forecast()
     with room.engine.connect() as connection:
         try:
+            if supposing is not None:
+                supposing(connection)
             for asset in ASSETS:
-                found.append(_one(connection, room, asset))
+                one = stages.stage(room, asset)
+                row, held = _one(connection, room, one)
+                told.held += held
+                if row.to_make or row.to_wait or row.to_retire:
+                    told.assets.append(row)
+                if asset == PUBLISHED:
+                    told.published = [
+                        Change(target_of(key), path_of(key), what)
+                        for key, what in connection.execute(text(_CHANGES), {"asset": asset}).tuples()
+                    ]
+                elif row.to_make:
+                    connection.execute(text(_SUPPOSE), {"asset": asset, "copying": sorted(one.copying)})
         finally:
             connection.rollback()
-    return [row for row in found if row.to_make or row.to_wait or row.to_retire]
+    return told
 
 
-def _one(connection: Connection, room: Room, asset: str) -> Preview:
-    stage = stages.stage(room, asset)
-    recipes.register(connection, stage.recipes)
-    plan = planning.plan(connection, asset, stage.wanted, stage.parameters)
-    due = connection.execute(text(_SUMMARY), {"asset": asset}).one()
-    before = connection.execute(text(_BEFORE), {"asset": asset}).one()
+def _one(connection: Connection, room: Room, one: Stage) -> tuple[Preview, list[Held]]:
+    plan, held = stages.plan_stage(connection, room, one)
+    summary = _SUMMARY.format(product=_PRODUCT.get(one.asset, _ANY_PRODUCT))
+    due = connection.execute(text(summary), {"asset": one.asset}).one()
+    hands = 1 if one.lane.in_process else room.settings.workers
     return Preview(
-        asset,
+        one.asset,
         due.to_make,
+        due.changed,
         plan.waiting,
         plan.retired,
         due.products,
-        None if before.bytes is None else round(due.to_make * float(before.bytes) / 1e6, 2),
-        None
-        if before.seconds is None
-        else round(due.to_make * float(before.seconds) / 60 / room.settings.workers, 2),
+        None if due.bytes is None else round(float(due.bytes) / 1e6, 2),
+        None if due.seconds is None else round(due.seconds / 60 / hands, 2),
         tuple(due.keys or ()),
-    )
+    ), held

@@ -96,7 +96,8 @@ def render(
         max_pixels: a larger master is refused from its header.
 
     Returns:
-        For each target in order: `spec`, `path`, `width`, `height`, `bytes`, `sha256`.
+        For each target in order: `spec`, `path`, `width`, `height`, `bytes`, `sha256`, and of the trimmed master
+        `source_longest_side`, in pixels.
 
     Raises:
         BadInput: the master cannot be read, or shows nothing.
@@ -122,6 +123,7 @@ def render(
                 "height": finished.height,
                 "bytes": size,
                 "sha256": digest.hexdigest(),
+                "source_longest_side": max(studio.picture.width, studio.picture.height),
             }
         )
     return made

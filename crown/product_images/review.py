@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, PermanentFailure, Refused, TemporaryFailure
 from crown.journal import activity
@@ -107,16 +107,60 @@ def decide(
 ) -> list[Decision]:
     """Decide on every current cut-out that matches; each decision is about the bytes that are current now.
 
+    Withdrawing takes back every decision that stands on a matching photo, on earlier bytes of it too.
+
     Raises:
         BadInput: nothing matches.
         Refused: a rejection without a reason.
     """
     if verdict == "reject" and not (reason or "").strip():
         raise Refused("A rejection needs a reason that the retoucher can act on; give it with --reason.")
-    found = [c for c in cutouts(room, pattern) if verdict != "withdraw" or c.verdict]
-    if not found:
+    current = [(c.photo, c.content_hash) for c in cutouts(room, pattern)]
+    seen = _decided(room, pattern) if verdict == "withdraw" else current
+    if not seen:
         raise BadInput(f"No cut-out matches {pattern!r}; `crown images status --review` lists what waits.")
-    return [_say(room, c.photo, c.content_hash, verdict, who, via, reason) for c in found]
+    return [_say(room, photo, content_hash, verdict, who, via, reason) for photo, content_hash in seen]
+
+
+def _decided(room: Room, pattern: str) -> list[tuple[str, str]]:
+    """Photos that match, with the bytes on which a decision stands."""
+    with room.engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "select subject, content_hash from ledger.verdicts where stage = :stage order by decision_id"
+            ),
+            {"stage": CUTOUTS},
+        )
+        return [
+            (row.subject, row.content_hash)
+            for row in rows
+            if fnmatch.fnmatchcase(comparable(row.subject), comparable(pattern))
+        ]
+
+
+def withdrawing(room: Room, pattern: str, who: str) -> Callable[[Connection], None]:
+    """What `decide(..., "withdraw")` would write, to be tried in a transaction that is rolled back.
+
+    Raises:
+        BadInput: nothing matches.
+    """
+    seen = _decided(room, pattern)
+    if not seen:
+        raise BadInput(f"No decision stands on a cut-out that matches {pattern!r}.")
+
+    def act(connection: Connection) -> None:
+        for photo, content_hash in seen:
+            decisions.decide(
+                connection,
+                stage=CUTOUTS,
+                subject=photo,
+                content_hash=content_hash,
+                verdict="withdraw",
+                who=who,
+                via="cli",
+            )
+
+    return act
 
 
 def _say(

@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from crown.errors import SystemicFailure
 from crown.ledger.claims import Placing
 from crown.ledger.lane import Limits
-from crown.product_images.specs import Spec, load_specs, select_specs
+from crown.product_images.specs import Spec
+from crown.product_images.targets import DEFAULT, Target, load_targets, needed_specs
 from crown.settings import Settings
 from crown.store import files, objects
 from crown.store.files import Ownership
@@ -24,7 +25,7 @@ from crown.store.objects import Objects
 from crown.store.roots import Roots
 
 MEDIA = "media"
-PRODUCTION = "production"
+PRODUCTION = DEFAULT
 OBJECTS = objects.ROOT
 
 INBOX = "inbox"
@@ -41,10 +42,23 @@ INBOX_PHOTOS = "product_images/inbox_photos"
 PHOTOS = "product_images/photos"
 CUTOUTS = "product_images/cutouts"
 MASTERS = "product_images/masters"
+TEXTS = "product_images/texts"
+COMPLIANCE = "product_images/compliance"
 PUBLISHED = "product_images/production"
 FAMILIES = ("transparent", "print", "web", "thumbnail")
 RENDITIONS = {family: f"product_images/renditions/{family}" for family in FAMILIES}
-ASSETS = (INBOX_PHOTOS, PHOTOS, CUTOUTS, MASTERS, *RENDITIONS.values(), PUBLISHED)
+#: Assets in the order in which they follow from each other; those of one group are made together.
+GROUPS = (
+    (INBOX_PHOTOS,),
+    (PHOTOS,),
+    (TEXTS,),
+    (CUTOUTS,),
+    (MASTERS,),
+    tuple(RENDITIONS.values()),
+    (COMPLIANCE,),
+    (PUBLISHED,),
+)
+ASSETS = tuple(asset for group in GROUPS for asset in group)
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,9 @@ class Room:
 
     @cached_property
     def roots(self) -> Roots:
-        """The folders by name: media, production, objects."""
-        settings = self.settings
-        return Roots({MEDIA: settings.media, PRODUCTION: settings.production, OBJECTS: settings.objects})
+        """The folders by name: media, objects, and each target under its own."""
+        published = {target.name: target.folder for target in self.targets.values()}
+        return Roots({MEDIA: self.settings.media, OBJECTS: self.settings.objects, **published})
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -71,11 +85,35 @@ class Room:
         return Objects(self.settings.objects)
 
     @cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """The folders we publish to, by name."""
+        ours = {f"the share's {folder}": self.settings.media / folder for folder in FOLDERS}
+        return load_targets(self.settings, {"the store of originals": self.settings.objects, **ours})
+
+    @cached_property
     def specs(self) -> Mapping[str, Spec]:
-        """The selected output specs by name."""
-        return select_specs(
-            load_specs(self.settings.output_specs, self.settings.brand_dir), self.settings.specs
-        )
+        """The output specs that any target publishes, by name."""
+        return needed_specs(self.targets)
+
+    def absent_targets(self) -> dict[str, str]:
+        """Targets whose folder is gone or empty although pictures of ours lay there, with a sentence each.
+
+        A share that is not mounted looks like that: nothing is written to it or removed from it.
+        """
+        with self.engine.connect() as connection:
+            used = connection.execute(
+                text(
+                    "select name from unnest(cast(:names as text[])) as name where exists"
+                    " (select from ledger.files where root = name and content_hash is not null)"
+                ),
+                {"names": list(self.targets)},
+            ).scalars()
+            gone = [name for name in used if _is_empty(self.targets[name].folder)]
+        return {
+            name: f"{self.targets[name].folder} is gone or empty: mount it, or when it was emptied on purpose, "
+            f"`crown images verify --emptied {name}`"
+            for name in gone
+        }
 
     @property
     def max_pixels(self) -> int:
@@ -140,9 +178,16 @@ def open_room(engine: Engine, settings: Settings) -> Room:
     try:
         for folder in FOLDERS:
             files.make_folder(room.media(folder), room.ownership)
-        files.make_folder(room.roots[PRODUCTION], room.ownership)
+        absent = room.absent_targets()
+        for target in room.targets.values():
+            if target.name not in absent:
+                files.make_folder(target.folder, room.ownership)
         files.make_folder(settings.home, Ownership(0o640, 0o750))
         marker.write_text(str(media), encoding="utf-8")
     except PermissionError as error:
         raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
     return room
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.is_dir() or not any(folder.iterdir())

@@ -6,30 +6,33 @@ is not decided here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from crown.journal.work import WorkerLog, without_secrets
 from crown.ledger import lane, planning, recipes
 from crown.ledger.lane import Lane, LaneReport
 from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
-from crown.product_images import tasks, telling
+from crown.product_images import publishing, removals, tasks, telling, texts
+from crown.product_images.removals import Held
 from crown.product_images.room import (
+    ASSETS,
+    COMPLIANCE,
     CUTOUTS,
     DEPARTMENT,
     INBOX_PHOTOS,
     MASTERS,
     MEDIA,
     PHOTOS,
-    PRODUCTION,
     PUBLISHED,
-    RENDITIONS,
+    TEXTS,
     Room,
 )
 from crown.store import files
@@ -56,7 +59,9 @@ _PHOTOS = """
     where not exists (select from product_images.retired_products r where r.product_number = u.product_number)
 """
 _CUTOUTS = """
-    select p.key, case when r.making_id is null then cast(:cutout as text) else cast(:retouch as text) end as recipe,
+    select p.key,
+           case when r.making_id is null then cast(:cutout as text) when r.after_model then cast(:after_model as text)
+                else cast(:retouch as text) end as recipe,
            array_remove(array[m.making_id, r.making_id], null) as inputs,
            array_remove(array[coalesce(m.content_hash, p.wanted), r.content_hash], null) as input_hashes,
            case when m.making_id is null then 'product_images/photos' end as waiting_for,
@@ -64,7 +69,12 @@ _CUTOUTS = """
     from ledger.items p
     left join ledger.makings m on m.making_id = p.making_id and p.state = 'current'
     left join lateral (
-        select k.making_id, k.content_hash from product_images.uploads u
+        select k.making_id, k.content_hash,
+               -- A trained model cut this photo out before the person did: that stays said in the file.
+               exists (select from ledger.makings e join ledger.recipes q using (recipe)
+                       where e.asset = 'product_images/cutouts' and e.key = u.photo and e.present
+                         and e.made_at < u.uploaded_at and q.body ->> 'model' <> 'studio') as after_model
+        from product_images.uploads u
         join ledger.items i on i.asset = 'product_images/inbox_photos'
                            and i.key = u.photo || '@retouch@' || u.content_hash and i.state = 'current'
         join ledger.makings k on k.making_id = i.making_id
@@ -96,13 +106,6 @@ _RENDITIONS = """
     cross join unnest(cast(:names as text[]), cast(:recipes as text[])) as s(name, recipe)
     where k.asset = 'product_images/masters' and k.state <> 'retired'
 """
-_PUBLISHED = """
-    select regexp_replace(m.path, '^products/([^/]+)/formats/', '\\1/') as key, cast(:publish as text) as recipe,
-           array[m.making_id] as inputs, array[m.content_hash] as input_hashes,
-           cast(null as text) as waiting_for, m.decision_id
-    from ledger.items r join ledger.makings m on m.making_id = r.making_id
-    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired'
-"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Stage:
     recipes: tuple[Recipe, ...]
     parameters: dict[str, Any]
     lane: Lane
+    #: Hashes of recipes whose result is the bytes of the last input.
+    copying: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -126,6 +131,8 @@ class StageReport:
     removed: list[str] = field(default_factory=list)
     #: Files that are no longer wanted but were changed by someone else, kept.
     kept: list[str] = field(default_factory=list)
+    #: Removals that wait for a person's confirmation.
+    held: list[Held] = field(default_factory=list)
 
 
 def stage(room: Room, asset: str) -> Stage:
@@ -133,15 +140,31 @@ def stage(room: Room, asset: str) -> Stage:
     return _STAGES[asset](room) if asset in _STAGES else _rendition_stage(room, asset)
 
 
-def plan(room: Room, assets: Sequence[str]) -> dict[str, Plan]:
-    """Plan the assets, in the given order."""
-    plans = {}
+def plan(room: Room, assets: Sequence[str]) -> tuple[dict[str, Plan], list[Held]]:
+    """Plan the assets, in the given order; returns the plans and the removals that are held."""
+    plans: dict[str, Plan] = {}
+    held: list[Held] = []
     for asset in assets:
         one = stage(room, asset)
         with room.engine.begin() as connection:
-            recipes.register(connection, one.recipes)
-            plans[asset] = planning.plan(connection, asset, one.wanted, one.parameters)
-    return plans
+            plans[asset], waiting = plan_stage(connection, room, one)
+            held += waiting
+    return plans, held
+
+
+def plan_stage(connection: Connection, room: Room, one: Stage) -> tuple[Plan, list[Held]]:
+    """Plan one stage in the caller's transaction."""
+    recipes.register(connection, one.recipes)
+    if one.asset == PUBLISHED:
+        return removals.plan(connection, one.wanted, one.parameters, room.absent_targets())
+    return planning.plan(connection, one.asset, one.wanted, one.parameters), []
+
+
+def recipe_state(room: Room) -> str:
+    """Changes when a recipe, a selection of specs or a target changed: a reason for a run."""
+    stages = [stage(room, asset) for asset in ASSETS]
+    told = [(one.asset, [recipe.hash for recipe in one.recipes], one.parameters) for one in stages]
+    return hashlib.sha256(recipes.canonical(told)).hexdigest()
 
 
 def make(
@@ -152,7 +175,8 @@ def make(
     Raises:
         SystemicFailure: the disk or the database failed; what was done is entered.
     """
-    report = StageReport(plan(room, assets))
+    plans, held = plan(room, assets)
+    report = StageReport(plans, held=held)
     first = stage(room, assets[0]).lane
     around = WorkerLog(without_secrets(room.settings), DEPARTMENT, run_id, telling.product_number)
     whole = replace(first, assets=tuple(assets), around=around)
@@ -178,13 +202,15 @@ def _uploads(room: Room) -> Stage:
     retouch = Recipe(INBOX_PHOTOS, "retouch", {"version": 1})
     parameters = {"original": original.hash, "retouch": retouch.hash}
     lane = Lane((INBOX_PHOTOS,), tasks.keep_upload, room.context, in_process=True)
-    return Stage(INBOX_PHOTOS, _UPLOADS, (original, retouch), parameters, lane)
+    return Stage(
+        INBOX_PHOTOS, _UPLOADS, (original, retouch), parameters, lane, frozenset(parameters.values())
+    )
 
 
 def _photos(room: Room) -> Stage:
     newest = Recipe(PHOTOS, "newest upload", {"version": 1})
     lane = Lane((PHOTOS,), tasks.keep_photo, room.context, in_process=True)
-    return Stage(PHOTOS, _PHOTOS, (newest,), {"newest": newest.hash}, lane)
+    return Stage(PHOTOS, _PHOTOS, (newest,), {"newest": newest.hash}, lane, frozenset({newest.hash}))
 
 
 def _cutouts(room: Room) -> Stage:
@@ -193,14 +219,17 @@ def _cutouts(room: Room) -> Stage:
     settings = room.settings
     cutout = Recipe(CUTOUTS, "cut-out", cutout_recipe(settings.cutout_model, settings.weights_dir))
     retouch = Recipe(CUTOUTS, "retouch", {"version": 1})
+    after_model = Recipe(CUTOUTS, "retouch", {"version": 1, "after": "trained model"})
     lane = Lane((CUTOUTS,), tasks.cut_out, room.context, room.place)
-    return Stage(CUTOUTS, _CUTOUTS, (cutout, retouch), {"cutout": cutout.hash, "retouch": retouch.hash}, lane)
+    parameters = {"cutout": cutout.hash, "retouch": retouch.hash, "after_model": after_model.hash}
+    copying = frozenset({retouch.hash, after_model.hash})
+    return Stage(CUTOUTS, _CUTOUTS, (cutout, retouch, after_model), parameters, lane, copying)
 
 
 def _masters(room: Room) -> Stage:
     copy = Recipe(MASTERS, "approved bytes", {"version": 1})
     lane = Lane((MASTERS,), tasks.copy_master, room.context, room.place, in_process=True)
-    return Stage(MASTERS, _MASTERS, (copy,), {"copy": copy.hash}, lane)
+    return Stage(MASTERS, _MASTERS, (copy,), {"copy": copy.hash}, lane, frozenset({copy.hash}))
 
 
 def _rendition_stage(room: Room, asset: str) -> Stage:
@@ -214,11 +243,27 @@ def _rendition_stage(room: Room, asset: str) -> Stage:
     return Stage(asset, _RENDITIONS, made, parameters, lane)
 
 
+def _texts(room: Room) -> Stage:
+    wanted, made, parameters = publishing.wanted_texts(room)
+    context = {
+        "standing": partial(texts.standing, room.engine, made[0].hash),
+        "usual": texts.usual(room),
+    }
+    lane = Lane((TEXTS,), tasks.keep_texts, context, group=lambda job: job.asset, in_process=True)
+    return Stage(TEXTS, wanted, made, parameters, lane)
+
+
+def _judgements(room: Room) -> Stage:
+    wanted, made, parameters = publishing.wanted_judgements(room)
+    return Stage(
+        COMPLIANCE, wanted, made, parameters, Lane((COMPLIANCE,), tasks.judge_rendition, room.context)
+    )
+
+
 def _published(room: Room) -> Stage:
-    publish = Recipe(PUBLISHED, "copy", {"version": 1})
-    parameters = {"publish": publish.hash, "renditions": list(RENDITIONS.values())}
-    lane = Lane((PUBLISHED,), tasks.copy_to_production, room.context, room.place, in_process=True)
-    return Stage(PUBLISHED, _PUBLISHED, (publish,), parameters, lane)
+    wanted, made, parameters = publishing.wanted_files(room)
+    lane = Lane((PUBLISHED,), tasks.publish, room.context, room.place, in_process=True)
+    return Stage(PUBLISHED, wanted, made, parameters, lane)
 
 
 _STAGES: dict[str, Callable[[Room], Stage]] = {
@@ -226,23 +271,27 @@ _STAGES: dict[str, Callable[[Room], Stage]] = {
     PHOTOS: _photos,
     CUTOUTS: _cutouts,
     MASTERS: _masters,
+    TEXTS: _texts,
+    COMPLIANCE: _judgements,
     PUBLISHED: _published,
 }
 
 _UNWANTED = """
     select m.root, m.path, f.content_hash, f.intended
     from ledger.makings m join ledger.files f on (f.root, f.path, f.making_id) = (m.root, m.path, m.making_id)
-    where m.asset = any(:assets) and m.present and m.root = any(:roots)
+    where m.asset = any(:assets) and m.root = any(:roots)
       and not exists (select from ledger.items i where i.making_id = m.making_id and i.state <> 'retired')
 """
 
 
 def _sweep(room: Room, assets: Sequence[str], report: StageReport) -> None:
-    """Remove files that we wrote and no item stands for any more; changed ones are a person's and stay."""
+    """Remove files that we wrote and no item stands for any more; changed ones are a person's and stay.
+
+    A folder that is gone or empty is not looked into: its files count as standing until it is back.
+    """
+    there = [MEDIA, *(target for target in room.targets if target not in room.absent_targets())]
     with room.engine.connect() as connection:
-        unwanted = connection.execute(
-            text(_UNWANTED), {"assets": list(assets), "roots": [MEDIA, PRODUCTION]}
-        ).all()
+        unwanted = connection.execute(text(_UNWANTED), {"assets": list(assets), "roots": there}).all()
     for row in unwanted:
         path = room.roots.path(row.root, row.path)
         ours = frozenset({row.content_hash, row.intended} - {None})

@@ -5,16 +5,20 @@ Nothing here opens the database or gives a file its final name.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from crown.errors import CrownError, PermanentFailure, TemporaryFailure
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.lane import failed
+from crown.ledger.recipes import canonical
+from crown.product_images import publishing, texts
 from crown.product_images.names import photo_name
-from crown.product_images.room import MEDIA, OBJECTS, PRODUCTION, PRODUCTS
+from crown.product_images.room import MEDIA, OBJECTS, PRODUCTS
 from crown.product_images.specs import file_name
 from crown.store import files
 from crown.store.objects import Objects
@@ -58,7 +62,8 @@ def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
         retouch = job.inputs[1]
         verified(retouch, context)
         size = Objects(Path(context["roots"][OBJECTS])).path(retouch.content_hash).stat().st_size
-        return Made(job, retouch.content_hash, OBJECTS, retouch.content_hash, size, 0.0, {"retouch": True})
+        facts = {"retouch": True, "digital_source_type": texts.source_type("retouch", job.recipe_body, {})}
+        return Made(job, retouch.content_hash, OBJECTS, retouch.content_hash, size, 0.0, facts)
     source = verified(job.inputs[0], context)
     unfinished = files.temporary(Path(context["roots"][OBJECTS]) / "cutout.png")
     weights = context["weights_dir"]
@@ -70,6 +75,7 @@ def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
         max_pixels=context["max_pixels"],
         name=job.key,
     )
+    facts["digital_source_type"] = texts.source_type(job.recipe_name, job.recipe_body, facts)
     content_hash = files.sha256(unfinished)
     return Made(
         job, content_hash, OBJECTS, content_hash, unfinished.stat().st_size, None, facts, str(unfinished)
@@ -86,22 +92,84 @@ def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
     return _copied(job, MEDIA, f"{PRODUCTS}/{number}/source/{job.key}.png", context)
 
 
-def copy_to_production(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
-    """Publish renditions."""
-    return [_each(job, context, lambda job, given: _copied(job, PRODUCTION, job.key, given)) for job in jobs]
-
-
 def _copied(job: Job, root: str, path: str, context: Mapping[str, Any]) -> Made:
     source = job.inputs[0]
-    roots = _roots(context)
-    target = roots.path(root, path)
-    files.make_folder(target.parent, context["ownership"])
-    unfinished = files.temporary(target)
+    unfinished = _unfinished(root, path, context)
     if files.copy(_located(source, context), unfinished, context["ownership"]) != source.content_hash:
         unfinished.unlink(missing_ok=True)
         raise TemporaryFailure(f"{source.path} changed before it was copied; it is planned again.")
     size = unfinished.stat().st_size
-    return Made(job, source.content_hash, root, path, size, None, {}, str(unfinished))
+    return Made(job, source.content_hash, root, path, size, None, _carried(source), str(unfinished))
+
+
+def _unfinished(root: str, path: str, context: Mapping[str, Any]) -> Path:
+    """The temporary path of a file that is to be made, its folder made."""
+    target = _roots(context).path(root, path)
+    files.make_folder(target.parent, context["ownership"])
+    return files.temporary(target)
+
+
+def _carried(source: Input) -> dict[str, Any]:
+    """What is known of a picture's origin, handed on with its bytes."""
+    known = source.facts.get("digital_source_type")
+    return {} if known is None else {"digital_source_type": known}
+
+
+def keep_texts(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
+    """Enter the texts of products; they stand in the facts, there is no file."""
+    said = context["standing"]([job.key for job in jobs])
+    return [_each(job, context, lambda job, given: _keep_texts(job, said, given["usual"])) for job in jobs]
+
+
+def _keep_texts(job: Job, said: Mapping[str, Any], usual: Mapping[str, str]) -> Made:
+    if job.fingerprint not in said:
+        raise TemporaryFailure(f"The texts of {job.key} were changed just now; they are planned again.")
+    facts = texts.tags_for(job.key, said[job.fingerprint], usual).recipe()
+    return Made(job, hashlib.sha256(canonical(facts)).hexdigest(), facts=facts)
+
+
+def judge_rendition(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
+    """Measure renditions and judge them under the profile that is their recipe; there is no file."""
+    return [_each(job, context, _judge) for job in jobs]
+
+
+def _judge(job: Job, context: Mapping[str, Any]) -> Made:
+    from crown.product_images.compliance import Profile, judge, measure
+
+    rendition = job.inputs[0]
+    source = verified(rendition, context)
+    name = PurePosixPath(rendition.path or source.name).name
+    measured = measure(source, name=name, source_longest_side=rendition.facts.get("source_longest_side"))
+    findings = judge(measured, Profile.model_validate(job.recipe_body["profile"]))
+    errors = [finding for finding in findings if finding.severity == "error"]
+    facts = {
+        "measurements": asdict(measured),
+        "findings": [asdict(finding) for finding in findings],
+        "blocks": "; ".join(
+            f"compliance: {error.rule} {error.measured} instead of {error.wanted}" for error in errors[:1]
+        )
+        or None,
+    }
+    return Made(job, hashlib.sha256(canonical(facts)).hexdigest(), facts=facts)
+
+
+def publish(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
+    """Write renditions into their target, with the texts of their product in them; no pixel is encoded anew."""
+    return [_each(job, context, _publish) for job in jobs]
+
+
+def _publish(job: Job, context: Mapping[str, Any]) -> Made:
+    from crown.product_images.tags import write_tags
+
+    rendition, text = job.inputs
+    root, path = publishing.target_of(job.key), publishing.path_of(job.key)
+    source = verified(rendition, context)
+    unfinished = _unfinished(root, path, context)
+    tags = texts.tags_from(text.facts, rendition.facts.get("digital_source_type", ""))
+    write_tags(source, unfinished, tags)
+    files.finish(unfinished, context["ownership"])
+    content_hash, size = files.sha256(unfinished), unfinished.stat().st_size
+    return Made(job, content_hash, root, path, size, None, _carried(rendition), str(unfinished))
 
 
 def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
@@ -137,7 +205,12 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
     results: list[Made | Failed] = []
     for job, (_, path), place, output in zip(jobs, targets, unfinished, made, strict=True):
         files.finish(place, context["ownership"])
-        facts = {"width": output["width"], "height": output["height"]}
+        facts = {
+            "width": output["width"],
+            "height": output["height"],
+            "source_longest_side": output["source_longest_side"],
+            **_carried(job.inputs[0]),
+        }
         results.append(Made(job, output["sha256"], MEDIA, path, output["bytes"], seconds, facts, str(place)))
     return results
 
@@ -148,17 +221,7 @@ def _each(job: Job, context: Mapping[str, Any], make: Any) -> Made | Failed:
         made: Made = make(job, context)
     except (PermanentFailure, TemporaryFailure) as error:
         return failed(job, error)
-    seconds = made.seconds if made.seconds is not None else time.perf_counter() - started
-    return Made(
-        made.job,
-        made.content_hash,
-        made.root,
-        made.path,
-        made.size_bytes,
-        seconds,
-        made.facts,
-        made.unfinished,
-    )
+    return made if made.seconds is not None else replace(made, seconds=time.perf_counter() - started)
 
 
 def verified(given: Input, context: Mapping[str, Any]) -> Path:

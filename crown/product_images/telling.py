@@ -14,7 +14,16 @@ from crown.journal.records import log_context
 from crown.ledger.claims import Failed, Made
 from crown.ledger.lane import LaneReport
 from crown.product_images.names import photo_name
-from crown.product_images.room import CUTOUTS, DEPARTMENT, MASTERS, PRODUCTS, PUBLISHED, RENDITIONS, Room
+from crown.product_images.room import (
+    CUTOUTS,
+    DEPARTMENT,
+    FAMILIES,
+    MASTERS,
+    PRODUCTS,
+    PUBLISHED,
+    RENDITIONS,
+    Room,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +41,10 @@ _SAYS: dict[str, tuple[str, str | None]] = {
 
 def product_number(key: str) -> str:
     """The product number in the key of any item of this department."""
-    return photo_name(key.split("/")[0].split("@")[0]).number
+    parts = key.rpartition(":")[2].split("/")  # the target of a published file stands before a colon
+    if len(parts) == 3 and parts[1] not in FAMILIES:
+        return photo_name(parts[1]).number  # a judgement: profile, photo, spec
+    return photo_name(parts[0].split("@")[0]).number
 
 
 class Teller:
@@ -123,7 +135,7 @@ def _record_failure(connection: activity.Connection, one: Failed, run_id: str | 
 def _by_photo(made: Sequence[Made]) -> dict[tuple[str, str], list[Made]]:
     groups: dict[tuple[str, str], list[Made]] = {}
     for one in made:
-        groups.setdefault((one.job.asset, one.job.key.split("/")[0]), []).append(one)
+        groups.setdefault((one.job.asset, one.job.key.rpartition(":")[2].split("/")[0]), []).append(one)
     return groups
 
 

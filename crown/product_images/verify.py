@@ -5,38 +5,53 @@ Nothing is repaired here; what is missing becomes pending and the next run makes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import bisect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
+from crown.errors import BadInput
 from crown.journal import activity
 from crown.ledger import planning
-from crown.product_images.room import DEPARTMENT, MEDIA, OBJECTS, PRODUCTION, Room
+from crown.product_images.room import DEPARTMENT, MEDIA, OBJECTS, Room
 from crown.store import files, watch
 
 _CURRENT = """
     select m.making_id, m.asset, m.key, m.root, m.path, m.content_hash, m.size_bytes
     from ledger.items i join ledger.makings m using (making_id)
     where starts_with(i.asset, 'product_images/') and i.state = 'current' and m.path is not null
-    order by m.root, m.path
+      and m.root = any(:roots)
 """
 
 
 @dataclass
 class Verification:
-    """What the files were found to be; paths are `root:relative`."""
+    """What the files were found to be; paths are `root:relative`.
+
+    `absent` says which targets were left out because their folder is gone or empty. Of a sweep with a budget,
+    `read_from` and `read_to` are the first and last file whose bytes were read, `round_ended_at` is when it last
+    came past the last of all files.
+    """
 
     checked: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    read_from: str | None = None
+    read_to: str | None = None
+    round_ended_at: datetime | None = None
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
         """Whether every file is there with its bytes, and production holds no other."""
-        return not (self.missing or self.changed or self.foreign)
+        return not (self.missing or self.changed or self.foreign or self.absent)
 
 
 def verify(
@@ -44,6 +59,7 @@ def verify(
     *,
     quick: bool = False,
     byte_budget: int | None = None,
+    emptied: Sequence[str] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> Verification:
     """Compare every current file with the ledger.
@@ -51,25 +67,35 @@ def verify(
     Args:
         room: the department's room.
         quick: compare presence and size only, not the bytes.
-        byte_budget: stop reading bytes after about so many; what is left is compared by size.
+        byte_budget: stop reading bytes after about so many; what is left is compared by size, and the next call with
+            a budget goes on there.
+        emptied: targets whose folder was emptied on purpose: everything of them is made again.
         on_progress: called with the number of files checked.
 
     Raises:
         SystemicFailure: a root is not there; nothing is marked then.
+        BadInput: `emptied` names no target, or one that holds files.
     """
-    for root in (MEDIA, PRODUCTION, OBJECTS):
+    for root in (MEDIA, OBJECTS):
         room.roots.require(root)
+    for target in emptied:
+        _forget_target(room, target)
+    absent = room.absent_targets()
+    roots = [root for root in room.roots.folders if root not in absent]
     with room.engine.connect() as connection:
-        rows = connection.execute(text(_CURRENT)).all()
-    found = Verification()
+        rows = sorted(
+            connection.execute(text(_CURRENT), {"roots": roots}), key=lambda row: (row.root, row.path)
+        )
+    found = Verification(absent=list(absent.values()))
     missing, changed = [], []
-    left = byte_budget
-    for row in rows:
-        path = room.roots.path(row.root, row.path)
-        read = not quick and (left is None or left > 0)
-        state = _state(path, row.content_hash, row.size_bytes, read=read)
-        if left is not None and read:
-            left -= row.size_bytes or 0
+    sweep = _Sweep(room, rows, byte_budget)
+    for row in sweep.order():
+        read = not quick and sweep.has_budget(found.bytes_read)
+        state = _state(room.roots.path(row.root, row.path), row.content_hash, row.size_bytes, read=read)
+        if read:
+            found.files_read += 1
+            found.bytes_read += row.size_bytes or 0
+            sweep.was_read(row)
         found.checked += 1
         if on_progress is not None and found.checked % 100 == 0:
             on_progress(found.checked)
@@ -79,9 +105,78 @@ def verify(
         elif state == "changed":
             changed.append(row.making_id)
             found.changed.append(f"{row.root}:{row.path}")
-    found.foreign = _foreign(room)
+    found.foreign = [
+        name for target in room.targets if target not in absent for name in _foreign(room, target)
+    ]
     _mark(room, missing, changed, found)
+    sweep.end(found)
     return found
+
+
+class _Sweep:
+    """Where a budgeted reading begins and ends: each goes on where the last one ended, round and round."""
+
+    def __init__(self, room: Room, rows: Sequence[Any], byte_budget: int | None) -> None:
+        self._room, self._rows, self._budget = room, rows, byte_budget
+        self._first: Any = None
+        self._last: Any = None
+        self._came_round = False
+        self._start = 0
+        if byte_budget is not None:
+            with room.engine.connect() as connection:
+                last = connection.execute(text("select root, path from product_images.sweep")).first()
+            if last is not None:
+                places = [(row.root, row.path) for row in rows]
+                self._start = bisect.bisect_right(places, (last.root, last.path)) % max(1, len(rows))
+
+    def order(self) -> list[Any]:
+        """The files in the order in which they are looked at."""
+        return [*self._rows[self._start :], *self._rows[: self._start]]
+
+    def has_budget(self, bytes_read: int) -> bool:
+        """Whether the next file's bytes are read."""
+        return self._budget is None or bytes_read < self._budget
+
+    def was_read(self, row: Any) -> None:
+        """Remember it as the last one."""
+        self._first = self._first or row
+        self._last = row
+        self._came_round = self._came_round or row is self._rows[-1]
+
+    def end(self, found: Verification) -> None:
+        """Keep the place for the next sweep, and say what this one read."""
+        if self._budget is None or self._last is None:
+            return
+        found.read_from = f"{self._first.root}:{self._first.path}"
+        found.read_to = f"{self._last.root}:{self._last.path}"
+        with self._room.engine.begin() as connection:
+            found.round_ended_at = connection.execute(
+                text(
+                    "insert into product_images.sweep as s (root, path, round_began_at, round_ended_at)"
+                    " values (:root, :path, clock_timestamp(), case when :round then clock_timestamp() end)"
+                    " on conflict (only_one) do update set root = excluded.root, path = excluded.path,"
+                    " swept_at = clock_timestamp(),"
+                    " round_began_at = case when :round then clock_timestamp() else s.round_began_at end,"
+                    " round_ended_at = case when :round then clock_timestamp() else s.round_ended_at end"
+                    " returning round_ended_at"
+                ),
+                {"root": self._last.root, "path": self._last.path, "round": self._came_round},
+            ).scalar_one()
+
+
+def _forget_target(room: Room, target: str) -> None:
+    """Count everything that was published to a target as gone, because a person says so."""
+    if target not in room.absent_targets():
+        raise BadInput(
+            f"{target} is not a target whose folder is gone or empty; the targets are {', '.join(room.targets)}."
+        )
+    bound = {"root": target}
+    with room.engine.begin() as connection:
+        lost = connection.execute(
+            text("select making_id from ledger.makings where root = :root and present"), bound
+        ).scalars()
+        planning.mark_lost(connection, list(lost))
+        connection.execute(text("delete from ledger.files where root = :root"), bound)
 
 
 def _state(path: Path, content_hash: str, size: int | None, *, read: bool) -> str:
@@ -92,18 +187,14 @@ def _state(path: Path, content_hash: str, size: int | None, *, read: bool) -> st
     return "changed" if read and files.sha256(path) != content_hash else "sound"
 
 
-def _foreign(room: Room) -> list[str]:
+def _foreign(room: Room, target: str) -> list[str]:
     with room.engine.connect() as connection:
         ours = set(
             connection.execute(
-                text("select path from ledger.files where root = :root"), {"root": PRODUCTION}
+                text("select path from ledger.files where root = :root"), {"root": target}
             ).scalars()
         )
-    return [
-        f"{PRODUCTION}:{path}"
-        for path, _ in watch.listing(room.roots[PRODUCTION], depth=8)
-        if path not in ours
-    ]
+    return [f"{target}:{path}" for path, _ in watch.listing(room.roots[target], depth=8) if path not in ours]
 
 
 def _mark(room: Room, missing: list[int], changed: list[int], found: Verification) -> None:

@@ -1,5 +1,7 @@
 """Product images as assets: inbox_photos -> photos -> cutouts -> masters -> renditions -> production.
 
+Texts of products and judgements under partners' profiles join them before production.
+
 An asset here opens the room, runs its stage and reports; how pictures are made stands in crown/product_images.
 Each row of the ledger is an item, so no asset is partitioned by file.
 """
@@ -18,6 +20,7 @@ from crown.ledger.lane import LaneReport
 from crown.product_images import intake, review, stages
 from crown.product_images.contact_sheet import contact_sheet
 from crown.product_images.room import (
+    COMPLIANCE,
     CUTOUTS,
     DEPARTMENT,
     FAMILIES,
@@ -26,9 +29,11 @@ from crown.product_images.room import (
     PHOTOS,
     PUBLISHED,
     RENDITIONS,
+    TEXTS,
     Room,
 )
 from crown.store.watch import SETTLE_SECONDS
+from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
 from crown_assets.reporting import (
     NOTHING_LEFT_FAILED,
     fail_above,
@@ -56,14 +61,16 @@ def _standing_check(asset: str) -> dg.AssetCheckSpec:
     )
 
 
-def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:
+def _asset(
+    asset: str, deps: Sequence[str], kinds: set[str], *, checks: Sequence[dg.AssetCheckSpec] = (), **more: Any
+) -> Any:
     return dg.asset(
         key=key(asset),
         deps=[key(dep) for dep in deps],
         group_name=DEPARTMENT,
         owners=OWNERS,
         kinds=kinds,
-        check_specs=[_standing_check(asset)],
+        check_specs=[_standing_check(asset), *checks],
         freshness_policy=FRESH,
         **more,
     )
@@ -175,12 +182,60 @@ def renditions(
             yield _result(context, room, report, asset)
 
 
-@_asset(PUBLISHED, list(RENDITIONS.values()), {"python", "file"})
+@_asset(TEXTS, [PHOTOS], {"python", "postgres"})
+def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+    """What is written into the pictures of each product: a person's words, and the company's for the rest."""
+    with _told(context), sentences_as_failures(), images.room() as room:
+        return _result(context, room, stages.make(room, [TEXTS], run_id=context.run_id), TEXTS)
+
+
+@_asset(
+    COMPLIANCE,
+    list(RENDITIONS.values()),
+    {"python", "image"},
+    checks=[
+        dg.AssetCheckSpec(
+            f"meets_{profile}",
+            asset=key(COMPLIANCE),
+            description=f"Every picture of the targets with the profile {profile} meets its demands.",
+        )
+        for profile in profile_names()
+    ],
+    pool="cpu_heavy",
+)
+def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+    """Renditions measured and judged under the profiles of the targets; an error keeps a picture out of those."""
+    with _told(context), sentences_as_failures(), images.room() as room:
+        report = stages.make(room, [COMPLIANCE], run_id=context.run_id, on_progress=_progress(context))
+        checks = [meets_profile(room, profile) for profile in profile_names()]
+        return _result(context, room, report, COMPLIANCE, checks)
+
+
+@_asset(
+    PUBLISHED,
+    [*RENDITIONS.values(), TEXTS, COMPLIANCE],
+    {"python", "file"},
+    checks=[
+        dg.AssetCheckSpec(
+            "no_removal_is_held",
+            asset=key(PUBLISHED),
+            description="No plan to remove many products waits for a person.",
+        )
+    ],
+)
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
-    """The published share: only what changed is copied, only files of ours are replaced or removed."""
+    """The published folders: only what changed is written, only files of ours are replaced or removed."""
     with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, [PUBLISHED], run_id=context.run_id, on_progress=_progress(context))
-        return _result(context, room, report, PUBLISHED)
+        held = "\n\n".join(removal.sentence for removal in report.held)
+        return _result(
+            context,
+            room,
+            report,
+            PUBLISHED,
+            [no_removal_is_held(room)],
+            held=dg.MetadataValue.md(held) if held else None,
+        )
 
 
 def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
@@ -196,7 +251,12 @@ def _progress(context: dg.AssetExecutionContext) -> stages.Progress:
 
 
 def _result(
-    context: dg.AssetExecutionContext, room: Room, report: stages.StageReport, asset: str, **more: Any
+    context: dg.AssetExecutionContext,
+    room: Room,
+    report: stages.StageReport,
+    asset: str,
+    checks: Sequence[dg.AssetCheckResult] = (),
+    **more: Any,
 ) -> dg.MaterializeResult:
     with room.engine.connect() as connection:
         states = counts.by_state(connection, asset).get(asset, {})
@@ -220,5 +280,5 @@ def _result(
             contact_sheet=preview(sheet, previews) if sheet else None,
             **more,
         ),
-        check_results=[nothing_left_failed(room.engine, asset)],
+        check_results=[nothing_left_failed(room.engine, asset), *checks],
     )

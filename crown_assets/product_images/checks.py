@@ -1,14 +1,87 @@
-"""Checks of product images that look at the world and not at a run. The standing ones are in assets.py."""
+"""Checks of product images that look at the world or at the ledger. The standing ones are in assets.py."""
+
+from functools import cache
+from typing import Any
 
 import dagster as dg
 
-from crown.product_images.room import PUBLISHED
+from crown.errors import ConfigurationError
+from crown.product_images import judgements, removals
+from crown.product_images.compliance import load_profiles
+from crown.product_images.room import COMPLIANCE, PUBLISHED, Room
 from crown.product_images.verify import verify
+from crown.settings import load_settings
 from crown_assets.reporting import sentences_as_failures
 from resources.product_images import ProductImagesResource
 
-#: Bytes that one sweep reads; what is beyond is compared by size until the next.
-SWEEP_BYTES = 20 * 1024**3
+#: Rows of a check's table.
+_SHOWN = 100
+
+
+@cache
+def profile_names() -> tuple[str, ...]:
+    """The compliance profiles that have a check of their own.
+
+    Read when definitions load. When the settings or their profiles cannot be read, the profiles that come with Crown
+    stand in, so that the code location loads; every run then fails with the sentence that says what to correct.
+    """
+    try:
+        return tuple(sorted(load_profiles(load_settings().compliance_profiles)))
+    except ConfigurationError:
+        return tuple(sorted(load_profiles()))
+
+
+def meets_profile(room: Room, profile: str) -> dg.AssetCheckResult:
+    """Whether every judged picture meets a profile, with the offending numbers; errors fail, warnings are shown."""
+    used = [
+        target.name for target in room.targets.values() if target.profile and target.profile.name == profile
+    ]
+    with room.engine.connect() as connection:
+        count = judgements.judged(connection, profile)
+        found = judgements.offences(connection, profile)
+    errors = sum(offence.severity == "error" for offence in found)
+    rows = "\n".join(
+        f"| {o.photo} | {o.spec} | {o.severity} | {o.rule} | {o.measured} | {o.wanted} |"
+        for o in found[:_SHOWN]
+    )
+    head = "| photo | spec | severity | rule | measured | wanted |\n| --- | --- | --- | --- | --- | --- |\n"
+    return dg.AssetCheckResult(
+        passed=errors == 0,
+        check_name=f"meets_{profile}",
+        asset_key=dg.AssetKey(COMPLIANCE.split("/")),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=None if used else "No target has this profile.",
+        metadata={
+            "targets": ", ".join(used),
+            "judged": count,
+            "errors": errors,
+            "warnings": len(found) - errors,
+            "findings": dg.MetadataValue.md(head + rows if found else "nothing to complain of"),
+        },
+    )
+
+
+def no_removal_is_held(room: Room) -> dg.AssetCheckResult:
+    """Whether a plan to remove many products waits for a person, and which."""
+    with room.engine.connect() as connection:
+        held = removals.standing(connection)
+    return dg.AssetCheckResult(
+        passed=not held,
+        check_name="no_removal_is_held",
+        asset_key=dg.AssetKey(PUBLISHED.split("/")),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(removal.sentence for removal in held) or None,
+        metadata={
+            removal.target: dg.MetadataValue.json(
+                {
+                    "plan": removal.plan_hash,
+                    "products": list(removal.products[:_SHOWN]),
+                    "files": len(removal.keys),
+                }
+            )
+            for removal in held
+        },
+    )
 
 
 @dg.asset_check(
@@ -19,14 +92,15 @@ SWEEP_BYTES = 20 * 1024**3
 def files_are_as_we_wrote_them(images: ProductImagesResource) -> dg.AssetCheckResult:
     """Missing files become pending and the next run mends them; changed and foreign ones are a person's."""
     with sentences_as_failures(), images.room() as room:
-        found = verify(room, byte_budget=SWEEP_BYTES)
-    return dg.AssetCheckResult(
-        passed=found.sound,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "checked": found.checked,
-            "missing": dg.MetadataValue.json(found.missing[:100]),
-            "changed": dg.MetadataValue.json(found.changed[:100]),
-            "foreign": dg.MetadataValue.json(found.foreign[:100]),
-        },
-    )
+        found = verify(room, byte_budget=round(room.settings.sweep_gb * 1e9))
+    metadata: dict[str, Any] = {
+        "checked": found.checked,
+        "files_read": found.files_read,
+        "bytes_read": found.bytes_read,
+        "read_from": found.read_from or "",
+        "read_to": found.read_to or "",
+        "last_full_round": found.round_ended_at.isoformat() if found.round_ended_at else "not yet",
+    }
+    for name in ("missing", "changed", "foreign", "absent"):
+        metadata[name] = dg.MetadataValue.json(getattr(found, name)[:_SHOWN])
+    return dg.AssetCheckResult(passed=found.sound, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)

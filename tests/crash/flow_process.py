@@ -11,26 +11,11 @@ from pathlib import Path
 from crown.database.engine import connect
 from crown.errors import CrownError
 from crown.product_images import intake, review, stages
-from crown.product_images.room import (
-    CUTOUTS,
-    INBOX_PHOTOS,
-    MASTERS,
-    PHOTOS,
-    PUBLISHED,
-    RENDITIONS,
-    Room,
-    open_room,
-)
+from crown.product_images.room import GROUPS, Room, open_room
 from crown.settings import load_settings
 
-STAGES: dict[str, list[str]] = {
-    "inbox_photos": [INBOX_PHOTOS],
-    "photos": [PHOTOS],
-    "cutouts": [CUTOUTS],
-    "masters": [MASTERS],
-    "renditions": list(RENDITIONS.values()),
-    "production": [PUBLISHED],
-}
+#: `product_images/cutouts` is the stage cutouts, all families of renditions are the stage renditions.
+STAGES = {group[0].split("/")[1]: list(group) for group in GROUPS}
 
 
 def open_in(url: str, home: Path, **more: str) -> Room:

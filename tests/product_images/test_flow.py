@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from crown.ledger import counts
-from crown.product_images import intake, review, stages
-from crown.product_images.preview import preview
+from crown.product_images import review, stages
 from crown.product_images.room import (
     CUTOUTS,
     INBOX,
@@ -26,6 +24,7 @@ from crown.product_images.room import (
     READY,
     RENDITIONS,
     REVIEW,
+    TEXTS,
     Room,
     open_room,
 )
@@ -34,49 +33,9 @@ from crown.product_images.verify import verify
 from crown.settings import load_settings
 from crown.store import files
 from tests.pictures import draw_part
+from tests.product_images.flow import approve, look, published, run, upload
 
 RENDERED = list(RENDITIONS.values())
-
-
-def look(room: Room) -> review.ReviewReport:
-    """Two looks at every folder, as two sensor ticks would."""
-    for _ in range(2):
-        intake.take_in(room, settle_seconds=0)
-        report = review.collect(room, settle_seconds=0)
-    return report
-
-
-def run(room: Room) -> dict[str, list[str]]:
-    """Everything that is due, as the job does it; what was made, by asset."""
-    look(room)
-    made: dict[str, list[str]] = {}
-    groups: Sequence[list[str]] = ([INBOX_PHOTOS], [PHOTOS], [CUTOUTS], [MASTERS], RENDERED, [PUBLISHED])
-    for assets in groups:
-        report = stages.make(room, assets, run_id="run-1")
-        if assets in ([CUTOUTS], [MASTERS]):
-            review.show(room)
-        for item in report.lane.made:
-            made.setdefault(item.job.asset, []).append(item.job.key)
-    review.show_failures(room)
-    return made
-
-
-def upload(room: Room, *names: str, shade: int = 70) -> None:
-    for number, name in enumerate(names):
-        draw_part(room.media(INBOX) / name, shade=shade, seed=number + 1)
-
-
-def approve(room: Room, pattern: str = "*") -> None:
-    review.decide(room, pattern, "approve", who="eva", via="cli")
-
-
-def published(room: Room) -> dict[str, str]:
-    folder = room.roots[PRODUCTION]
-    return {
-        path.relative_to(folder).as_posix(): files.sha256(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture
@@ -91,7 +50,7 @@ def done(room: Room) -> Room:
 
 def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:
     upload(room, "52000123.jpg")
-    assert set(run(room)) == {INBOX_PHOTOS, PHOTOS, CUTOUTS}
+    assert set(run(room)) == {INBOX_PHOTOS, PHOTOS, TEXTS, CUTOUTS}
     assert [p.name for p in room.media(REVIEW).iterdir()] == ["52000123.png"]
     approve(room)
     assert set(run(room)) == {MASTERS, *RENDERED, PUBLISHED}
@@ -262,6 +221,16 @@ def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: 
     assert {path.split("/")[0] for path in published(done)} == {"52000123", "52000124"}
 
 
+def test_withdrawing_reaches_the_approval_of_the_master_that_a_newer_photo_has_not_replaced_yet(
+    done: Room,
+) -> None:
+    upload(done, "52000123.jpg", shade=140)
+    run(done)
+    review.decide(done, "52000123", "withdraw", who="eva", via="cli")
+    run(done)
+    assert {path.split("/")[0] for path in published(done)} == {"52000124"}
+
+
 def test_a_persons_file_in_production_is_never_touched(done: Room) -> None:
     theirs = done.roots[PRODUCTION] / "52000123" / "web" / "theirs.jpg"
     theirs.write_bytes(b"theirs")
@@ -335,7 +304,14 @@ def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run
         connection.execute(text("drop schema dagster cascade"))
     found = trace(done, str(path))
     assert found["unchanged"]
-    assert [m["asset"] for m in found["back"]] == [RENDITIONS["web"], MASTERS, CUTOUTS, PHOTOS, INBOX_PHOTOS]
+    assert [m["asset"] for m in found["back"]] == [
+        RENDITIONS["web"],
+        TEXTS,
+        MASTERS,
+        CUTOUTS,
+        PHOTOS,
+        INBOX_PHOTOS,
+    ]
     assert {m["run_id"] for m in found["back"]} == {"run-1"}
     assert (found["made"]["who"], found["made"]["verdict"]) == ("eva", "approve")
     assert found["back"][0]["recipe_name"] == "1000x1000_72dpi_jpeg"
@@ -354,14 +330,6 @@ def test_the_old_tables_show_what_was_published(done: Room) -> None:
         ).scalars()
     assert [tuple(row) for row in synced] == [("52000123", 5), ("52000124", 5)]
     assert "web/1000x1000_72dpi_jpeg" in list(formats)
-
-
-def test_a_preview_says_what_would_be_made_and_changes_nothing(done: Room) -> None:
-    upload(done, "52000125.jpg")
-    look(done)
-    first = preview(done)
-    assert [(row.asset, row.to_make, row.products) for row in first if row.to_make] == [(INBOX_PHOTOS, 1, 1)]
-    assert preview(done) == first
 
 
 def test_two_numbers_can_share_one_picture(room: Room, tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""What the publishing half wants: texts of products, judgements under profiles, and files in the targets.
+
+Each is a SELECT for the ledger's planning, with its recipes and parameters. How the items are made stands in
+`tasks.py`, what is held back in `removals.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crown.ledger.recipes import Recipe
+from crown.product_images import texts
+from crown.product_images.room import COMPLIANCE, PUBLISHED, RENDITIONS, TEXTS, Room
+from crown.product_images.targets import DEFAULT
+
+Wanted = tuple[str, tuple[Recipe, ...], dict[str, Any]]
+
+_TEXTS = """
+    select n.number as key, cast(:texts as text) as recipe, cast('{}' as bigint[]) as inputs,
+           array[coalesce(t.content, :none)] as input_hashes, cast(null as text) as waiting_for,
+           cast(null as bigint) as decision_id
+    from (select distinct product_number as number from product_images.uploads u
+          where not exists (select from product_images.retired_products r
+                            where r.product_number = u.product_number)) n
+    left join product_images.texts_by_content t on t.product_number = n.number
+"""
+# The master's size is no part of the rendition's bytes, yet a profile may ask for it.
+_JUDGED = "array[m.content_hash, coalesce(m.facts ->> 'source_longest_side', '')]"
+_COMPLIANCE = f"""
+    select p.profile || '/' || r.key as key, p.recipe, array[m.making_id] as inputs, {_JUDGED} as input_hashes,
+           cast(null as text) as waiting_for, m.decision_id
+    from ledger.items r join ledger.makings m on m.making_id = r.making_id
+    join unnest(cast(:profiles as text[]), cast(:judged as text[]), cast(:recipes as text[]))
+        as p(profile, spec, recipe) on p.spec = split_part(r.key, '/', 2)
+    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired'
+"""
+# Texts and judgements that are being made anew leave in force what was made before.
+_PUBLISHED = f"""
+    select t.prefix || n.number || '/' || t.category || '/' || n.photo || '_' || t.spec || '.' || t.extension as key,
+           cast(:publish as text) as recipe, array_remove(array[m.making_id, x.making_id], null) as inputs,
+           array[m.content_hash, coalesce(x.content_hash, ''), coalesce(m.facts ->> 'digital_source_type', '')]
+               as input_hashes,
+           case when t.absent is not null then t.absent
+                when x.making_id is null then 'product_images/texts'
+                when t.profile is null then null
+                when c.making_id is null then 'product_images/compliance'
+                else j.facts ->> 'blocks' end as waiting_for,
+           m.decision_id
+    from ledger.items r
+    join ledger.makings m on m.making_id = r.making_id
+    join lateral (select split_part(r.key, '/', 1) as photo, split_part(r.key, '/', 2) as spec,
+                         regexp_replace(split_part(r.key, '/', 1), '_[0-9]+$', '') as number) n on true
+    join unnest(cast(:prefixes as text[]), cast(:specs as text[]), cast(:categories as text[]),
+                cast(:extensions as text[]), cast(:profiles as text[]), cast(:recipes as text[]),
+                cast(:absent as text[]))
+        as t(prefix, spec, category, extension, profile, recipe, absent) on t.spec = n.spec
+    left join ledger.items w on w.asset = 'product_images/texts' and w.key = n.number and w.state <> 'retired'
+    left join ledger.makings x on x.making_id = w.making_id
+    left join ledger.items c on c.asset = 'product_images/compliance' and c.key = t.profile || '/' || r.key
+                            and c.state = 'current' and c.wanted = ledger.fingerprint(t.recipe, {_JUDGED})
+    left join ledger.makings j on j.making_id = c.making_id
+    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired'
+"""
+
+
+def wanted_texts(room: Room) -> Wanted:
+    """One item per product that has a photo and is not retired."""
+    recipe = Recipe(TEXTS, "texts", {"version": 1, **texts.usual(room)})
+    return _TEXTS, (recipe,), {"texts": recipe.hash, "none": texts.NONE}
+
+
+def wanted_judgements(room: Room) -> Wanted:
+    """One item per profile that a target has and rendition that the profile is about."""
+    recipes = _profile_recipes(room)
+    pairs = sorted(
+        {
+            (target.profile.name, spec.name)
+            for target in room.targets.values()
+            for spec in target.specs.values()
+            if target.profile is not None and spec.category in target.profile.categories
+        }
+    )
+    parameters = {
+        "profiles": [profile for profile, _ in pairs],
+        "judged": [spec for _, spec in pairs],
+        "recipes": [recipes[profile].hash for profile, _ in pairs],
+        "renditions": list(RENDITIONS.values()),
+    }
+    return _COMPLIANCE, tuple(recipes.values()), parameters
+
+
+def wanted_files(room: Room) -> Wanted:
+    """One item per target and rendition of its specs; the key is the path, in other targets `<target>:<path>`."""
+    publish = Recipe(PUBLISHED, "rendition with texts", {"version": 1})
+    recipes = _profile_recipes(room)
+    absent = room.absent_targets()
+    rows = []
+    for target in room.targets.values():
+        for spec in target.specs.values():
+            profile = (
+                target.profile.name if target.profile and spec.category in target.profile.categories else None
+            )
+            rows.append(
+                (
+                    "" if target.name == DEFAULT else f"{target.name}:",
+                    spec.name,
+                    spec.category,
+                    spec.extension,
+                    profile,
+                    recipes[profile].hash if profile else None,
+                    absent.get(target.name),
+                )
+            )
+    names = ("prefixes", "specs", "categories", "extensions", "profiles", "recipes", "absent")
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    parameters: dict[str, Any] = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return (
+        _PUBLISHED,
+        (publish,),
+        parameters | {"publish": publish.hash, "renditions": list(RENDITIONS.values())},
+    )
+
+
+def _profile_recipes(room: Room) -> dict[str, Recipe]:
+    return {
+        target.profile.name: Recipe(
+            COMPLIANCE, target.profile.name, {"version": 1, "profile": target.profile.model_dump(mode="json")}
+        )
+        for target in room.targets.values()
+        if target.profile is not None
+    }
+
+
+def target_of(key: str) -> str:
+    """The target of a production item, from its key."""
+    target, colon, _ = key.partition(":")
+    return target if colon else DEFAULT
+
+
+def path_of(key: str) -> str:
+    """The path of a production item in its target, from its key."""
+    return key.rpartition(":")[2]

@@ -1,0 +1,58 @@
+"""What the commands of `crown images` share: the room, the person, a decision on photos, names of assets."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crown_cli.output import show_rows
+
+if TYPE_CHECKING:
+    from crown.product_images.room import Room
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+who_option: Callable[[_Command], _Command] = click.option(
+    "--who", help="The person who decides; default: your user name."
+)
+
+
+@contextmanager
+def open_images() -> Iterator[Room]:
+    """The room of product images in this invocation's world."""
+    from crown.product_images.room import open_room
+    from crown_cli.world import open_world
+
+    with open_world() as world:
+        yield open_room(world.engine, world.settings)
+
+
+def decide_on(pattern: str, verdict: Any, who: str | None, reason: str | None, as_json: bool) -> None:
+    """Decide on the cut-outs whose photo matches, and say what was decided."""
+    from crown.product_images.review import decide, show
+
+    with open_images() as room:
+        said = decide(room, pattern, verdict, who=who or getpass.getuser(), via="cli", reason=reason)
+        show(room)
+    show_rows(
+        [{"photo": d.subject, "verdict": d.verdict, "who": d.who, "decision": d.decision_id} for d in said],
+        as_json=as_json,
+    )
+
+
+_who = click.option("--who", help="The person who decides; default: your user name.")
+
+
+def assets_named(asset: str | None) -> list[str]:
+    """The assets that an option names; all without one."""
+    from crown.errors import BadInput
+    from crown.product_images.room import ASSETS
+
+    chosen = [a for a in ASSETS if asset is None or a in (asset, f"product_images/{asset}")]
+    if not chosen:
+        raise BadInput(f"{asset} is not an asset; the assets are {', '.join(ASSETS)}.")
+    return chosen

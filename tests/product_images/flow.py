@@ -1,0 +1,72 @@
+"""Steps that tests of the flow share: look, run, upload, approve, and finished pictures that need no cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from crown.product_images import intake, review, stages
+from crown.product_images.room import CUTOUTS, GROUPS, INBOX, MASTERS, PRODUCTION, READY, Room
+from crown.store import files
+from tests.pictures import draw_part
+
+
+def look(room: Room) -> review.ReviewReport:
+    """Two looks at every folder, as two sensor ticks would."""
+    for _ in range(2):
+        intake.take_in(room, settle_seconds=0)
+        report = review.collect(room, settle_seconds=0)
+    return report
+
+
+def run(room: Room) -> dict[str, list[str]]:
+    """Everything that is due, as the job does it; what was made, by asset."""
+    look(room)
+    made: dict[str, list[str]] = {}
+    for assets in GROUPS:
+        report = stages.make(room, assets, run_id="run-1")
+        if assets in ((CUTOUTS,), (MASTERS,)):
+            review.show(room)
+        for item in report.lane.made:
+            made.setdefault(item.job.asset, []).append(item.job.key)
+    review.show_failures(room)
+    return made
+
+
+def upload(room: Room, *names: str, shade: int = 70) -> None:
+    """Put drawn photos into the inbox."""
+    for number, name in enumerate(names):
+        draw_part(room.media(INBOX) / name, shade=shade, seed=number + 1)
+
+
+def finish(
+    room: Room, *photos: str, red: int = 200, size: tuple[int, int] = (300, 200), person: str = "eva"
+) -> None:
+    """Put finished cut-outs into a person's folder of ready_for_formatting: masters without any cutting."""
+    folder = room.media(READY) / person
+    folder.mkdir(exist_ok=True)
+    for photo in photos:
+        picture = Image.new("RGBA", size, (0, 0, 0, 0))
+        tone = (red, sum(photo.encode()) % 256, 30, 255)
+        ImageDraw.Draw(picture).ellipse((0, 0, size[0] - 1, size[1] - 1), fill=tone)
+        picture.save(folder / f"{photo}.png")
+
+
+def approve(room: Room, pattern: str = "*") -> None:
+    """Approve as eva."""
+    review.decide(room, pattern, "approve", who="eva", via="cli")
+
+
+def published(room: Room, target: str = PRODUCTION) -> dict[str, str]:
+    """Hashes of what lies in a target, by path."""
+    return hashes(room.roots[target])
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hashes of all files below a folder, by path."""
+    return {
+        path.relative_to(folder).as_posix(): files.sha256(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
