@@ -1,0 +1,326 @@
+"""Art records as assets: the job on a real database, from files in the folder to the books and the marts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from crown.art_records import arriving
+from crown.art_records.local import sell
+from crown.art_records.oracles import formula_oracles
+from crown.art_records.room import BOOKS, CLEAN, EXPORTS, Room
+from crown.art_records.samples import Export, sample_exports
+from crown.errors import Refused
+from crown.journal import logs
+from crown_assets.art_records.assets import APPLIED, key
+from crown_assets.art_records.checks import FORMULAS, VALUES
+from crown_assets.definitions import build_defs
+from resources.art_records import ArtRecordsResource
+from resources.database import DatabaseResource
+from sensors.schedules import FETCH
+
+SMALL = 2000
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[Export, Export]:
+    return sample_exports(editions=SMALL)
+
+
+class World:
+    """The definitions on this test's database and home, and the runs made with them."""
+
+    def __init__(self, instance: dg.DagsterInstance, database_url: str, home: Path) -> None:
+        self.instance = instance
+        self.environment = {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(home)}
+        self.database = DatabaseResource(environment=self.environment)
+        self.art = ArtRecordsResource(database=self.database)
+        self.exports = home / "media" / "art_exports"
+
+    def having(self, **settings: str) -> World:
+        other = World.__new__(World)
+        other.__dict__.update(self.__dict__)
+        other.environment = {**self.environment, **settings}
+        other.database = DatabaseResource(environment=other.environment)
+        other.art = ArtRecordsResource(database=other.database)
+        return other
+
+    def drop(self, export: Export, **without: bool) -> None:
+        """Put an export into the folder, as if it had come to rest a while ago."""
+        for table, path in export.write(self.exports).items():
+            if without.get(table) is False:
+                path.unlink()
+
+    def run(self, job: str = "art_records", **config: Any) -> dg.ExecuteInProcessResult:
+        defs = build_defs(resources={"database": self.database, "art": self.art})
+        return defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **config
+        )
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(instance, database_url, tmp_path / "home")
+    logs.close()
+
+
+def told(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """The metadata of what a run materialised, by asset."""
+    return {
+        event.asset_key.to_user_string(): {
+            name: value.value
+            for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+
+
+def checked(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Any]:
+    return {(e.asset_key.to_user_string(), e.check_name): e for e in result.get_asset_check_evaluations()}
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    (data,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert data.user_failure_data is not None
+    return str(data.user_failure_data.description)
+
+
+def count(engine: Engine, sql: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text(sql)).scalar_one())
+
+
+def test_an_export_comes_into_the_books_and_the_same_bytes_again_are_a_no_op_that_says_so(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    first = world.run()
+    assert first.success
+    made = told(first)
+    assert set(made) == {EXPORTS, *CLEAN.values(), *BOOKS.values()}
+    assert made[EXPORTS]["files"] == 3
+    assert made[EXPORTS]["layouts"]["Editions-2025-10-29 export.csv"]["layout"] == "editions-28"
+    assert made[CLEAN["editions"]]["rows"] == SMALL
+    assert made[CLEAN["editions"]]["repaired"] == 2
+    books = made[BOOKS["editions"]]
+    assert (books["records_created"], books["dagster/row_count"], books["applied"]) == (SMALL, SMALL, True)
+    for name in ("sell_through", "sales_by_month"):
+        path = books[name].partition("(/previews/")[2].rstrip(")")
+        assert (world.exports.parents[1] / "previews" / path).read_bytes().startswith(b"\x89PNG")
+    versions = count(engine, "select count(*) from art.edition_versions")
+    again = world.run()
+    assert again.success
+    for table in BOOKS:
+        assert told(again)[BOOKS[table]]["nothing_to_do"] == "the same bytes as last time"
+    assert count(engine, "select count(*) from art.edition_versions") == versions
+    assert count(engine, "select count(*) from art.syncs") == 1
+
+
+def test_a_second_export_shows_its_difference_with_personal_texts_masked(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    assert world.run().success
+    world.drop(samples[1])
+    made = told(world.run())[BOOKS["editions"]]
+    assert made["records_created"] == 1
+    assert made["records_updated"] == 47
+    assert made["changed_fields"]["is_sold"] == 8
+    assert "is_sold: False → True" in made["difference"]
+    assert "notes: unknown → (19 characters)" in made["difference"]
+    with engine.connect() as connection:
+        notes = connection.execute(text("select notes from art.editions where notes is not null")).scalars()
+        assert not any(note in made["difference"] for note in notes)
+
+
+def test_the_graph_leads_from_the_exports_to_the_models(world: World) -> None:
+    nodes = build_defs().get_repository_def().asset_graph
+    for table in BOOKS:
+        assert nodes.get(key(CLEAN[table])).parent_keys == {key(EXPORTS)}
+        assert key(CLEAN[table]) in nodes.get(key(BOOKS[table])).parent_keys
+        staging = {"prints": "art_prints", "distributors": "art_galleries", "editions": "art_editions"}[table]
+        assert key(BOOKS[table]) in nodes.get(dg.AssetKey(["sql", "staging", staging])).parent_keys
+
+
+def test_checks_ask_the_books_and_compare_our_figures_with_the_exports_formulas(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    result = world.run()
+    asked = checked(result)
+    assert asked[BOOKS["editions"], "orphan_links"].passed
+    duplicates = asked[BOOKS["editions"], "duplicate_number"]
+    assert not duplicates.passed
+    flagged = count(engine, "select count(*) from art.edition_flags where flag = 'duplicate_number'")
+    assert duplicates.metadata["records"].value == flagged > 0
+    columns = {oracle.column for oracle in formula_oracles(engine, open_books(world).objects)}
+    assert columns == {column for named in FORMULAS.values() for column in named}
+    excused = asked[BOOKS["editions"], "formula_commissions"]
+    assert excused.passed
+    assert excused.metadata["excused"].value > 0
+    assert "whole price" in excused.metadata["signed_exception"].value
+    assert asked[CLEAN["editions"], VALUES].passed
+
+
+def open_books(world: World) -> Room:
+    with world.art.room() as room:
+        return room
+
+
+def test_a_value_that_fails_its_rule_is_told_with_its_row_and_its_money(
+    world: World, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    path = world.exports / "Editions-2025-10-29 export.csv"
+    before = path.read_bytes()
+    line = next(line for line in before.split(b"\n") if b",40%," in line and b'"' not in line)
+    path.write_bytes(before.replace(line, line.replace(b",40%,", b",400%,")))
+    result = world.run()
+    cleaned = told(result)[CLEAN["editions"]]
+    assert cleaned["withheld"] == 1
+    assert cleaned["by_rule"]["percent, withheld"] == 1
+    assert "| Commission | percent | withheld |" in cleaned["set_aside"]
+    values = checked(result)[CLEAN["editions"], VALUES]
+    assert (values.passed, values.metadata["withheld"].value) == (False, 1)
+
+
+def test_a_file_that_cannot_be_read_fails_the_run_with_its_sentence_and_changes_nothing(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    assert world.run().success
+    state = count(engine, "select count(*) from art.edition_versions")
+    path = samples[1].write(world.exports)["editions"]
+    path.write_bytes(path.read_bytes()[:-2000] + b',"cut off')
+    result = world.run()
+    assert not result.success
+    assert "Editions-2026-01-01 export.csv, row" in failure(result)
+    assert set(told(result)) == set()
+    assert count(engine, "select count(*) from art.edition_versions") == state
+
+
+def test_a_table_without_a_file_is_left_out_and_says_so(world: World, samples: tuple[Export, Export]) -> None:
+    world.drop(samples[0], editions=False)
+    result = world.run()
+    assert result.success
+    assert set(told(result)) == {
+        EXPORTS, *(asset for t in ("prints", "distributors") for asset in (CLEAN[t], BOOKS[t]))
+    }  # fmt: skip
+    said = checked(result)[BOOKS["editions"], APPLIED]
+    assert (said.passed, said.description) == (True, "The exports folder holds no export of editions.")
+
+
+def test_an_empty_folder_is_no_failure(world: World) -> None:
+    result = world.run()
+    assert result.success
+    assert set(told(result)) == {EXPORTS}
+
+
+def test_a_difference_that_would_close_too_much_waits_for_a_decision_on_exactly_it(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    full = world.having(CROWN_ART_MODE="full", CROWN_ART_CLOSE_ROWS="3")
+    full.drop(samples[0])
+    assert full.run().success
+    path = full.exports / "Editions-2025-10-29 export.csv"
+    lines = path.read_bytes().split(b"\n")
+    plain = [line for line in lines[1:] if line.count(b'"') == 0 and line.count(b",") == lines[0].count(b",")]
+    gone = set(plain[:5])
+    path.write_bytes(b"\n".join(line for line in lines if line not in gone))
+    waits = full.run()
+    assert waits.success
+    assert set(told(waits)) == {EXPORTS, *CLEAN.values(), BOOKS["prints"], BOOKS["distributors"]}
+    said = checked(waits)[BOOKS["editions"], APPLIED]
+    assert not said.passed
+    assert f"5 of {SMALL} records would be closed (limit 3 records" in said.description
+    assert count(engine, "select count(*) from art.editions where is_active") == SMALL
+    full.run()
+    told_once = count(engine, "select sum(times) from journal.notices where department = 'art_records'")
+    assert told_once == 1, "waiting on is no news"
+    with full.art.room() as room:
+        difference = arriving.waiting(room).diff_hash
+        with pytest.raises(Refused, match="The difference now is"):
+            arriving.decide(room, "0" * 12, "approve", who="eva", via="cli")
+        decision = arriving.decide(room, difference[:12], "approve", who="eva", via="cli")
+    done = full.run()
+    made = told(done)[BOOKS["editions"]]
+    assert (made["records_closed"], made["decided_by"], made["decision"]) == (5, "eva", decision.decision_id)
+    assert checked(done)[BOOKS["editions"], APPLIED].passed
+    assert count(engine, "select count(*) from art.editions where is_active") == SMALL - 5
+
+
+def test_ask_waits_with_every_difference_and_a_rejected_one_stays_out(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    asking = world.having(CROWN_ART_APPLY="ask")
+    asking.drop(samples[0])
+    result = asking.run()
+    assert "every difference waits" in checked(result)[BOOKS["prints"], APPLIED].description
+    with asking.art.room() as room:
+        seen = arriving.waiting(room).diff_hash
+        arriving.decide(room, seen, "reject", who="eva", via="console", reason="the wrong base")
+    result = asking.run()
+    assert checked(result)[BOOKS["prints"], APPLIED].description == "eva rejected this difference."
+    assert count(engine, "select count(*) from art.syncs") == 0
+
+
+def test_once_the_books_are_primary_exports_merge_and_once_alone_they_are_only_compared(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    assert world.run().success
+    with world.art.room() as room, engine.connect() as connection:
+        unsold = connection.execute(
+            text(
+                "select airtable_id from art.editions where is_printed and not is_sold and kind = 'edition'"
+                " and retail_price > 0 and commission_percentage is not null and date_in_gallery < '2025-10-01'"
+                " order by 1 limit 1"
+            )
+        ).scalar_one()
+        sell(room.engine, unsold, who="eva", sold_on=date(2025, 11, 1))
+    primary = world.having(CROWN_ART_PHASE="postgres_primary")
+    primary.drop(samples[1])
+    assert told(primary.run())[BOOKS["editions"]]["mode"] == "merge"
+    sold = text("select is_sold from art.editions where airtable_id = :i")
+    with engine.connect() as connection:
+        assert connection.execute(sold, {"i": unsold}).scalar_one() is True, "what was done here is kept"
+    alone = world.having(CROWN_ART_PHASE="postgres_only")
+    syncs = count(engine, "select count(*) from art.syncs")
+    result = alone.run()
+    made = told(result)[BOOKS["editions"]]
+    assert made["applied"] is False
+    assert "nothing of it is applied" in made["not_applied"]
+    assert unsold in made["difference"], "the comparison shows what still differs"
+    assert checked(result)[BOOKS["editions"], APPLIED].passed
+    assert count(engine, "select count(*) from art.syncs") == syncs
+
+
+def test_a_step_without_kept_exports_says_which_job_to_run(world: World) -> None:
+    defs = build_defs(resources={"database": world.database, "art": world.art})
+    job = defs.resolve_job_def("art_records")
+    result = job.execute_in_process(
+        instance=world.instance, raise_on_error=False,
+        asset_selection=[key(asset) for asset in (*CLEAN.values(), *BOOKS.values())],
+    )  # fmt: skip
+    assert failure(result) == "art_records/airtable_exports was never materialised; run the job art_records."
+
+
+def test_the_daily_run_fetches_the_base_and_needs_a_token_that_nobody_else_can_read(
+    world: World, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("pat-secret-of-the-test")
+    token.chmod(0o644)
+    live = world.having(CROWN_AIRTABLE_BASE="appExampleBase0001", CROWN_AIRTABLE_TOKEN_FILE=str(token))
+    result = live.run(run_config=FETCH)
+    assert "may be read by others" in failure(result)
+    assert "pat-secret" not in failure(result)
+    assert live.run().success, "a run that a dropped file started fetches nothing"
