@@ -194,7 +194,9 @@ def _foreign(room: Room, target: str) -> list[str]:
                 text("select path from ledger.files where root = :root"), {"root": target}
             ).scalars()
         )
-    return [f"{target}:{path}" for path, _ in watch.listing(room.roots[target], depth=8) if path not in ours]
+    folder = room.roots[target]
+    listed = watch.listing(folder, depth=8) if folder.is_dir() else []
+    return [f"{target}:{path}" for path, _ in listed if path not in ours]
 
 
 def _mark(room: Room, missing: list[int], changed: list[int], found: Verification) -> None:
