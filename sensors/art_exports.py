@@ -42,9 +42,10 @@ class Followed:
 def decide(contents: Mapping[str, str], followed: Followed) -> str | None:
     """The run key for what lies in the folder now; None when a run has seen exactly these bytes.
 
-    The key before is part of it, so that an older export which is put back is looked at again.
+    The key before is part of it, so that an older export which is put back is looked at again. A table whose file
+    was taken away asks for nothing.
     """
-    if not contents or dict(contents) == dict(followed.contents):
+    if contents.items() <= followed.contents.items():
         return None
     told = json.dumps([followed.run_key, dict(contents)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:32]
@@ -70,26 +71,30 @@ def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResourc
             seen = arriving.sightings(room)
             at_rest = [[one.path, one.size_bytes, one.mtime_ns] for one in seen if one.complete]
             standing = hashlib.sha256(json.dumps(at_rest).encode()).hexdigest()[:32]
-            copying = len(seen) - len(at_rest)
-            if standing == followed.standing:
-                return _nothing(Followed(now, standing, followed.contents, followed.run_key), copying)
-            arrived = arriving.look(room, seen).files
-            contents = {table: files.sha256(path) for table, path in arrived.items()}
+            looked_on = Followed(now, followed.standing, followed.contents, followed.run_key)
+            if len(at_rest) == len(seen) and standing == followed.standing:
+                return _nothing(looked_on, "Nothing new.")
+            arrived = arriving.look(room, seen)
+            if arrived.unfinished:
+                # The three tables of an export belong together: none comes into the books before the others.
+                names = ", ".join(sorted(path.name for path in arrived.unfinished.values()))
+                return _nothing(looked_on, f"Still being copied: {names}.")
+            contents = {table: files.sha256(path) for table, path in arrived.files.items()}
     except CrownError as error:
         return dg.SensorResult(skip_reason=str(error))
     except FileNotFoundError as error:
         return dg.SensorResult(skip_reason=f"{error.filename} went away while it was looked at.")
     run_key = decide(contents, followed)
     if run_key is None:
-        return _nothing(Followed(now, standing, followed.contents, followed.run_key), copying)
+        return _nothing(Followed(now, standing, followed.contents, followed.run_key), "Nothing new.")
     if waiting_runs(context.instance, LANE_NAME):
         return dg.SensorResult(skip_reason="A run that will see it is about to start.")
-    cursor = json.dumps(asdict(Followed(now, standing, contents, run_key)))
+    known = {**followed.contents, **contents}
+    cursor = json.dumps(asdict(Followed(now, standing, known, run_key)))
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=cursor)
 
 
-def _nothing(followed: Followed, copying: int) -> dg.SensorResult:
-    reason = f"{copying} files are still being copied." if copying else "Nothing new."
+def _nothing(followed: Followed, reason: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(followed)))
 
 

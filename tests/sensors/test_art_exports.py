@@ -1,0 +1,210 @@
+"""What starts art records: an export at rest, an approval, the clock; and the marts follow every change of the books."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from crown.art_records import arriving
+from crown.art_records.rollback import rollback
+from crown.art_records.room import EXPORTS
+from crown.art_records.samples import Export, sample_exports
+from crown.art_records.syncing import sync
+from crown.store.objects import Objects
+from crown_assets.definitions import build_defs
+from resources.art_records import ArtRecordsResource
+from resources.database import DatabaseResource
+from sensors.art_exports import Followed, art_changes, art_decisions, art_export_files, decide
+from sensors.schedules import FETCH
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[Export, Export]:
+    return sample_exports(editions=2000)
+
+
+@pytest.fixture
+def art(database: DatabaseResource) -> ArtRecordsResource:
+    """The room of art records, whose folder is looked at every five seconds."""
+    return ArtRecordsResource(
+        database=DatabaseResource(environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
+    )
+
+
+def test_the_same_bytes_start_nothing_and_an_older_export_that_is_put_back_does() -> None:
+    first = decide({"prints": "a"}, Followed())
+    assert first is not None
+    followed = Followed(contents={"prints": "a"}, run_key=first)
+    assert decide({"prints": "a"}, followed) is None
+    second = decide({"prints": "b"}, followed)
+    assert second not in (None, first)
+    back = decide({"prints": "a"}, Followed(contents={"prints": "b"}, run_key=str(second)))
+    assert back not in (None, first, second)
+    assert decide({"prints": "a"}, Followed()) == first, "a tick that is told twice asks for one run"
+    assert decide({}, followed) is None
+    assert decide({"prints": "a"}, Followed(contents={"prints": "a", "editions": "e"})) is None, (
+        "one was taken away"
+    )
+
+
+class Ticks:
+    """The folder sensor, tick after tick, six seconds apart by the cursor's clock."""
+
+    def __init__(self, art: ArtRecordsResource, instance: dg.DagsterInstance) -> None:
+        self.art = art
+        self.instance = instance
+        self.cursor: str | None = None
+        self.asked: list[str | None] = []
+
+    def __call__(self, *, at_rest: Engine | None = None) -> str:
+        if self.cursor:
+            told = json.loads(self.cursor)
+            self.cursor = json.dumps({**told, "looked": told["looked"] - 6})
+        if at_rest is not None:
+            with at_rest.begin() as connection:
+                connection.execute(
+                    text("update store.sightings set first_seen_at = first_seen_at - interval '5 seconds'")
+                )
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={"art": self.art},
+            definitions=build_defs(resources={"art": self.art}),
+        ) as context:
+            done = art_export_files.evaluate_tick(context)
+        self.cursor = done.cursor or self.cursor
+        self.asked += [request.run_key for request in done.run_requests or []]
+        return done.skip_message or "asked for a run"
+
+
+def test_a_dropped_export_is_followed_when_two_looks_found_it_the_same(
+    art: ArtRecordsResource, instance: dg.DagsterInstance, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    tick = Ticks(art, instance)
+    assert tick() == "Nothing new."
+    folder = art.settings().art_exports
+    paths = samples[0].write(folder)
+    assert tick().startswith("Still being copied: Distributors-2025-10-29 export.csv, Editions")
+    with paths["editions"].open("ab") as growing:
+        growing.write(b"\n")
+    assert tick(at_rest=engine) == "Still being copied: Editions-2025-10-29 export.csv.", "all or none"
+    assert tick(at_rest=engine) == "asked for a run"
+    assert tick(at_rest=engine) == "Nothing new."
+    touched = time.time() - 3
+    os.utime(paths["editions"], (touched, touched))
+    assert tick(at_rest=engine) == "Still being copied: Editions-2025-10-29 export.csv."
+    assert tick(at_rest=engine) == "Nothing new.", "touched, but the bytes are the same"
+    (folder / "letter.csv").write_text("Dear,gallery\n")
+    assert tick(at_rest=engine) == "Nothing new.", "not an export, at rest or not"
+    paths["prints"].unlink()
+    assert tick(at_rest=engine) == "Nothing new.", "a file that was taken away"
+    samples[1].write(folder)["prints"].unlink()
+    assert tick(at_rest=engine).startswith("Still being copied")
+    assert tick(at_rest=engine) == "asked for a run"
+    assert len(set(tick.asked)) == len(tick.asked) == 2
+
+
+def test_a_look_comes_as_often_as_the_setting_says(
+    database: DatabaseResource, instance: dg.DagsterInstance
+) -> None:
+    hourly = ArtRecordsResource(
+        database=DatabaseResource(
+            environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"}
+        )
+    )
+    tick = Ticks(hourly, instance)
+    assert tick() == "Nothing new."
+    assert tick() == "The folder is looked at every 3600 s."
+
+
+def test_a_broken_setting_is_said_and_nothing_is_asked_for(
+    database: DatabaseResource, instance: dg.DagsterInstance
+) -> None:
+    broken = ArtRecordsResource(
+        database=DatabaseResource(environment={**database.environment, "CROWN_ART_PHASE": "both"})
+    )
+    assert Ticks(broken, instance)().startswith("CROWN_ART_PHASE cannot be used")
+
+
+def test_an_approval_is_followed_once_and_a_rejection_is_not(
+    art: ArtRecordsResource, database: DatabaseResource, instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    def tick(cursor: str | None) -> tuple[list[str | None], str | None]:
+        with dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"database": database}, definitions=build_defs()
+        ) as context:
+            done = art_decisions.evaluate_tick(context)
+        return [request.run_key for request in done.run_requests or []], done.cursor
+
+    assert tick(None)[0] == []
+    with art.room() as room:
+        arriving.remember(room, "b" * 64, "reject", who="eva", via="cli")
+        assert tick(None)[0] == []
+        said = arriving.remember(room, "a" * 64, "approve", who="eva", via="cli")
+    asked, cursor = tick(None)
+    assert asked == [f"art-decision-{said.decision_id}"]
+    assert tick(cursor)[0] == []
+
+
+def test_what_is_changed_outside_of_runs_is_reported_so_that_the_marts_follow(
+    database: DatabaseResource, instance: dg.DagsterInstance, engine: Engine, tmp_path: Path,
+    samples: tuple[Export, Export],
+) -> None:  # fmt: skip
+    def tick(cursor: str | None) -> tuple[dict[str, int], str | None]:
+        with dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"database": database}, definitions=build_defs()
+        ) as context:
+            done = art_changes.evaluate_tick(context)
+        found = {e.asset_key.to_user_string(): e.metadata["records"].value for e in done.asset_events}
+        return found, done.cursor or cursor  # type: ignore[return-value]
+
+    files, objects = samples[0].write(tmp_path / "exports"), Objects(tmp_path / "objects")
+    sync(engine, files, "incremental", objects=objects, who="art_records", apply=True, via="run")
+    assert tick(None) == ({}, None), "the run has told it itself"
+    second = samples[1].write(tmp_path / "exports")
+    changed = sync(engine, second, "incremental", objects=objects, who="eva", apply=True, via="cli")
+    found, cursor = tick(None)
+    assert found == {
+        "art_records/editions": 48,
+        "art_records/distributors": found["art_records/distributors"],
+    }
+    assert cursor == str(changed.sync_number)
+    assert tick(cursor)[0] == {}
+    assert changed.sync_number is not None
+    rollback(engine, changed.sync_number, who="eva", apply=True)
+    assert tick(cursor)[0]["art_records/editions"] == 48
+    with engine.begin() as connection:
+        connection.execute(
+            text("update art.prints set total_editions = 77 where airtable_id = (select min(airtable_id) from art.prints)")
+        )  # fmt: skip
+    assert tick(str(changed.sync_number + 1))[0] == {"art_records/prints": 1}, "psql is outside, too"
+
+
+def test_the_clock_fetches_and_checks_once_a_day() -> None:
+    schedule = next(s for s in build_defs().schedules or [] if s.name == "art_records_daily")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    with dg.build_schedule_context() as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.run_config == FETCH
+    job = build_defs().resolve_job_def("art_records")
+    assert dg.validate_run_config(job, FETCH)
+    assert FETCH["ops"].keys() == {dg.AssetKey(EXPORTS.split("/")).to_python_identifier()}
+
+
+def test_automation_builds_the_sql_models_and_nothing_else() -> None:
+    repository = build_defs().get_repository_def()
+    sensors = [s for s in repository.sensor_defs if isinstance(s, dg.AutomationConditionSensorDefinition)]
+    assert [s.name for s in sensors] == ["sql_models_follow"], "no default sensor, which would be stopped"
+    covered = sensors[0].asset_selection.resolve(repository.asset_graph)
+    models = {k for k in repository.asset_graph.get_all_asset_keys() if k.path[0] == "sql"}
+    assert covered == models
+    conditioned = {
+        node.key for node in repository.asset_graph.asset_nodes if node.automation_condition is not None
+    }
+    assert conditioned == models
