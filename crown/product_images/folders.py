@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from crown.ledger import placed
 from crown.product_images.room import INBOX, MEDIA, READY, REVIEW, Room
 from crown.store import watch
 from crown.store.roots import comparable
@@ -17,6 +18,8 @@ def seen_by_people(room: Room) -> list[tuple[str, str, bool]]:
     seen = []
     for folder, depth in ((INBOX, 0), (READY, 1)):
         files = watch.listing(room.roots.path(MEDIA, folder), depth=depth)
+        seen += _bytes_as_names(folder, files)
+        files = [one for one in files if watch.storable(one[0])]
         for sighting in watch.look(room.engine, MEDIA, files, f"{folder}/"):
             seen.append((sighting.path, _token(room, sighting), sighting.complete))
     return seen + _review(room)
@@ -31,7 +34,6 @@ def _token(room: Room, sighting: watch.Sighting) -> str:
 
 
 def _review(room: Room) -> list[tuple[str, str, bool]]:
-    ours = placed.below(room.engine, MEDIA, REVIEW)
     with room.engine.connect() as connection:
         written: dict[str, datetime] = dict(
             connection.execute(
@@ -43,18 +45,28 @@ def _review(room: Room) -> list[tuple[str, str, bool]]:
             .tuples()
             .all()
         )
+    ours = {comparable(path): moment for path, moment in written.items()}
     listing = watch.listing(room.roots.path(MEDIA, REVIEW))
     # The kernel's change time cannot be set by a person; later than our writing means someone was there.
-    touched = [
-        (name, status)
-        for name, status in listing
-        if f"{REVIEW}/{name}" not in ours
-        or datetime.fromtimestamp(status.st_ctime, UTC) > written[f"{REVIEW}/{name}"] + timedelta(seconds=1)
-    ]
-    seen = [
+    touched = []
+    for name, status in listing:
+        moment = ours.get(comparable(f"{REVIEW}/{name}"))
+        changed = datetime.fromtimestamp(status.st_ctime, UTC)
+        if watch.storable(name) and (moment is None or changed > moment + timedelta(seconds=1)):
+            touched.append((name, status))
+    seen = _bytes_as_names(REVIEW, listing) + [
         (sighting.path, f"{sighting.size_bytes}:{sighting.mtime_ns}", sighting.complete)
         for sighting in watch.look(room.engine, MEDIA, touched, f"{REVIEW}/")
     ]
     there = {comparable(f"{REVIEW}/{name}") for name, _ in listing}
-    gone = [path for path in ours if comparable(path) not in there]
+    gone = [path for path in written if comparable(path) not in there]
     return seen + [(path, f"gone:{written[path].isoformat()}", True) for path in gone]
+
+
+def _bytes_as_names(folder: str, files: Sequence[tuple[str, os.stat_result]]) -> list[tuple[str, str, bool]]:
+    """Files whose names are no text: nothing can remember a look at them, so they count at once."""
+    return [
+        (f"{folder}/{os.fsencode(name)!r}", str(status.st_mtime_ns), True)
+        for name, status in files
+        if not watch.storable(name)
+    ]

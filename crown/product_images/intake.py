@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,9 @@ from crown.store.watch import SETTLE_SECONDS, Sighting
 
 _log = logging.getLogger(__name__)
 
+#: The ending of the note beside a file that was set aside.
+REASON = ".error.txt"
+
 
 @dataclass
 class IntakeReport:
@@ -40,6 +44,8 @@ class IntakeReport:
     unfinished: list[str] = field(default_factory=list)
     stalled: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    #: Folders in the inbox: what lies in them is not looked at.
+    folders: list[str] = field(default_factory=list)
     bytes_stored: int = 0
 
     @property
@@ -76,9 +82,10 @@ def take_in(
     """
     report = IntakeReport()
     inbox = room.roots.path(MEDIA, INBOX)
-    found = watch.listing(inbox)
+    found = name_bytes_aside(room, INBOX, watch.listing(inbox), report.refused)
     sightings = watch.look(room.engine, MEDIA, found, f"{INBOX}/", settle_seconds=settle_seconds)
     statuses = {f"{INBOX}/{name}": status for name, status in found}
+    report.folders = _folders(inbox)
     ready: list[tuple[PhotoName, Sighting]] = []
     for sighting in sightings:
         name = Path(sighting.path).name
@@ -91,7 +98,7 @@ def take_in(
         elif not sighting.complete:
             report.unfinished.append(name)
         else:
-            photo = _named(room, sighting.path, name, report)
+            photo = _named(room, sighting.path, name, report, beside=[other for other, _ in found])
             if photo is not None:
                 ready.append((photo, sighting))
     for photo, sighting, outcome in _probed(room, ready):
@@ -101,19 +108,93 @@ def take_in(
     return report
 
 
-def _named(room: Room, path: str, name: str, report: IntakeReport) -> PhotoName | None:
+def _folders(inbox: Path) -> list[str]:
+    """Folders that people put into the inbox, which is flat; each is said in the log."""
+    found = sorted(e.name for e in os.scandir(inbox) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")
+    for name in found:
+        _log.warning(
+            "%s is a folder in the inbox and is not looked into; put the pictures themselves there.", name
+        )
+    return found
+
+
+def _named(
+    room: Room, path: str, name: str, report: IntakeReport, *, beside: Sequence[str]
+) -> PhotoName | None:
+    if name.endswith(REASON):
+        put_back(room, path)
+        return None
     if not names.accepted(name):
         known = ", ".join(ending[1:] for ending in names.EXTENSIONS)
         reason = f"{name!r} is not one of the kinds of picture taken in ({known}); save it as one of them."
         folder = ERRORS
     else:
         try:
-            return names.parse(name)
+            return photo_of(room, name, beside=beside)
         except BadInput as error:
             reason, folder = str(error), NAME_CONFLICTS
     set_aside(room, path, folder, reason)
     report.refused[name] = reason
     return None
+
+
+def photo_of(room: Room, file_name: str, *, beside: Sequence[str] = ()) -> PhotoName:
+    """The photo that a file in one of the folders means; `beside` are the names that lie there with it.
+
+    Raises:
+        BadInput: the name is none, or that of a desktop's copy of a photo we know: it would make another product.
+    """
+    photo, copied = names.parse(file_name), names.copy_of(file_name)
+    if copied is not None and (_is_photo(room, copied) or _stands_beside(copied, file_name, beside)):
+        raise BadInput(
+            f"{file_name!r} is named like a copy of {copied.key}; for a new version of {copied.key} name it"
+            f" {copied.key}{Path(file_name).suffix.lower()}, for another view {copied.number}_VIEW."
+        )
+    return photo
+
+
+def _is_photo(room: Room, photo: PhotoName) -> bool:
+    with room.engine.connect() as connection:
+        return connection.execute(
+            text("select exists (select from product_images.uploads where photo = :photo)"),
+            {"photo": photo.key},
+        ).scalar_one()
+
+
+def _stands_beside(photo: PhotoName, file_name: str, beside: Sequence[str]) -> bool:
+    for other in beside:
+        try:
+            if other != file_name and names.accepted(other) and names.parse(other) == photo:
+                return True
+        except BadInput:
+            continue
+    return False
+
+
+def name_bytes_aside(
+    room: Room, folder: str, found: Sequence[tuple[str, os.stat_result]], refused: dict[str, str]
+) -> list[tuple[str, os.stat_result]]:
+    """Set files aside whose names are bytes and not text, which nothing can record; returns the others."""
+    for name, _ in found:
+        if not watch.storable(name):
+            shown = readable_name(Path(name).name)
+            reason = f"The name of {shown!r} holds bytes that are no UTF-8 text; name it NUMBER.ext or NUMBER_VIEW.ext."
+            set_aside(room, f"{folder}/{name}", NAME_CONFLICTS, reason)
+            refused[shown] = reason
+    return [one for one in found if watch.storable(one[0])]
+
+
+def readable_name(name: str) -> str:
+    """A file name as text, with a mark for each byte that is none."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def put_back(room: Room, path: str) -> None:
+    """Put a note of ours that was moved together with its picture back to the errors."""
+    source = room.roots[MEDIA] / path
+    target = files.free_name(room.roots.path(MEDIA, ERRORS) / source.name)
+    with suppress(FileNotFoundError):
+        source.rename(target)
 
 
 def _take(
@@ -267,24 +348,24 @@ def record_upload(
 def set_aside(room: Room, path: str, folder: str, reason: str) -> None:
     """Move a file out of the way, never over another, with its reason in a text file beside it."""
     source = room.roots[MEDIA] / path
-    target = room.roots.path(MEDIA, folder) / source.name
-    if folder == ERRORS:
-        target = target.with_name(f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_{source.name}"[-240:])
+    name = readable_name(source.name)
+    stamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_" if folder == ERRORS else ""
+    target = room.roots.path(MEDIA, folder) / f"{stamp}{_shortened(name)}"
     files.make_folder(target.parent, room.ownership)
     target = files.free_name(target)
-    beside = target.with_name(f"{target.name[:200]}.error.txt")
+    beside = target.with_name(f"{target.name}{REASON}")
     moment = datetime.now().astimezone().isoformat(timespec="seconds")
     # The reason first: a crash between the two leaves a reason too many, never a file without one.
-    files.write_text(beside, f"file: {source.name}\ntimestamp: {moment}\nreason: {reason}\n", room.ownership)
+    files.write_text(beside, f"file: {name}\ntimestamp: {moment}\nreason: {reason}\n", room.ownership)
     try:
         source.rename(target)
     except FileNotFoundError:
         beside.unlink()  # another intake, or a person, was quicker
         return
-    who, number = uploader(target.lstat()), _number(source.name)
+    who, number = uploader(target.lstat()), _number(name)
     _log.warning(
         "%s refused: %s",
-        source.name,
+        name,
         reason,
         extra={"product_number": number, "user_id": who, "context": {"folder": folder}},
     )
@@ -293,13 +374,20 @@ def set_aside(room: Room, path: str, folder: str, reason: str) -> None:
             connection,
             who=who,
             what="refused",
-            subject=source.name,
+            subject=name,
             department=DEPARTMENT,
             via="share",
             product_number=number,
-            source_file=source.name,
+            source_file=name,
             new={"folder": folder, "reason": reason},
         )
+
+
+def _shortened(name: str) -> str:
+    """A name that leaves room for a time before it and a note's ending behind it: 255 bytes are the most."""
+    suffix = Path(name).suffix if len(Path(name).suffix) <= 10 else ""
+    stem = name.removesuffix(suffix).encode()
+    return stem[:180].decode("utf-8", "ignore") + suffix
 
 
 def _number(file_name: str) -> str | None:

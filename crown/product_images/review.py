@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Callable, Sequence
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -29,6 +32,7 @@ from crown.product_images.room import (
     MEDIA,
     NAME_CONFLICTS,
     OBJECTS,
+    PHOTOS,
     READY,
     REVIEW,
     REVIEW_FAILED,
@@ -39,6 +43,8 @@ from crown.store.roots import comparable
 from crown.store.watch import SETTLE_SECONDS, Sighting
 
 SHARE = "share"
+#: More pictures than this gone at one look, and more than half of those shown, is no review but an accident.
+MOST_GONE = 10
 
 _log = logging.getLogger(__name__)
 
@@ -66,19 +72,31 @@ class ReviewReport:
     retouched: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    #: Photos that were all taken away at once: nothing is decided, they are laid out again.
+    held: list[str] = field(default_factory=list)
 
 
-def cutouts(room: Room, pattern: str = "*", *, undecided: bool = False) -> list[Cutout]:
-    """Current cut-outs whose photo key matches a shell pattern, the doubtful first."""
+def cutouts(
+    room: Room, pattern: str = "*", *, undecided: bool = False, photos: Iterable[str] | None = None
+) -> list[Cutout]:
+    """Current cut-outs whose photo key is `pattern` or matches it as a shell pattern, the doubtful first.
+
+    Args:
+        room: the department's room.
+        pattern: shell pattern of photo keys.
+        undecided: only those of which nothing has been said.
+        photos: only these photo keys; a library of thousands is then not read for a few.
+    """
     with room.engine.connect() as connection:
         rows = connection.execute(
             text(
                 "select i.key as photo, m.content_hash, m.facts, v.verdict, v.who, v.reason from ledger.items i"
                 " join ledger.makings m using (making_id) left join ledger.verdicts v on v.stage = i.asset"
                 " and v.subject = i.key and v.content_hash = m.content_hash"
-                " where i.asset = :asset and i.state = 'current' order by i.key"
+                " where i.asset = :asset and i.state = 'current' and (not :undecided or v.verdict is null)"
+                " and (cast(:photos as text[]) is null or i.key = any(cast(:photos as text[]))) order by i.key"
             ),
-            {"asset": CUTOUTS},
+            {"asset": CUTOUTS, "undecided": undecided, "photos": None if photos is None else list(photos)},
         ).all()
     found = [
         Cutout(
@@ -91,9 +109,15 @@ def cutouts(room: Room, pattern: str = "*", *, undecided: bool = False) -> list[
             row.reason,
         )
         for row in rows
-        if fnmatch.fnmatchcase(comparable(row.photo), comparable(pattern)) and not (undecided and row.verdict)
+        if pattern == "*" or _matches(row.photo, pattern)
     ]
     return sorted(found, key=lambda c: (c.facts.get("triage", {}).get("score", 100), c.photo))
+
+
+def _matches(photo: str, pattern: str) -> bool:
+    # Brackets may be part of a product number: the key itself always means that photo.
+    name, wanted = comparable(photo), comparable(pattern)
+    return name == wanted or fnmatch.fnmatchcase(name, wanted)
 
 
 def decide(
@@ -222,24 +246,28 @@ def _say(
 
 
 def show(room: Room) -> list[str]:
-    """Lay undecided cut-outs into review/bg_removed, failed ones into review/bg_removal_failed, and take away ours
-    that are decided; returns the photos newly shown. A person's file under such a name is left alone.
+    """Lay undecided cut-outs into review/bg_removed and take away ours that are decided, outdated or retired; returns
+    the photos newly shown. A person's file under such a name is left alone.
     """
-    shown = []
-    folder = {
+    shown, current = [], {c.photo: c for c in cutouts(room, undecided=True)}
+    laid_out = {
         PurePosixPath(path).stem: ours for path, ours in placed.below(room.engine, MEDIA, REVIEW).items()
     }
-    for cutout in cutouts(room):
-        path = f"{REVIEW}/{cutout.photo}.png"
-        if cutout.verdict is not None:
-            if cutout.photo in folder and files.remove_ours(
-                room.roots.path(MEDIA, path), folder[cutout.photo]
-            ):
+    # A person may have changed the case of a name, or their desktop its form of Unicode: it is the same file.
+    spelt = {comparable(name): name for name, _ in watch.listing(room.roots.path(MEDIA, REVIEW))}
+    for photo in sorted(laid_out.keys() | current.keys()):
+        path, ours = f"{REVIEW}/{photo}.png", laid_out.get(photo, frozenset())
+        there = room.roots.path(MEDIA, f"{REVIEW}/{spelt.get(comparable(f'{photo}.png'), f'{photo}.png')}")
+        cutout = current.get(photo)
+        if cutout is None:
+            if files.remove_ours(there, ours):
                 placed.forget(room.engine, MEDIA, path)
-        elif cutout.content_hash not in folder.get(cutout.photo, ()) and _lay_out(
-            room, path, cutout.path, cutout.content_hash
-        ):
-            shown.append(cutout.photo)
+        elif cutout.content_hash not in ours:
+            renamed = there != room.roots.path(MEDIA, path)
+            if renamed and not files.remove_ours(there, ours):
+                continue
+            if _lay_out(room, path, cutout.path, cutout.content_hash):
+                shown.append(photo)
     return shown
 
 
@@ -252,30 +280,38 @@ def _lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:
     try:
         files.publish(unfinished, target, ours)
     except PermanentFailure:
+        placed.forget(room.engine, MEDIA, path)  # a person's file stands there, nothing of ours
         return False
     placed.record(room.engine, MEDIA, path, content_hash)
     return True
 
 
 def show_failures(room: Room) -> list[str]:
-    """Lay the picture itself, as PNG, into review/bg_removal_failed for photos that could not be cut out."""
+    """Lay the picture itself, as PNG, into review/bg_removal_failed for photos that could not be cut out, and take
+    ours away when they were; returns the photos newly shown.
+    """
     from crown.product_images.pictures import open_picture
 
     with room.engine.connect() as connection:
         rows = connection.execute(
             text(
-                "select i.key, i.error, m.content_hash from ledger.items i"
+                "select i.key, m.content_hash, f.written_at > i.changed_at as shown from ledger.items i"
                 " join ledger.makings m on m.making_id = i.inputs[1]"
+                " left join ledger.files f on f.root = :media and f.path = :folder || '/' || i.key || '.png'"
                 " where i.asset = :asset and i.state = 'quarantined' order by i.key"
             ),
-            {"asset": CUTOUTS},
+            {"asset": CUTOUTS, "media": MEDIA, "folder": REVIEW_FAILED},
         ).all()
-    there = placed.below(room.engine, MEDIA, REVIEW_FAILED)
+    failing = {f"{REVIEW_FAILED}/{row.key}.png" for row in rows}
+    for path, ours in placed.below(room.engine, MEDIA, REVIEW_FAILED).items():
+        if path not in failing:
+            files.remove_ours(room.roots.path(MEDIA, path), ours)
+            placed.forget(room.engine, MEDIA, path)
     shown = []
     for row in rows:
-        path = f"{REVIEW_FAILED}/{row.key}.png"
-        if path in there:
+        if row.shown:
             continue
+        path = f"{REVIEW_FAILED}/{row.key}.png"
         scratch = files.temporary(room.roots[OBJECTS] / "failed.png")
         try:
             picture = open_picture(room.objects.path(row.content_hash), room.max_pixels, name=row.key)
@@ -294,24 +330,55 @@ def collect(room: Room, *, settle_seconds: float = SETTLE_SECONDS) -> ReviewRepo
 
     A file in `ready_for_formatting/` (or in a person's sub-folder of it) with the bytes of the current cut-out
     approves it; with other bytes it is a retouch, approved. A changed file in `review/bg_removed` is a retouch
-    that waits for approval; one that is gone from there and appears nowhere else is a rejection.
+    that waits for approval; one that is gone from there and appears nowhere else is a rejection, unless
+    so many went at once that it looks like an accident (`MOST_GONE`).
     """
     report = ReviewReport()
     # The review folder is listed first: a file moved in between is then seen in its new place.
-    reviewed = watch.listing(room.roots.path(MEDIA, REVIEW))
-    ready = watch.listing(room.roots.path(MEDIA, READY), depth=1)
-    current = {c.photo: c for c in cutouts(room)}
+    reviewed, ready = (
+        intake.name_bytes_aside(
+            room, folder, watch.listing(room.roots.path(MEDIA, folder), depth=depth), report.refused
+        )
+        for folder, depth in ((REVIEW, 0), (READY, 1))
+    )
+    current = {c.photo: c for c in cutouts(room, photos=_photos_named(room, reviewed, ready))}
     for sighting in watch.look(room.engine, MEDIA, ready, f"{READY}/", settle_seconds=settle_seconds):
-        _collect_ready(room, sighting, current, report)
+        with _one_file(sighting, report):
+            _collect_ready(room, sighting, current, report)
     _collect_reviewed(room, reviewed, current, report, settle_seconds)
     if not report.unfinished:
         _collect_gone(room, reviewed, current, report)
     return report
 
 
+def _photos_named(room: Room, *listings: Sequence[tuple[str, Any]]) -> set[str]:
+    """The photos that a file in the folders means, or that we laid out."""
+    photos = {PurePosixPath(path).stem for path in placed.below(room.engine, MEDIA, REVIEW)}
+    for listing in listings:
+        for path, _ in listing:
+            with suppress(BadInput):
+                photos.add(names.parse(PurePosixPath(path).name).key)
+    return photos
+
+
+@contextmanager
+def _one_file(sighting: Sighting, report: ReviewReport) -> Iterator[None]:
+    """A file that a person takes away meanwhile, or that cannot be read, holds up no other."""
+    name = PurePosixPath(sighting.path).name
+    try:
+        yield
+    except FileNotFoundError:
+        report.unfinished.append(name)
+    except PermissionError:
+        report.refused[name] = (
+            f"{sighting.path} cannot be read; give the group the right to read and write it."
+        )
+        _log.warning("%s", report.refused[name])
+
+
 def _collect_ready(room: Room, sighting: Sighting, current: dict[str, Cutout], report: ReviewReport) -> None:
     inside = PurePosixPath(sighting.path).relative_to(READY)
-    who = inside.parts[0] if len(inside.parts) > 1 else SHARE
+    who = unicodedata.normalize("NFC", inside.parts[0]) if len(inside.parts) > 1 else SHARE
     photo = _photo_of(room, sighting, report)
     if photo is None:
         return
@@ -323,16 +390,27 @@ def _collect_ready(room: Room, sighting: Sighting, current: dict[str, Cutout], r
         if files.remove_ours(path, frozenset({content_hash})):  # the store holds these bytes
             report.approved.append(photo.key)
     elif _was_cutout(room, photo.key, content_hash):
-        reason = f"{path.name!r} is the cut-out of an earlier version of {photo.key}; approve the newest one."
-        intake.set_aside(room, sighting.path, ERRORS, reason)
-        report.refused[path.name] = reason
+        _refuse_outdated(room, sighting, photo, report)
     elif _retouch(room, sighting, photo, who, report, approve=True):
         report.approved.append(photo.key)
+
+
+def _refuse_outdated(room: Room, sighting: Sighting, photo: names.PhotoName, report: ReviewReport) -> None:
+    name = PurePosixPath(sighting.path).name
+    reason = f"{name!r} is the cut-out of an earlier version of {photo.key}; approve the newest one."
+    intake.set_aside(room, sighting.path, ERRORS, reason)
+    report.refused[name] = reason
 
 
 def _photo_of(room: Room, sighting: Sighting, report: ReviewReport) -> names.PhotoName | None:
     name = PurePosixPath(sighting.path).name
     path = room.roots[MEDIA] / sighting.path
+    if not os.path.lexists(path):
+        report.unfinished.append(name)
+        return None
+    if name.endswith(intake.REASON):
+        intake.put_back(room, sighting.path)
+        return None
     if path.is_symlink() or not path.is_file() or not names.accepted(name):
         reason = f"{name!r} is not a picture file; put the PNG itself there."
         intake.set_aside(room, sighting.path, ERRORS, reason)
@@ -342,7 +420,7 @@ def _photo_of(room: Room, sighting: Sighting, report: ReviewReport) -> names.Pho
         report.unfinished.append(name)
         return None
     try:
-        return names.parse(name)
+        return intake.photo_of(room, name)
     except BadInput as error:
         intake.set_aside(room, sighting.path, NAME_CONFLICTS, str(error))
         report.refused[name] = str(error)
@@ -383,14 +461,28 @@ def _store_retouch(room: Room, upload: Upload, approved_by: str | None) -> None:
         ).scalar()
     content_hash = files.sha256(upload.path)
     if original is None:
-        # A finished picture of a photo that was never in the inbox is its own original.
-        room.objects.put(upload.path)
+        # A cut-out under another number is of the same original; any other finished picture is its own.
+        original = _original_of(room, content_hash) or room.objects.put(upload.path)[0]
+        size = room.objects.path(original).stat().st_size
         with room.engine.begin() as connection:
-            intake.record_upload(connection, upload, "original", None, content_hash, upload.status.st_size)
-        original = content_hash
+            intake.record_upload(connection, upload, "original", None, original, size)
     if approved_by is not None:
         _say(room, photo.key, content_hash, "approve", approved_by, "share")
     intake.store(room, upload, kind="retouch", of_hash=original)
+
+
+def _original_of(room: Room, content_hash: str) -> str | None:
+    """The original of which a cut-out was made, whatever photo it was made for."""
+    with room.engine.connect() as connection:
+        original: str | None = connection.execute(
+            text(
+                "select p.content_hash from ledger.makings c join ledger.making_inputs e using (making_id)"
+                " join ledger.makings p on p.making_id = e.input_id and p.asset = :photos"
+                " where c.asset = :cutouts and c.content_hash = :hash order by c.making_id desc limit 1"
+            ),
+            {"photos": PHOTOS, "cutouts": CUTOUTS, "hash": content_hash},
+        ).scalar()
+    return original if original is not None and room.objects.path(original).is_file() else None
 
 
 def _collect_reviewed(
@@ -400,36 +492,58 @@ def _collect_reviewed(
     report: ReviewReport,
     settle_seconds: float,
 ) -> None:
-    ours = placed.below(room.engine, MEDIA, REVIEW)
+    ours = {
+        comparable(path): (path, hashes) for path, hashes in placed.below(room.engine, MEDIA, REVIEW).items()
+    }
     for sighting in watch.look(room.engine, MEDIA, reviewed, f"{REVIEW}/", settle_seconds=settle_seconds):
-        path = room.roots[MEDIA] / sighting.path
-        if path.is_file() and not path.is_symlink() and files.sha256(path) in ours.get(sighting.path, ()):
-            continue
-        photo = _photo_of(room, sighting, report)
-        if photo is None:
-            continue
-        content_hash = files.sha256(path)
-        if photo.key in current and current[photo.key].content_hash == content_hash:
-            continue  # a copy of what is shown already
-        if _retouch(room, sighting, photo, intake.uploader(path.lstat()), report, approve=False):
-            placed.forget(room.engine, MEDIA, sighting.path)
+        laid_out, hashes = ours.get(comparable(sighting.path), (sighting.path, frozenset()))
+        with _one_file(sighting, report):
+            path = room.roots[MEDIA] / sighting.path
+            if path.is_file() and not path.is_symlink() and files.sha256(path) in hashes:
+                continue
+            photo = _photo_of(room, sighting, report)
+            if photo is None:
+                continue
+            content_hash = files.sha256(path)
+            if photo.key in current and current[photo.key].content_hash == content_hash:
+                continue  # a copy of what is shown already
+            if _was_cutout(room, photo.key, content_hash):
+                _refuse_outdated(room, sighting, photo, report)
+            elif _retouch(room, sighting, photo, intake.uploader(path.lstat()), report, approve=False):
+                placed.forget(room.engine, MEDIA, laid_out)
 
 
 def _collect_gone(
     room: Room, reviewed: Sequence[tuple[str, Any]], current: dict[str, Cutout], report: ReviewReport
 ) -> None:
     there = {comparable(f"{REVIEW}/{name}") for name, _ in reviewed}
-    for path, ours in placed.below(room.engine, MEDIA, REVIEW).items():
-        photo = PurePosixPath(path).stem
-        if comparable(path) in there or room.roots.path(MEDIA, path).exists():
-            continue
-        cutout = current.get(photo)
+    laid_out = placed.below(room.engine, MEDIA, REVIEW)
+    gone = {
+        path: PurePosixPath(path).stem
+        for path in laid_out
+        if comparable(path) not in there and not room.roots.path(MEDIA, path).exists()
+    }
+    decided = {c.photo: c.verdict for c in cutouts(room, photos=gone.values())}
+    taken_away = [
+        photo
+        for path, photo in gone.items()
+        if photo in current and decided.get(photo) is None and current[photo].content_hash in laid_out[path]
+    ]
+    for path in gone:
         placed.forget(room.engine, MEDIA, path)
-        if cutout is not None and cutout.verdict is None and cutout.content_hash in ours:
-            standing = {c.photo: c for c in cutouts(room, photo)}.get(photo)
-            if standing is not None and standing.verdict is None:
-                _say(room, photo, cutout.content_hash, "reject", SHARE, "share", f"removed from {REVIEW}")
-                report.rejected.append(photo)
+    if len(taken_away) > MOST_GONE and len(taken_away) > len(laid_out) / 2:
+        report.held = sorted(taken_away)
+        _log.warning(
+            "%d of %d pictures went from %s at once: none is rejected, they are laid out again. To reject them all,"
+            " run `crown images reject PATTERN --reason ...`.",
+            len(taken_away),
+            len(laid_out),
+            REVIEW,
+        )
+        return
+    for photo in taken_away:
+        _say(room, photo, current[photo].content_hash, "reject", SHARE, "share", f"removed from {REVIEW}")
+        report.rejected.append(photo)
 
 
 def _was_cutout(room: Room, photo: str, content_hash: str) -> bool:

@@ -40,6 +40,15 @@ def is_dropping(name: str) -> bool:
     return any(fnmatch(name.casefold(), pattern.casefold()) for pattern in DROPPINGS)
 
 
+def storable(name: str) -> bool:
+    """Whether a file name is text; Linux allows any bytes, and those that are no UTF-8 fit into no database."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def listing(folder: Path, *, depth: int = 0) -> list[tuple[str, os.stat_result]]:
     """Files below `folder` down to `depth` sub-folders, by relative path; links are listed, not followed."""
     found: list[tuple[str, os.stat_result]] = []

@@ -1,0 +1,543 @@
+"""People on the share: what becomes of a file that a person puts, edits, renames or takes away, folder by folder.
+
+The cells of the table in docs/share.md are the promises; the last test holds page and tests together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from crown.ledger import counts, planning
+from crown.product_images import folders, review
+from crown.product_images.room import CUTOUTS, INBOX, MASTERS, READY, REVIEW, REVIEW_FAILED, Room
+from crown.product_images.trace import trace
+from crown.product_images.verify import verify
+from crown.store import files
+from tests.pictures import draw_part
+from tests.product_images.flow import approve, finish, hashes, look, run, upload
+
+ROOT = Path(__file__).resolve().parents[2]
+WEB = "1000x1000_72dpi_jpeg"
+PUT, EDITED, RENAMED, GONE = "put there", "edited there", "renamed there", "taken away"
+COVERED: set[tuple[str, str]] = set()
+_Test = TypeVar("_Test", bound=Callable[..., None])
+
+
+def cell(folder: str, *acts: str) -> Callable[[_Test], _Test]:
+    """Marks the cells of the page's table that a test stands for."""
+    COVERED.update((folder, act) for act in acts)
+    return lambda test: test
+
+
+def names(room: Room, folder: str) -> list[str]:
+    return sorted(path.name for path in room.media(folder).iterdir())
+
+
+def decisions(room: Room) -> list[tuple[str, str, str]]:
+    with room.engine.connect() as connection:
+        rows = connection.execute(
+            text("select subject, verdict, who from ledger.decisions order by decision_id")
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+
+def uploads(room: Room) -> list[tuple[str, str]]:
+    with room.engine.connect() as connection:
+        rows = connection.execute(text("select photo, kind from product_images.uploads order by upload_id"))
+        return [(row[0], row[1]) for row in rows]
+
+
+def mark(path: Path, colour: tuple[int, int, int, int] = (255, 0, 0, 255)) -> str:
+    """Edit a picture as a retoucher would, in place; its new hash."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGBA")
+    picture.putpixel((5, 5), colour)
+    picture.save(path)
+    return files.sha256(path)
+
+
+@pytest.fixture
+def shown(room: Room) -> Room:
+    """One photo waits in review."""
+    upload(room, "52000123.jpg")
+    run(room)
+    return room
+
+
+@pytest.fixture
+def done(room: Room) -> Room:
+    """Two published photos."""
+    finish(room, "52000123", "52000124_2")
+    run(room)
+    return room
+
+
+# inbox
+
+
+@cell("inbox", PUT)
+@pytest.mark.parametrize("how", [shutil.copyfile, os.rename])
+def test_a_picture_copied_or_moved_into_the_inbox_is_taken_in(
+    room: Room, tmp_path: Path, how: Callable[[Path, Path], object]
+) -> None:
+    how(draw_part(tmp_path / "p.jpg"), room.media(INBOX) / "52000123.jpg")
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+    assert names(room, INBOX) == []
+
+
+@cell("inbox", EDITED)
+def test_a_picture_edited_in_the_inbox_is_taken_when_it_is_at_rest_again(room: Room) -> None:
+    upload(room, "52000123.png")
+    folders.seen_by_people(room)
+    edited = mark(room.media(INBOX) / "52000123.png")
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+    assert room.objects.holds(edited)
+
+
+@cell("inbox", RENAMED)
+def test_a_picture_renamed_in_the_inbox_is_the_photo_of_its_new_name(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    folders.seen_by_people(room)
+    (room.media(INBOX) / "52000123.jpg").rename(room.media(INBOX) / "52000124_1.JPG")
+    look(room)
+    assert uploads(room) == [("52000124_1", "original")]
+
+
+@cell("inbox", GONE)
+def test_a_picture_taken_from_the_inbox_in_time_was_never_there(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    folders.seen_by_people(room)
+    (room.media(INBOX) / "52000123.jpg").unlink()
+    look(room)
+    assert uploads(room) == []
+
+
+def test_a_folder_in_the_inbox_is_said_and_left(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    (room.media(INBOX) / "shoot 03").mkdir()
+    draw_part(room.media(INBOX) / "shoot 03" / "52000123.jpg")
+    look(room)
+    assert "shoot 03 is a folder in the inbox" in caplog.text
+    assert names(room, "inbox/shoot 03") == ["52000123.jpg"]
+
+
+@pytest.mark.parametrize(
+    "copy", ["52000123 (2).jpg", "52000123 - Copy.jpg", "52000123 copy 2.jpg", "52000123 - Kopie (3).jpg"]
+)
+def test_a_desktops_copy_of_a_photo_makes_no_other_product(room: Room, copy: str) -> None:
+    upload(room, "52000123.jpg", copy)
+    report_names = names(room, INBOX)
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+    assert copy in report_names
+    note = room.media("review/name_conflicts") / f"{copy}.error.txt"
+    assert "named like a copy of 52000123" in note.read_text()
+
+
+def test_brackets_that_belong_to_a_number_are_kept(room: Room) -> None:
+    upload(room, "AB (2).jpg")
+    look(room)
+    assert uploads(room) == [("AB_(2)", "original")]
+
+
+def test_a_name_that_is_no_text_is_set_aside_and_its_neighbour_goes_on(room: Room, part: Path) -> None:
+    shutil.copyfile(part, os.fsencode(room.media(INBOX)) + b"/5200\xe4.jpg")
+    upload(room, "52000123.jpg")
+    assert any(ready for _, _, ready in folders.seen_by_people(room))
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+    assert names(room, "review/name_conflicts") == ["5200\ufffd.jpg", "5200\ufffd.jpg.error.txt"]
+
+
+def test_a_very_long_name_is_set_aside_with_its_reason(room: Room, part: Path) -> None:
+    shutil.copyfile(part, room.media(INBOX) / ("\u00e4" * 120 + ".txt"))
+    look(room)
+    assert names(room, INBOX) == []
+    assert len(names(room, "errors")) == 2
+
+
+# review/bg_removed
+
+
+@cell("review/bg_removed", PUT)
+def test_a_copy_of_what_is_shown_changes_nothing_and_another_picture_is_a_retouch(shown: Room) -> None:
+    mine = shown.media(REVIEW) / "52000123.PNG"
+    (shown.media(REVIEW) / "52000123.png").rename(mine)
+    shutil.copyfile(mine, shown.media(REVIEW) / "52000123.png")
+    look(shown)
+    assert (decisions(shown), uploads(shown)) == ([], [("52000123", "original")])
+    picture = Image.new("RGBA", (300, 200), (200, 30, 30, 255))
+    picture.save(shown.media(REVIEW) / "52000777.png")
+    look(shown)
+    assert uploads(shown)[1:] == [("52000777", "original"), ("52000777", "retouch")]
+    assert decisions(shown) == []
+
+
+@cell("review/bg_removed", EDITED)
+def test_an_edit_in_review_is_a_retouch_that_waits_for_an_approval(shown: Room) -> None:
+    edited = mark(shown.media(REVIEW) / "52000123.png")
+    made = run(shown)
+    assert made[CUTOUTS] == ["52000123"]
+    assert MASTERS not in made
+    assert review.cutouts(shown)[0].content_hash == edited
+    assert files.sha256(shown.media(REVIEW) / "52000123.png") == edited
+    approve(shown)
+    assert run(shown)[MASTERS] == ["52000123"]
+
+
+@cell("review/bg_removed", RENAMED)
+def test_a_new_number_in_review_is_that_photos_picture_and_keeps_its_original(shown: Room) -> None:
+    (shown.media(REVIEW) / "52000123.png").rename(shown.media(REVIEW) / "52000456.png")
+    run(shown)
+    assert decisions(shown) == [("52000123", "reject", "share")]
+    assert names(shown, REVIEW) == ["52000456.png"]
+    approve(shown, "52000456")
+    run(shown)
+    found = trace(shown, str(shown.media("products/52000456/source/52000456.png")))
+    assert {one["content_hash"] for one in found["uploads"] if one["kind"] == "original"} == {
+        files.sha256(draw_part(shown.settings.home / "same.jpg"))
+    }
+
+
+@pytest.mark.parametrize("name", ["52000123.PNG", "52000123.Png"])
+def test_a_change_of_case_in_review_is_no_decision_and_the_file_goes_when_it_is_decided(
+    shown: Room, name: str
+) -> None:
+    (shown.media(REVIEW) / "52000123.png").rename(shown.media(REVIEW) / name)
+    run(shown)
+    assert decisions(shown) == []
+    assert names(shown, REVIEW) == [name]
+    approve(shown)
+    review.show(shown)
+    assert names(shown, REVIEW) == []
+
+
+def test_a_name_in_another_form_of_unicode_is_the_same_file(room: Room) -> None:
+    upload(room, "caf\u00e9.jpg")
+    run(room)
+    composed = room.media(REVIEW) / "CAF\u00c9.png"
+    composed.rename(composed.with_name(unicodedata.normalize("NFD", composed.name)))
+    run(room)
+    assert decisions(room) == []
+    assert len(names(room, REVIEW)) == 1
+    decomposed = composed.with_name(unicodedata.normalize("NFD", composed.name))
+    decomposed.rename(room.media(READY) / decomposed.name)
+    assert run(room)[MASTERS] == ["CAF\u00c9"]
+    assert decisions(room) == [("CAF\u00c9", "approve", "share")]
+
+
+@cell("review/bg_removed", GONE)
+def test_a_file_taken_from_review_is_rejected(shown: Room) -> None:
+    (shown.media(REVIEW) / "52000123.png").unlink()
+    look(shown)
+    assert decisions(shown) == [("52000123", "reject", "share")]
+
+
+def test_brackets_in_a_number_are_decided_like_any_other(room: Room) -> None:
+    upload(room, "5200[1].jpg", "52001.jpg")
+    run(room)
+    (room.media(REVIEW) / "5200[1].png").unlink()
+    look(room)
+    assert decisions(room) == [("5200[1]", "reject", "share")]
+    review.decide(room, "5200[1]", "approve", who="eva", via="cli")
+    assert ("5200[1]", "approve", "eva") in decisions(room)
+
+
+def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(room: Room) -> None:
+    numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
+    for number in numbers:
+        Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
+            room.media(REVIEW) / f"{number}.png"
+        )
+    run(room)
+    assert len(names(room, REVIEW)) == len(numbers)
+    shutil.rmtree(room.media(REVIEW))
+    room.media(REVIEW).mkdir()
+    report = review.collect(room, settle_seconds=0)
+    assert (report.rejected, report.held) == ([], numbers)
+    assert decisions(room) == []
+    run(room)
+    assert names(room, REVIEW) == [f"{number}.png" for number in numbers]
+    for number in numbers[: review.MOST_GONE]:
+        (room.media(REVIEW) / f"{number}.png").unlink()
+    look(room)
+    assert len(decisions(room)) == review.MOST_GONE
+
+
+def test_approving_many_at_once_by_moving_them_is_no_accident(room: Room) -> None:
+    numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
+    for number in numbers:
+        Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
+            room.media(REVIEW) / f"{number}.png"
+        )
+    run(room)
+    for number in numbers:
+        (room.media(REVIEW) / f"{number}.png").rename(room.media(READY) / f"{number}.png")
+    look(room)
+    assert {(verdict, who) for _, verdict, who in decisions(room)} == {("approve", "share")}
+    assert len(decisions(room)) == len(numbers)
+
+
+def test_a_persons_file_under_a_name_of_ours_is_a_retouch_and_its_removal_no_rejection(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    picture = Image.new("RGBA", (300, 200), (1, 2, 3, 255))
+    look(room)
+    picture.save(room.media(REVIEW) / "52000123.png")
+    review.show(room)
+    run(room)
+    assert review.cutouts(room)[0].facts["retouch"]
+    assert decisions(room) == []
+
+
+# review/bg_removal_failed
+
+
+@pytest.fixture
+def failed(room: Room) -> Room:
+    """A photo that cannot be cut out."""
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000123.jpg")
+    run(room)
+    assert names(room, REVIEW_FAILED) == ["52000123.png"]
+    return room
+
+
+@cell("review/bg_removal_failed", PUT, EDITED, RENAMED)
+def test_work_in_the_folder_of_failures_counts_when_it_is_put_into_ready(failed: Room) -> None:
+    shown = failed.media(REVIEW_FAILED) / "52000123.png"
+    edited = mark(shown)
+    shutil.copyfile(shown, shown.with_name("52000999.png"))
+    shown.rename(shown.with_name("52000123 new.png"))
+    run(failed)
+    assert names(failed, REVIEW_FAILED) == ["52000123 new.png", "52000999.png"]
+    assert (decisions(failed), uploads(failed)) == ([], [("52000123", "original")])
+    (failed.media(REVIEW_FAILED) / "52000123 new.png").rename(failed.media(READY) / "52000123.png")
+    assert run(failed)[MASTERS] == ["52000123"]
+    assert review.cutouts(failed)[0].content_hash == edited
+
+
+@cell("review/bg_removal_failed", GONE)
+def test_a_failure_that_was_taken_away_comes_back_only_with_a_newer_one(failed: Room) -> None:
+    (failed.media(REVIEW_FAILED) / "52000123.png").unlink()
+    run(failed)
+    assert names(failed, REVIEW_FAILED) == []
+    Image.new("RGB", (320, 200), (241, 241, 241)).save(failed.media(INBOX) / "52000123.jpg")
+    run(failed)
+    assert names(failed, REVIEW_FAILED) == ["52000123.png"]
+
+
+def test_a_failure_goes_from_its_folder_when_a_retouch_has_come(failed: Room) -> None:
+    shutil.copyfile(failed.media(REVIEW_FAILED) / "52000123.png", failed.media(READY) / "52000123.png")
+    mark(failed.media(READY) / "52000123.png")
+    run(failed)
+    assert names(failed, REVIEW_FAILED) == []
+
+
+# review/name_conflicts and errors
+
+
+@cell("review/name_conflicts", PUT, EDITED, RENAMED, GONE)
+def test_nothing_in_name_conflicts_is_looked_at_until_it_is_put_back_under_a_good_name(room: Room) -> None:
+    upload(room, "_1.jpg")
+    look(room)
+    folder = room.media("review/name_conflicts")
+    (folder / "_1.jpg").rename(folder / "52000123.jpg")
+    draw_part(folder / "52000999.jpg")
+    look(room)
+    assert uploads(room) == []
+    (folder / "52000123.jpg").rename(room.media(INBOX) / "52000123.jpg")
+    (folder / "_1.jpg.error.txt").unlink()
+    (folder / "52000999.jpg").unlink()
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+
+
+@cell("errors", PUT, EDITED, RENAMED, GONE)
+def test_a_file_put_back_from_the_errors_is_the_photo_it_was_and_its_note_goes_back(
+    room: Room, part: Path
+) -> None:
+    (room.media(INBOX) / "52000123.jpg").write_bytes(part.read_bytes()[:2000])
+    look(room)
+    broken, note = sorted(room.media("errors").iterdir())
+    assert broken.name.endswith("_52000123.jpg")
+    shutil.copyfile(part, broken)
+    broken.rename(room.media(INBOX) / broken.name)
+    note.rename(room.media(INBOX) / note.name)
+    look(room)
+    assert uploads(room) == [("52000123", "original")]
+    assert names(room, INBOX) == []
+    assert names(room, "errors") == [note.name]
+
+
+# ready_for_formatting
+
+
+@cell("ready_for_formatting", PUT)
+@pytest.mark.parametrize("how", [shutil.copyfile, os.rename])
+@pytest.mark.parametrize(("folder", "who"), [("", "share"), ("eva", "eva")])
+def test_a_cut_out_copied_or_moved_to_ready_is_approved(
+    shown: Room, how: Callable[[Path, Path], object], folder: str, who: str
+) -> None:
+    target = shown.media(READY) / folder
+    target.mkdir(exist_ok=True)
+    how(shown.media(REVIEW) / "52000123.png", target / "52000123.png")
+    assert run(shown)[MASTERS] == ["52000123"]
+    assert decisions(shown) == [("52000123", "approve", who)]
+    assert (names(shown, REVIEW), [p for p in target.iterdir() if p.is_file()]) == ([], [])
+
+
+@cell("ready_for_formatting", EDITED)
+def test_an_edited_cut_out_in_ready_is_a_retouch_and_approved(shown: Room) -> None:
+    path = shown.media(READY) / "52000123.png"
+    (shown.media(REVIEW) / "52000123.png").rename(path)
+    edited = mark(path)
+    assert run(shown)[MASTERS] == ["52000123"]
+    assert files.sha256(shown.media("products/52000123/source/52000123.png")) == edited
+
+
+@cell("ready_for_formatting", RENAMED)
+def test_a_cut_out_renamed_in_ready_is_the_master_of_the_photo_of_its_new_name(shown: Room) -> None:
+    path = shown.media(READY) / "52000123.png"
+    (shown.media(REVIEW) / "52000123.png").rename(path)
+    path.rename(path.with_name("52000456_1.png"))
+    assert run(shown)[MASTERS] == ["52000456_1"]
+    assert ("52000456_1", "approve", "share") in decisions(shown)
+
+
+@cell("ready_for_formatting", GONE)
+def test_a_cut_out_that_left_review_and_ready_is_rejected(shown: Room) -> None:
+    path = shown.media(READY) / "52000123.png"
+    (shown.media(REVIEW) / "52000123.png").rename(path)
+    folders.seen_by_people(shown)
+    path.unlink()
+    look(shown)
+    assert decisions(shown) == [("52000123", "reject", "share")]
+
+
+@pytest.mark.parametrize("folder", [READY, REVIEW])
+def test_the_cut_out_of_an_earlier_photo_approves_nothing(shown: Room, folder: str, tmp_path: Path) -> None:
+    shutil.copyfile(shown.media(REVIEW) / "52000123.png", tmp_path / "old.png")
+    upload(shown, "52000123.jpg", shade=140)
+    run(shown)
+    shutil.copyfile(tmp_path / "old.png", shown.media(folder) / "52000123.png")
+    run(shown)
+    assert all(verdict != "approve" for _, verdict, _ in decisions(shown))
+    assert [name for name in names(shown, "errors") if name.endswith("52000123.png")]
+
+
+def test_a_file_that_may_not_be_read_holds_up_no_other(shown: Room) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    locked = shown.media(READY) / "52000999.png"
+    locked.write_bytes(b"x")
+    locked.chmod(0)
+    (shown.media(REVIEW) / "52000123.png").rename(shown.media(READY) / "52000123.png")
+    report = look(shown)
+    assert "cannot be read" in report.refused["52000999.png"]
+    assert decisions(shown) == [("52000123", "approve", "share")]
+
+
+# products and production
+
+
+OUTPUTS = {
+    "products/*/source": ("media", "products/52000123/source/52000123.png"),
+    "products/*/formats": ("media", f"products/52000123/formats/web/52000123_{WEB}.jpg"),
+    "production": ("production", f"52000123/web/52000123_{WEB}.jpg"),
+}
+
+
+@cell("products/*/source", PUT)
+@cell("products/*/formats", PUT)
+@cell("production", PUT)
+@pytest.mark.parametrize("folder", OUTPUTS)
+def test_a_file_of_a_person_among_our_outputs_is_never_taken_or_touched(done: Room, folder: str) -> None:
+    root, path = OUTPUTS[folder]
+    theirs = done.roots.path(root, path).with_name("52000555.png")
+    theirs.write_bytes(b"theirs")
+    made = run(done)
+    assert made == {}
+    review.decide(done, "*", "withdraw", who="eva", via="cli")
+    run(done)
+    assert theirs.read_bytes() == b"theirs"
+
+
+@cell("products/*/source", EDITED)
+@cell("products/*/formats", EDITED)
+@cell("production", EDITED)
+@pytest.mark.parametrize("folder", OUTPUTS)
+def test_an_edited_output_is_said_and_left_until_a_person_moves_it_away(done: Room, folder: str) -> None:
+    root, path = OUTPUTS[folder]
+    ours = done.roots.path(root, path)
+    before = files.sha256(ours)
+    ours.write_bytes(b"edited by hand")
+    assert verify(done).changed == [f"{root}:{path}"]
+    run(done)
+    assert ours.read_bytes() == b"edited by hand"
+    ours.unlink()
+    with done.engine.begin() as connection:
+        for asset in counts.by_state(connection):
+            planning.retry(connection, asset)
+    run(done)
+    assert files.sha256(ours) == before
+
+
+@cell("products/*/source", RENAMED, GONE)
+@cell("products/*/formats", RENAMED, GONE)
+@cell("production", RENAMED, GONE)
+@pytest.mark.parametrize("folder", OUTPUTS)
+@pytest.mark.parametrize("new_name", [None, "renamed.bin", "case"])
+def test_an_output_that_is_gone_is_made_again_and_a_renamed_one_is_a_persons(
+    done: Room, folder: str, new_name: str | None
+) -> None:
+    root, path = OUTPUTS[folder]
+    ours = done.roots.path(root, path)
+    before = files.sha256(ours)
+    moved = ours.with_name(ours.name.upper() if new_name == "case" else new_name or "-")
+    if new_name is None:
+        ours.unlink()
+    else:
+        ours.rename(moved)
+    assert verify(done).missing == [f"{root}:{path}"]
+    run(done)
+    assert files.sha256(ours) == before
+    assert moved.exists() == (new_name is not None)
+
+
+def test_an_edited_master_does_not_reach_production(done: Room) -> None:
+    before = hashes(done.roots["production"])
+    mark(done.media("products/52000123/source/52000123.png"))
+    edited = done.roots.path("production", f"52000123/web/52000123_{WEB}.jpg")
+    edited.unlink()
+    verify(done)
+    run(done)
+    assert hashes(done.roots["production"]) == before
+
+
+def test_the_same_retouch_for_two_photos_at_once_is_one_object_and_two_pictures(room: Room) -> None:
+    picture = Image.new("RGBA", (300, 200), (200, 30, 30, 255))
+    for number in ("52000123", "52000124"):
+        picture.save(room.media(READY) / f"{number}.png")
+    assert run(room)[MASTERS] == ["52000123", "52000124"]
+
+
+def test_every_cell_of_the_page_is_tested_and_every_tested_cell_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "share.md").read_text("utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    on_page = set()
+    for line in table:
+        folder, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        assert all(cells)
+        assert len(cells) == 4
+        on_page |= {(re.sub(r"[`/]+$", "", folder.strip("`")), act) for act in (PUT, EDITED, RENAMED, GONE)}
+    assert on_page == COVERED
