@@ -1,0 +1,313 @@
+"""`crown art` as a person calls it: every command once, on a small base with a second export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, text
+
+from crown.art_records.samples import Export, sample_exports
+from crown.journal import logs
+from crown_cli.art import art
+from crown_cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+Crown = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[Export, Export]:
+    return sample_exports(editions=2000)
+
+
+@pytest.fixture
+def crown(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crown:
+    """Runs a command of `crown art` on this test's database, in this process."""
+    for name, value in {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0, **more: Any) -> Any:
+        done = CliRunner().invoke(cli, ["art", *arguments], **more)
+        logs.close()
+        assert done.exit_code == code, f"{done.output}\n{done.exception}"
+        return json.loads(done.stdout) if "--json" in arguments and code in (0, 1, 3) else done
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "media" / "art_exports"
+
+
+def one(engine: Engine, sql: str) -> Any:
+    with engine.connect() as connection:
+        return connection.execute(text(sql)).scalars().first()
+
+
+def every_command() -> list[str]:
+    return sorted(art.commands)
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_every_command_has_help_with_an_example_and_answers_in_json(name: str) -> None:
+    command = art.commands[name]
+    shown = CliRunner().invoke(cli, ["art", name, "--help"])
+    assert shown.exit_code == 0
+    assert f"  crown art {name}" in shown.output or f"crown art {name}" in (command.help or "")
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert "--json" in options or name == "export", "a CSV is for scripts already"
+
+
+def test_help_needs_no_settings_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom crown_cli.main import cli\n"
+        "try: cli(['art', '--help'])\nexcept SystemExit: pass\n"
+        "print('loaded:', *sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'sqlalchemy', 'pandas', 'numpy', 'dagster', 'matplotlib'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "CROWN_NONSENSE": "1"}, text=True,
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.partition("loaded:")[2].strip() == ""
+
+
+def test_a_sync_is_a_preview_until_it_is_applied_and_then_a_no_op(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    assert "No export lies in" in crown("sync", code=1).output
+    samples[0].write(folder)
+    preview = crown("sync", "--json")
+    assert (preview["applied"], preview["tables"][2]["counts"]["records_created"]) == (False, 2000)
+    assert one(engine, "select count(*) from art.syncs") == 0
+    assert "Nothing was written; --apply writes it." in crown("sync").output
+    applied = crown("sync", "--apply", "--who", "eva", "--json")
+    assert (applied["applied"], applied["sync_number"]) == (True, 1)
+    assert one(engine, "select who from art.syncs") == "eva"
+    assert crown("sync", "--apply").output.startswith(
+        "Nothing to do: Prints-2025-10-29 export.csv: the same bytes"
+    )
+    paths = samples[1].write(folder)
+    shown = crown("sync", "--editions", str(paths["editions"]), "--rows", "2")
+    assert "1 created, 47 updated, 1953 unchanged" in shown.output
+    assert "~ and 45 more" in shown.output
+    assert "(19 characters)" in crown("sync", "--rows", "100").output, "notes are masked"
+    rows = crown("syncs", "--json")
+    assert {row["table_name"] for row in rows} == {"prints", "distributors", "editions"}
+    assert "Prints-2025-10-29 export.csv" in crown("syncs").output
+
+
+def _without_editions(folder: Path, rows: int) -> None:
+    path = folder / "Editions-2025-10-29 export.csv"
+    lines = path.read_bytes().split(b"\n")
+    plain = [line for line in lines[1:] if b'"' not in line and line.count(b",") == lines[0].count(b",")]
+    path.write_bytes(b"\n".join(line for line in lines if line not in set(plain[:rows])))
+
+
+def test_what_would_close_too_much_waits_and_only_the_exact_difference_can_be_confirmed(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    _without_editions(folder, 30)
+    waiting = crown("sync", "--mode", "full", "--apply", code=3)
+    assert "30 of 2000 records would be closed" in waiting.stderr
+    seen = crown("sync", "--mode", "full", "--json")
+    assert seen["waiting"]
+    assert "The difference now is" in crown("sync", "--mode", "full", "--confirm", "0" * 12, code=3).stderr
+    assert "first eight characters" in crown("sync", "--mode", "full", "--confirm", "ab", code=1).stderr
+    _without_editions(folder, 1)
+    crown("sync", "--mode", "full", "--confirm", seen["diff_hash"], code=3)
+    now = crown("sync", "--mode", "full", "--json")
+    done = crown("sync", "--mode", "full", "--confirm", now["diff_hash"][:12], "--who", "eva", "--json")
+    assert done["applied"]
+    assert one(engine, "select count(*) from art.editions where is_active") == 2000 - 31
+    assert one(engine, "select who from ledger.decisions where verdict = 'approve'") == "eva"
+
+
+def test_a_decision_lets_exactly_that_difference_through(
+    crown: Crown,
+    engine: Engine,
+    folder: Path,
+    samples: tuple[Export, Export],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    assert "holds nothing new" in crown("decide", "0" * 12, "approve", code=3).stderr
+    monkeypatch.setenv("CROWN_ART_MODE", "full")
+    _without_editions(folder, 30)
+    difference = crown("sync", "--json")["diff_hash"]
+    assert "The difference now is" in crown("decide", "0" * 12, "approve", code=3).stderr
+    said = crown("decide", difference[:12], "approve", "--reason", "sold off", "--json")
+    assert (said["content_hash"], said["reason"]) == (difference, "sold off")
+    assert crown("sync", "--apply", "--json")["applied"]
+    assert one(engine, "select count(*) from art.editions where is_active") == 1970
+
+
+def test_a_sync_is_taken_back_and_its_rollback_too(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    samples[1].write(folder)
+    crown("sync", "--apply")
+    sold = "select count(*) from art.editions where is_sold"
+    after = one(engine, sold)
+    preview = crown("rollback", "2", "--json")
+    assert (preview["applied"], set(preview["counts"])) == (False, {"clean"})
+    assert one(engine, sold) == after
+    changed = "the decision was on the rollback"
+    assert changed in crown("rollback", "2", "--apply", "--confirm", "f" * 64, code=3).stderr.lower()
+    done = crown("rollback", "2", "--apply", "--confirm", preview["diff_hash"], "--reason", "wrong", "--json")
+    assert (done["sync_number"], done["status"]) == (3, "rolled_back")
+    assert one(engine, sold) == after - 8
+    assert "Rollback of sync 3 applied as sync 4" in crown("rollback", "3", "--apply").output
+    assert one(engine, sold) == after
+    assert "There is no sync 99" in crown("rollback", "99", code=3).stderr
+
+
+def test_work_in_the_books_is_validated_remembered_and_shown(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    done = crown("add-print", "New Harbour", "--total", "3", "--price", "£120", "--json")
+    assert {"field": "total_editions", "old": None, "new": 3} in done["changes"]
+    assert "choose another name" in crown("add-print", "New Harbour", "--total", "3", code=3).stderr
+    name = "New Harbour - 2"
+    assert "not printed yet" in crown("sell", name, "--on", "2026-01-05", code=3).stderr
+    crown("edit", "editions", name, "is_printed=checked", "size=Large", "--reason", "printed today")
+    assert "is not FIELD=TEXT" in crown("edit", "editions", name, "size", code=1).stderr
+    place = one(
+        engine,
+        "select name from art.distributors where kind = 'gallery' and commission_percentage > 0 order by 1",
+    )
+    crown("move", name, "--to", place, "--on", "2026-01-02")
+    sold = crown("sell", name, "--on", "2026-01-05", "--payment", "paid by Ann Example", "--json")
+    assert {"field": "payment_note", "old": None, "new": "(19 characters)"} in sold["changes"]
+    assert "is not an amount" in crown("sell", "New Harbour - 1", "--price", "much", code=2).stderr
+    assert "settle" in crown("settle", name).output
+    story = crown("history", name).output
+    assert [
+        word for word in ("create", "size: unknown → Large", "is_sold: False → True") if word not in story
+    ] == []
+    assert "Ann" not in story
+    shown = crown("show", name, "--json")
+    assert (shown["is_settled"], shown["payment_note"]) == (True, "(19 characters)")
+    assert crown("show", name, "--personal", "--json")["payment_note"] == "paid by Ann Example"
+    assert "was not in the books on 2020-01-01" in crown("show", name, "--as-of", "2020-01-01", code=1).stderr
+    found = crown("erase", "--reason", "asked for it", "--json", input="Ann Example\n")
+    assert (found["applied"], found["values"]["editions.payment_note"]) == (False, 2)
+    crown("erase", "Ann Example", "--reason", "asked for it", "--apply")
+    assert crown("show", name, "--personal", "--json")["payment_note"] == "paid by [erased]"
+    what = set(_activity(engine))
+    assert {"create", "sell", "settle", "move", "update", "erase", "sync"} <= what
+
+
+def _activity(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(
+            connection.execute(
+                text("select what from journal.activity where department = 'art_records'")
+            ).scalars()
+        )
+
+
+def test_conflicts_wait_and_are_resolved(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    second = samples[1].write(folder)
+    preview = crown("sync", "--editions", str(second["editions"]), "--json")
+    change = next(c for c in preview["tables"][0]["changes"] if c["field"] == "size" and c["new"] == "Small")
+    crown("edit", "editions", change["airtable_id"], "size=Extra Large")
+    assert crown("conflicts").output == "No conflict waits.\n"
+    crown("sync", "--mode", "merge", "--apply")
+    (conflict,) = crown("conflicts", "--json")
+    assert (conflict["local_value"], conflict["source_value"]) == ("Extra Large", "Small")
+    assert crown("show", change["airtable_id"], "--json")["size"] == "Extra Large"
+    assert "took source" in crown("resolve", str(conflict["conflict_id"]), "source").output
+    assert crown("show", change["airtable_id"], "--json")["size"] == "Small"
+
+
+def test_compare_says_by_its_exit_code_whether_books_and_exports_agree(
+    crown: Crown, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    assert "Books and exports agree." in crown("compare").output
+    samples[1].write(folder)
+    assert crown("compare", "--json", code=1)["agree"] is False
+
+
+def test_checks_quarantine_and_export_tell_what_the_books_hold(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export], tmp_path: Path
+) -> None:
+    paths = samples[0].write(folder)
+    before = paths["editions"].read_bytes()
+    line = next(line for line in before.split(b"\n") if b",40%," in line and b'"' not in line)
+    paths["editions"].write_bytes(before.replace(line, line.replace(b",40%,", b",400%,")))
+    crown("sync", "--apply")
+    told = crown("checks", "--json", code=1)
+    by_name = {question["name"]: question for question in told["questions"]}
+    assert by_name["withheld_values"]["count"] == 1
+    assert by_name["double_linked"]["count"] == 84
+    wrong = {formula["column"] for formula in told["formulas"] if formula["wrong"]}
+    assert wrong <= {"Invoice Amount", "Commissions", "Net Revenue", "Distributor Revenue"}, (
+        "the withheld percentage"
+    )
+    (value,) = crown("quarantine", "--outcome", "withheld", "--json")
+    assert (value["column_name"], value["raw_value"]) == ("Commission", "400%")
+    assert "400%" in crown("quarantine", "--outcome", "withheld").output
+    target = tmp_path / "books.csv"
+    crown("export", "editions", "--output", str(target))
+    with target.open(encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2000
+    assert target.stat().st_mode & 0o077 == 0, "it holds personal texts"
+
+
+def test_a_run_is_seen_by_dagster_and_says_what_it_did(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    told = crown("run", "--json")
+    assert told["waiting"] == []
+    assert told["assets"]["art_records/editions"]["records_created"] == 2000
+    status = "select status from dagster.runs"
+    assert one(engine, status) == "SUCCESS"
+    assert "the same bytes as last time" in crown("run").output
+
+
+def test_there_is_no_base_to_fetch_without_a_setting(crown: Crown) -> None:
+    assert "set CROWN_AIRTABLE_BASE" in crown("fetch", code=2).stderr
+
+
+def test_rerun_judges_the_kept_files_again(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert "No export was synced yet" in crown("rerun", code=3).stderr
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    assert crown("rerun").output.startswith("Nothing to do")
+    names = tmp_path / "names.yaml"
+    own = (ROOT / "crown" / "art_records" / "names.yaml").read_text("utf-8")
+    version = next(line for line in own.splitlines() if line.startswith("version:"))
+    names.write_text(own.replace(version, 'version: "ours 2"'))
+    monkeypatch.setenv("CROWN_ART_NAMES", str(names))
+    done = crown("rerun", "--apply", "--json")
+    assert done["applied"]
+    assert "ours 2" in one(engine, "select rule_version from art.syncs order by sync_number desc")
