@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crown_cli.images_common import open_images, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHOWN = 20
 @click.option("--dry-run", is_flag=True, help="Measure and say what would change; change nothing.")
 @click.option("--products", default="*", metavar="PATTERN", help="Only product numbers that match (* and ?).")
 @click.option("--untagged-is-srgb", is_flag=True, help="A missing colour profile alone makes nothing anew.")
-@click.option("--who", help="The person who does it; default: your user name.")
+@who_option
 @json_option
 def adopt(
     folder: Path, dry_run: bool, products: str, untagged_is_srgb: bool, who: str | None, as_json: bool
@@ -41,16 +42,14 @@ def adopt(
     crown images adopt /srv/media --dry-run --json | jq '.changes[].path'
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown.product_images.adopt import adopt as take_over
-    from crown.product_images.room import open_room
-    from crown_cli.world import open_world
 
     def say(count: int, total: int) -> None:
         if count % 100 == 0:
             click.echo(f"{count:,} of {total:,} photos", err=True)
 
-    with open_world() as world:
+    with open_images() as room:
         done = take_over(
-            open_room(world.engine, world.settings),
+            room,
             folder,
             who=who or getpass.getuser(),
             products=products,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from crown_cli import images_publishing
+from crown_cli.adopt import adopt
 from crown_cli.images_common import assets_named, decide_on, open_images, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
@@ -238,5 +239,5 @@ def _say_making(making: dict[str, Any], how: str) -> None:
     )
 
 
-for _command in images_publishing.COMMANDS:
+for _command in (*images_publishing.COMMANDS, adopt):
     images.add_command(_command)

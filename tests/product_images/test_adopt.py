@@ -505,7 +505,7 @@ def test_a_kill_anywhere_is_healed_by_running_it_again(old: Room, database_url: 
 def test_the_command_reports_in_json(old: Room, database_url: str) -> None:
     environment = {**os.environ, "CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(old.settings.home)}
     done = subprocess.run(
-        [sys.executable, "-c", "from crown_cli.adopt import adopt; adopt()", str(old.settings.media), "--dry-run", "--json"],
+        [sys.executable, "-m", "crown_cli.main", "images", "adopt", str(old.settings.media), "--dry-run", "--json"],
         cwd=ROOT, env=environment, timeout=120, check=False, text=True, capture_output=True,
     )  # fmt: skip
     answer = json.loads(done.stdout)
