@@ -21,7 +21,8 @@ from crown.art_records.comparing import masked
 from crown.art_records.reports import TableReport
 from crown.art_records.room import BOOKS, CLEAN, DEPARTMENT, EXPORTS, Room
 from crown.art_records.tables import ENTITIES
-from crown_assets.reporting import preview, sentences_as_failures, write_preview
+from crown.journal.stats import PipelineStats
+from crown_assets.reporting import preview, record_run, sentences_as_failures, write_preview
 from resources.art_records import ArtRecordsResource
 
 OWNERS = ["team:art-records"]
@@ -157,9 +158,17 @@ def books(
             stands = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
             yield _applied(asset, stands, done.waits)
             if stands:
+                record_run(room.engine, asset, _stats(arrived[name]), context.run_id)
                 yield dg.MaterializeResult(
                     asset_key=key(asset), metadata=_written(context, room, done, arrived[name])
                 )
+
+
+def _stats(table: TableReport) -> PipelineStats:
+    """Records as every department counts its items: written, or unchanged; values withheld are told elsewhere."""
+    written = sum(table.counts.get(f"records_{name}", 0) for name in ("created", "updated", "closed"))
+    unchanged = table.counts.get("records_unchanged", 0)
+    return PipelineStats(total=written + unchanged, successful=written, skipped=unchanged)
 
 
 def _handed_over(context: dg.AssetExecutionContext) -> dict[str, tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -17,13 +19,14 @@ from crown.art_records.oracles import formula_oracles
 from crown.art_records.room import BOOKS, CLEAN, EXPORTS, Room
 from crown.art_records.samples import Export, sample_exports
 from crown.errors import Refused
-from crown.journal import logs
+from crown.journal import activity, logs
 from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
 from crown_assets.definitions import build_defs
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
 from sensors.schedules import FETCH
+from tests.art_records.test_art_live import GOOD, Server
 
 SMALL = 2000
 
@@ -313,14 +316,53 @@ def test_a_step_without_kept_exports_says_which_job_to_run(world: World) -> None
     assert failure(result) == "art_records/airtable_exports was never materialised; run the job art_records."
 
 
-def test_the_daily_run_fetches_the_base_and_needs_a_token_that_nobody_else_can_read(
+def test_the_daily_run_fetches_the_base_into_the_folder_and_a_dropped_file_does_not(
     world: World, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
-    token.write_text("pat-secret-of-the-test")
-    token.chmod(0o644)
+    token.write_text(GOOD)
+    token.chmod(0o600)
+    server = Server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    live = world.having(
+        CROWN_AIRTABLE_BASE="appExampleBase0001", CROWN_AIRTABLE_TOKEN_FILE=str(token), CROWN_AIRTABLE_URL=address
+    )  # fmt: skip
+    try:
+        assert told(live.run())[EXPORTS]["fetched"] == 0
+        assert server.pages == []
+        made = told(live.run(run_config=FETCH))
+        assert (made[EXPORTS]["fetched"], made[BOOKS["editions"]]["records_created"]) == (3, 250)
+        again = told(live.run(run_config=FETCH))
+        assert again[BOOKS["editions"]]["nothing_to_do"] == "the same bytes as last time"
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert GOOD not in json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "sentence"),
+    [(0o644, "pat-secret", "may be read by others"), (0o600, "", "is empty; put the token into it")],
+)
+def test_a_token_that_others_may_read_or_that_is_none_is_refused(
+    world: World, tmp_path: Path, mode: int, content: str, sentence: str
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(content)
+    token.chmod(mode)
     live = world.having(CROWN_AIRTABLE_BASE="appExampleBase0001", CROWN_AIRTABLE_TOKEN_FILE=str(token))
-    result = live.run(run_config=FETCH)
-    assert "may be read by others" in failure(result)
-    assert "pat-secret" not in failure(result)
-    assert live.run().success, "a run that a dropped file started fetches nothing"
+    said = failure(live.run(run_config=FETCH))
+    assert sentence in said
+    assert "pat-secret" not in said
+
+
+def test_status_tells_of_the_run_without_dagsters_history(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    result = world.run()
+    with engine.connect() as connection:
+        (run,) = activity.newest_runs(connection)
+    assert (run.run_id, run.departments) == (result.run_id, ("art_records",))
+    assert run.successful == 45 + 23 + SMALL
