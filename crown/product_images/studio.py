@@ -142,16 +142,22 @@ def _look(picture: np.ndarray) -> _Look:
     regions = studio_regions.split(lab, difference, sharp, 4 + noise)
     scene = _Scene(lab, studio_regions.texture(lab, backdrop.sure), regions, calm)
     lean = studio_regions.leaning(regions, scene.means, backdrop, scene.roughness)
-    masks = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 1), (20.0, 1))]
+    settled = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 1), (20.0, 1))]
+    masks, close = [mask for mask, _ in settled], settled[0][1]
     steadiness = min(_overlap(masks[0], masks[1]), _overlap(masks[0], masks[2]))
+    steadiness = min(steadiness, 1 - min(1.0, close / max(int(masks[0].sum()), 1)))
     near, _ = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     light = studio_matting.linear(picture)
     mask = studio_outline.shave(light, studio_outline.snap(lab, masks[0], near, sharp, calm))
     return _Look(light, _tidy(mask), steadiness)
 
 
-def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> np.ndarray:
-    """First the silhouette, then in a few rounds what within it is backdrop after all."""
+def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> tuple[np.ndarray, int]:
+    """First the silhouette, then in a few rounds what within it is backdrop after all.
+
+    Returns the mask, and the most pixels that any round decided closely.
+    """
+    closest = 0
     regions = scene.regions
     part = studio_regions.minimum_cut(regions, lean, scene.calm, price)
     mask = part[regions.labels]
@@ -166,9 +172,10 @@ def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> np.nd
         )
         again = studio_regions.releaning(scene.means, expected, brightest, scene.roughness)
         kept = studio_regions.minimum_cut(regions, again, scene.calm, price * 0.6, within=part)
-        mask = mask & ~studio_holes.accepted(scene.lab, near, lit, scene.rough, mask, kept[regions.labels])
+        opened, close = studio_holes.accepted(scene.lab, near, lit, scene.rough, mask, kept[regions.labels])
+        mask, closest = mask & ~opened, max(closest, close)
         part = part & (studio_regions.mean_of(regions, mask.astype(np.float32)) > 0.5)
-    return _tidy(mask)
+    return _tidy(mask), closest
 
 
 def _tidy(mask: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def accepted(
     rough: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
     """Decide on every piece that the second cut took away.
 
     Args:
@@ -49,18 +49,21 @@ def accepted(
         after: H x W, the part after it.
 
     Returns:
-        H x W, the pixels that are backdrop.
+        H x W, the pixels that are backdrop; and how many pixels were decided with little between the two sides
+        (odds under e to 1).
     """
     labels, pieces = proposals(before, after)
     total = max(int(before.sum()), 1)
-    good = np.zeros(int(labels.max()) + 1, bool)
+    good, close = np.zeros(int(labels.max()) + 1, bool), 0
     for k, window in pieces:
         piece = labels[window] == k
         measures = measure(
             piece, lab[window], near[window], lit[window], rough[window], before[window], after[window], total
         )
-        good[k] = sum(WEIGHTS[name] * value for name, value in measures.items()) > 0
-    return good[labels]
+        odds = sum(WEIGHTS[name] * value for name, value in measures.items())
+        good[k] = odds > 0
+        close += int(piece.sum()) if abs(odds) < 1 else 0
+    return good[labels], close
 
 
 def proposals(

@@ -34,12 +34,13 @@ class Verdict:
 
 
 LIMITS = {
-    "unsteady": 0.12,
+    "unsteady": 0.1,
     "backdrop_inside": 0.03,
     "left_out": 0.03,
     "weak_edge": 0.35,
     "fringe": 0.2,
     "ragged": 0.04,
+    "thin": 0.25,
     "border_touch": 0.01,
     "tiny": 0.0,
     "fills_frame": 0.0,
@@ -48,11 +49,12 @@ LIMITS = {
 WEIGHTS = {
     "unsteady": 6.0,
     "backdrop_inside": 8.0,
-    "left_out": 8.0,
+    "left_out": 6.0,
     "weak_edge": 2.0,
     "fringe": 3.0,
     "ragged": 8.0,
-    "border_touch": 3.0,
+    "thin": 0.5,
+    "border_touch": 0.3,
     "tiny": 20.0,
     "fills_frame": 3.0,
 }
@@ -88,6 +90,7 @@ def measure(rgb: np.ndarray, alpha: np.ndarray, *, already_cut: bool = False) ->
     weak_edge: share of the outline across which hardly anything changes.
     fringe: share of the outline just inside which the backdrop's colour stands.
     ragged: what a small brush rounds off the outline, as a share of the part.
+    thin: share of the part that lies on its outline, where a pixel more or less shows most.
     border_touch: share of the picture's border that the part covers.
     tiny, fills_frame: how far the part's share of the frame is below 0.5 % (as a share of it), or above 85 %.
     """
@@ -103,10 +106,16 @@ def measure(rgb: np.ndarray, alpha: np.ndarray, *, already_cut: bool = False) ->
         "tiny": max(0.0, 1 - share / 0.0005) if share < 0.0005 else 0.0,
         "fills_frame": max(0.0, share - 0.85),
         "ragged": _ragged(mask),
+        "thin": _thin(alpha >= 128),
     }
     if already_cut or not mask.any() or mask.all():
         return features | dict.fromkeys(("backdrop_inside", "left_out", "weak_edge", "fringe"), 0.0)
     return features | _against_backdrop(studio_backdrop.to_lab(small), mask)
+
+
+def _thin(solid: np.ndarray) -> float:
+    inner = cv2.erode(solid.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return float((solid & ~inner).sum()) / max(int(solid.sum()), 1)
 
 
 def _ragged(mask: np.ndarray) -> float:
