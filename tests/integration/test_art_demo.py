@@ -1,0 +1,43 @@
+"""The demo's chapter of art records: told once, remembered by the books themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from crown.settings import load_settings
+from crown_cli import demo_art
+from crown_cli.runs import dagster_instance
+from crown_cli.world import open_world
+
+
+def test_the_story_is_told_once_and_the_books_remember_it(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    settings = load_settings(
+        {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}, env_file=None
+    )
+    with open_world(settings) as world, dagster_instance(world) as instance:
+        first = demo_art.play(world, instance, None)
+        with engine.connect() as connection:
+            syncs = connection.execute(
+                text("select sync_type, status, reverts from art.syncs order by sync_number")
+            ).all()
+        second = demo_art.play(world, instance, None)
+        with engine.connect() as connection:
+            assert len(syncs) == connection.execute(text("select count(*) from art.syncs")).scalar_one()
+    assert [tuple(sync) for sync in syncs] == [
+        ("incremental", "completed", None),
+        ("incremental", "completed", None),
+        ("rollback", "rolled_back", 2),
+        ("rollback", "completed", 3),
+    ]
+    told = "\n".join(first.story)
+    assert "1 editions added, 199 changed, 8,211 unchanged" in told
+    assert "Sync 2 was taken back, as sync 3" in told
+    assert "Sync 2 stands again" in told
+    assert "The portfolio: " in told
+    assert (first.items_failed, first.items_current) == (0, 8411 + 45 + 23)
+    assert (second.items_in, second.items_made, second.items_current) == (0, 0, first.items_current)
+    assert second.story[0] == "Nothing new: the same bytes as last time, nothing was made again."
