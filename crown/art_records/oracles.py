@@ -8,6 +8,7 @@ An empty price counts as zero in the base and as unknown in the books; only ther
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -61,8 +62,12 @@ def _signed() -> dict[str, dict[str, Any]]:
     return {exception["column"]: exception for exception in described["exceptions"]}
 
 
-def formula_oracles(engine: Engine, objects: Objects) -> list[Oracle]:
+def formula_oracles(
+    engine: Engine, objects: Objects, tables: Collection[str] = ("editions", "distributors")
+) -> list[Oracle]:
     """Compare the newest export in the books that carries formula columns, and the distributors' sums.
+
+    `tables` says whose columns are compared.
 
     The books are read as they stood when that export was synced, so later work does not disturb the comparison.
     No such export: an empty list.
@@ -71,10 +76,11 @@ def formula_oracles(engine: Engine, objects: Objects) -> list[Oracle]:
         editions = _newest(connection, "editions", "editions-28")
         distributors = _newest(connection, "distributors", "distributors-15")
         found: list[Oracle] = []
-        if editions is not None:
+        if editions is not None and "editions" in tables:
             found += _edition_columns(connection, editions, objects)
         if (
-            editions is not None
+            "distributors" in tables
+            and editions is not None
             and distributors is not None
             and editions.sync_number == distributors.sync_number
         ):

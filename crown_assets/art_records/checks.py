@@ -72,9 +72,10 @@ def _build(table: str) -> dg.AssetChecksDefinition:
             for result in run_checks(room.engine, names) if names else ():
                 yield _answered(asset, result)
             wanted = [column for column in formulas if _formula(column) in chosen]
-            told = {o.column: o for o in formula_oracles(room.engine, room.objects)} if wanted else {}
+            told = formula_oracles(room.engine, room.objects, [table]) if wanted else []
+            by_column = {oracle.column: oracle for oracle in told}
             for column in wanted:
-                yield _compared(asset, column, told.get(column))
+                yield _compared(asset, column, by_column.get(column))
 
     return checks
 
