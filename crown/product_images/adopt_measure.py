@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crown.errors import BadInput
-from crown.product_images import compliance, pictures, tags
+from crown.product_images import pictures, tags
 from crown.product_images.adopt_tree import OldFile, OldPhoto
 from crown.product_images.render import Layout, layout, trimmed
 from crown.product_images.specs import Spec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Longest side, in pixels, at which two pictures are laid over each other, and by how much both are then shrunk.
 _SIDE, _SHRINK = 256, 4
+#: A master is brought to this longest side first, once for all its renditions.
+_NEAR = 1024
 #: Two pictures are different when their mean difference (0 to 255) or the share of far-off pixels is above this.
 _MEAN, _FAR, _FAR_SHARE = 2.5, 40, 0.01
 
@@ -85,39 +88,50 @@ def measure(
     facts = pictures.probe(master, max_pixels, name=name)
     picture = trimmed(pictures.open_picture(master, max_pixels, name=name), name)
     facts["trimmed"] = [picture.width, picture.height]
-    return facts, [_differences(picture, spec, path, max_pixels) for spec, path in outputs]
+    near = picture.thumbnail_image(_NEAR, size="down").copy_memory()
+    return facts, [_differences(picture, near, spec, path, max_pixels) for spec, path in outputs]
 
 
-def _differences(master: pyvips.Image, spec: Spec, path: Path, max_pixels: int) -> list[Difference]:
+def _differences(
+    master: pyvips.Image, near: pyvips.Image, spec: Spec, path: Path, max_pixels: int
+) -> list[Difference]:
     try:
-        found = compliance.measure(path)
+        found = pictures.probe(path, max_pixels)
+        dpi = _dpi(path)
         texts = tags.read_tags(path)
         shown = pictures.open_picture(path, max_pixels)
     except BadInput as error:
         return [Difference("unreadable", str(error))]
     differences = []
-    if found.format != spec.format:
-        differences.append(Difference("format", f"{found.format} inside, the spec makes {spec.format}"))
-    if (found.mode, found.bits) != (spec.mode, 8):
-        differences.append(
-            Difference("mode", f"{found.mode} with {found.bits} bits, the spec makes {spec.mode} with 8")
-        )
-    if found.dpi != spec.dpi:
-        stored = "no resolution is stored" if found.dpi is None else f"{found.dpi:g} DPI"
+    if found["format"] != spec.format:
+        differences.append(Difference("format", f"{found['format']} inside, the spec makes {spec.format}"))
+    if found["mode"] != spec.mode:
+        differences.append(Difference("mode", f"{found['mode']}, the spec makes {spec.mode} with 8 bits"))
+    if dpi != spec.dpi:
+        stored = "no resolution is stored" if dpi is None else f"{dpi} DPI"
         differences.append(Difference("dpi", f"{stored}, the spec stores {spec.dpi} DPI"))
-    if "srgb" not in found.colour_profile.casefold():
-        profile = "no profile" if found.colour_profile == "none" else f"the profile {found.colour_profile}"
-        kind = "untagged" if found.colour_profile == "none" else "profile"
+    if "srgb" not in (found["profile"] or "").casefold():
+        profile = f"the profile {found['profile']}" if found["profile"] else "no profile"
+        kind = "profile" if found["profile"] else "untagged"
         differences.append(Difference(kind, f"{profile} is embedded, the spec embeds sRGB"))
     for key, overlay, _ in spec.overlays():
         differences.append(Difference("overlay", f"the spec lays the {key} {overlay.file} on it"))
-    differences += _geometry(master, spec, shown)
+    differences += _geometry(master, near, spec, shown)
     if not (texts.artist or texts.copyright or texts.keywords):
         differences.append(Difference("texts", "no artist, copyright or keywords are in the file"))
     return differences
 
 
-def _geometry(master: pyvips.Image, spec: Spec, shown: pyvips.Image) -> list[Difference]:
+def _dpi(path: Path) -> int | None:
+    """The stored resolution, dots per inch."""
+    import pyvips
+
+    per_mm = float(pyvips.Image.new_from_file(str(path)).xres)
+    # libvips gives one pixel per millimetre to a file that stores none.
+    return None if per_mm == 1.0 else round(per_mm * 25.4)
+
+
+def _geometry(master: pyvips.Image, near: pyvips.Image, spec: Spec, shown: pyvips.Image) -> list[Difference]:
     """Size of the file, size of the picture in it, and whether it shows this master at all.
 
     A file of another size is laid beside what CrownPipe's rules (border around the named size, small pictures
@@ -134,10 +148,10 @@ def _geometry(master: pyvips.Image, spec: Spec, shown: pyvips.Image) -> list[Dif
         )
     ]
     by_old_rules = [(layout(old, master.width, master.height), why) for old, why in old_rules]
-    if right.canvas == size and _alike(master, shown, right, spec):
+    if right.canvas == size and _alike(near, shown, right, spec):
         return []
     told = [(place, why) for place, why in by_old_rules if place.canvas == size and place != right]
-    same = [why for place, why in told if _alike(master, shown, place, spec)]
+    same = [why for place, why in told if _alike(near, shown, place, spec)]
     differences = []
     if right.canvas != size:
         why = f" ({told[0][1]})" if told else ""
@@ -150,25 +164,31 @@ def _geometry(master: pyvips.Image, spec: Spec, shown: pyvips.Image) -> list[Dif
     return differences
 
 
-def _alike(master: pyvips.Image, shown: pyvips.Image, place: Layout, spec: Spec) -> bool:
-    """Whether a file shows the master placed so, looked at from afar, and nothing beside it."""
+def _alike(near: pyvips.Image, shown: pyvips.Image, place: Layout, spec: Spec) -> bool:
+    """Whether a file shows the master placed so, looked at from afar, and nothing beside it.
+
+    Where the rest of the canvas is odd, programs differ by a pixel in what they call the centre.
+    """
     ground = [float(value) for value in spec.background or (255, 255, 255)]
     whole, part = (
-        (image.flatten(background=ground) if image.hasalpha() else image) for image in (shown, master)
+        (image.flatten(background=ground) if image.hasalpha() else image) for image in (shown, near)
     )
-    box = (*place.offset, *place.picture)
-    # What lies beside the picture: the file with its picture painted over.
-    cover = whole.crop(*box) * 0 + ground
-    beside = (whole.insert(cover, *place.offset) - ground).abs()
     scale = min(1.0, _SIDE / max(place.picture))
     grid = [max(_SHRINK, round(side * scale)) for side in place.picture]
-    there, expected = (
-        image.resize(grid[0] / image.width, vscale=grid[1] / image.height)
-        .cast("float")
-        .shrink(_SHRINK, _SHRINK)
-        for image in (whole.crop(*box), part)
-    )
-    return all(
-        apart.avg() <= _MEAN and (apart.bandmean() > _FAR).avg() / 255 <= _FAR_SHARE
-        for apart in (beside, (there - expected).abs())
-    )
+    expected = _at(part, grid)
+    odd = [(canvas - side) % 2 for canvas, side in zip(place.canvas, place.picture, strict=True)]
+    for across, down in product(range(odd[0] + 1), range(odd[1] + 1)):
+        box = (place.offset[0] + across, place.offset[1] + down, *place.picture)
+        apart = [(_at(whole.crop(*box), grid) - expected).abs()]
+        if place.canvas != place.picture:
+            # What lies beside the picture: the file with its picture painted over.
+            cover = whole.crop(0, 0, *place.picture) * 0 + ground
+            apart.append((whole.insert(cover, *box[:2]) - ground).abs())
+        if all(one.avg() <= _MEAN and (one.bandmean() > _FAR).avg() / 255 <= _FAR_SHARE for one in apart):
+            return True
+    return False
+
+
+def _at(image: pyvips.Image, grid: Sequence[int]) -> pyvips.Image:
+    sized = image.resize(grid[0] / image.width, vscale=grid[1] / image.height)
+    return sized.cast("float").shrink(_SHRINK, _SHRINK)
