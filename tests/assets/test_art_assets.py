@@ -366,3 +366,30 @@ def test_status_tells_of_the_run_without_dagsters_history(
         (run,) = activity.newest_runs(connection)
     assert (run.run_id, run.departments) == (result.run_id, ("art_records",))
     assert run.successful == 45 + 23 + SMALL
+
+
+def test_the_marts_follow_what_is_written_to_the_books(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    defs = build_defs(resources={"database": world.database, "art": world.art})
+    models = dg.AssetSelection.groups("sql")
+
+    def wanted(cursor: Any = None) -> tuple[set[str], Any]:
+        done = dg.evaluate_automation_conditions(
+            defs=defs, instance=world.instance, asset_selection=models, cursor=cursor
+        )
+        asked = {r.key for r in done.results if r.true_subset.size > 0}
+        return {key.to_user_string() for key in asked}, done.cursor
+
+    world.drop(samples[0])
+    assert world.run().success
+    assert world.run("sql_models").success
+    _, cursor = wanted()
+    asked, cursor = wanted(cursor)
+    assert asked == set(), "nothing was written since"
+    world.instance.report_runless_asset_event(dg.AssetMaterialization(key(BOOKS["editions"])))
+    asked, cursor = wanted(cursor)
+    assert "sql/staging/art_editions" in asked
+    assert "sql/marts/art_portfolio" in asked
+    assert "sql/staging/art_prints" not in asked, "it reads no editions"
+    assert wanted(cursor)[0] == set(), "once is enough while the run is on its way"
