@@ -88,14 +88,19 @@ def demo(images: Path | None, home: Path) -> None:
 
 def _settings(home: Path) -> Settings:
     from crown.settings import load_settings
+    from crown.store.files import Ownership, write_text
+    from crown_cli.demo_images_story import own_specs
 
     home = home.absolute()
     own = {
+        "CROWN_OUTPUT_SPECS": str(own_specs(home)),
         "CROWN_HOME": str(home),
         "CROWN_ENVIRONMENT": "development",
         # The demo's half file is not a copy that paused.
         "CROWN_STALLED_MINUTES": "0",
     }
+    # Commands that are called in the demo's folder find its settings.
+    write_text(home / ".env", "".join(f"{name}={value}\n" for name, value in own.items()), Ownership())
     return load_settings(own, env_file=None)
 
 
@@ -117,4 +122,4 @@ def _tell(chapters: dict[str, Chapter], home: Path, seconds: float) -> None:
         for what, where in chapter.where.items():
             click.echo(f"  {what}: {where}")
     click.echo(f"\n{seconds:.1f} s in all. The summary is {home / 'summary.json'}.")
-    click.echo(f"To look at it in the Dagster UI: CROWN_HOME={home} CROWN_ENVIRONMENT=development crown up")
+    click.echo(f"To look at it in the Dagster UI: cd {home} && crown up")

@@ -13,14 +13,13 @@ from crown.product_images import names, review
 from crown.product_images.room import ERRORS, INBOX, NAME_CONFLICTS, PRODUCTION, Room, open_room
 from crown.store import files
 from crown_cli.demo import Chapter
+from crown_cli.demo_images_story import DEMO, tell
 from crown_cli.runs import run_job
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from crown_cli.world import World
-
-DEMO = "demo"
 
 
 def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Chapter:
@@ -29,11 +28,18 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     chapter = Chapter()
     chapter.items_in = _bring(room, images)
     before = _refused(room)
-    first = run_job(instance, "product_images")
-    approved = _approve(room)
-    runs = [first]
-    if approved:
+    runs: list[dict[str, Any]] = []
+
+    def run() -> dict[str, Any]:
         runs.append(run_job(instance, "product_images"))
+        return runs[-1]
+
+    run()
+    approved = _approve(room)
+    if approved:
+        run()
+    # The story is about the samples: nobody's own pictures are edited or retired.
+    told = tell(world, run) if images is None else []
     _count(room, runs, chapter)
     new = [line for line in _refused(room) if line not in before]
     chapter.items_failed = len(new) + _left_failed(room)
@@ -41,8 +47,9 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     if approved:
         chapter.story.append(f"{len(approved)} cut-outs were approved by {DEMO}: {', '.join(approved)}.")
     chapter.story += new or (
-        ["Nothing new: everything is current, nothing was made again."] if not approved else []
+        ["Nothing new: everything is current, nothing was made again."] if not (approved or told) else []
     )
+    chapter.story += told
     chapter.where = {
         "originals": str(room.objects.folder),
         "the share": str(room.settings.media),
@@ -70,8 +77,6 @@ def _bring(room: Room, images: Path | None) -> int:
 
 
 def _approve(room: Room) -> list[str]:
-    if not review.cutouts(room, undecided=True):
-        return []
     undecided = [cutout.photo for cutout in review.cutouts(room, undecided=True)]
     approved = []
     for photo in undecided:

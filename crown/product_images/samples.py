@@ -39,6 +39,13 @@ def write_samples(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def write_sample(
+    path: Path, part: str, colour: tuple[int, int, int], backdrop: tuple[int, int, int], *, seed: int
+) -> None:
+    """Write one drawn part: gear, ring, bracket, bolt, disc or plate."""
+    _picture(part, colour, backdrop, seed).save(path, quality=92)
+
+
 def _picture(part: str, colour: tuple[int, int, int], backdrop: tuple[int, int, int], seed: int) -> Any:
     import numpy as np
     from PIL import Image, ImageFilter

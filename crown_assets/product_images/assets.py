@@ -9,6 +9,7 @@ Each row of the ledger is an item, so no asset is partitioned by file.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -105,21 +106,20 @@ def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
     if seen.unfinished or reviewed.unfinished:
         threading.Event().wait(SETTLE_SECONDS + 0.1)
         again, more = intake.take_in(room), review.collect(room)
-        seen = intake.IntakeReport(
-            seen.stored + again.stored,
-            seen.known + again.known,
-            again.unfinished,
-            again.stalled,
-            {**seen.refused, **again.refused},
-            seen.bytes_stored + again.bytes_stored,
+        # What is still unfinished, stalled or held is what the second look says.
+        seen = replace(
+            again,
+            stored=seen.stored + again.stored,
+            known=seen.known + again.known,
+            refused={**seen.refused, **again.refused},
+            bytes_stored=seen.bytes_stored + again.bytes_stored,
         )
-        reviewed = review.ReviewReport(
-            [],
-            reviewed.approved + more.approved,
-            reviewed.rejected + more.rejected,
-            reviewed.retouched + more.retouched,
-            more.unfinished,
-            {**reviewed.refused, **more.refused},
+        reviewed = replace(
+            more,
+            approved=reviewed.approved + more.approved,
+            rejected=reviewed.rejected + more.rejected,
+            retouched=reviewed.retouched + more.retouched,
+            refused={**reviewed.refused, **more.refused},
         )
     return seen, reviewed
 
