@@ -15,6 +15,8 @@ $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@echo "Compiling rembg once (half a minute); without it the first neural cut-out would wait for it."
+	$(BIN)/python -c "import rembg" >/dev/null
 	touch $(READY)
 
 setup: $(READY) ## The environment in .venv, from the hash-pinned lock file
