@@ -71,7 +71,7 @@ _PRODUCT = {
 }
 _ANY_PRODUCT = "regexp_replace(split_part(split_part(i.key, '@', 1), '/', 1), '_[0-9]+$', '')"
 _SUMMARY = """
-    with usual as (
+    with usual as materialized (  -- inlined, it would be looked up for every item
         select avg(size_bytes) as bytes, avg(seconds) as seconds from (
             select size_bytes, seconds from ledger.makings where asset = :asset
             order by making_id desc limit 200) newest)

@@ -36,26 +36,31 @@ _COMPLIANCE = f"""
 """
 # Texts and judgements that are being made anew leave in force what was made before.
 _PUBLISHED = f"""
+    with photo as materialized (
+        select i.key as photo, regexp_replace(i.key, '_[0-9]+$', '') as number, x.making_id, x.content_hash
+        from ledger.items i
+        left join ledger.items w on w.asset = 'product_images/texts' and w.state <> 'retired'
+                                and w.key = regexp_replace(i.key, '_[0-9]+$', '')
+        left join ledger.makings x on x.making_id = w.making_id
+        where i.asset = 'product_images/masters'
+    )
     select t.prefix || n.number || '/' || t.category || '/' || n.photo || '_' || t.spec || '.' || t.extension as key,
-           cast(:publish as text) as recipe, array_remove(array[m.making_id, x.making_id], null) as inputs,
-           array[m.content_hash, coalesce(x.content_hash, ''), coalesce(m.facts ->> 'digital_source_type', '')]
+           cast(:publish as text) as recipe, array_remove(array[m.making_id, n.making_id], null) as inputs,
+           array[m.content_hash, coalesce(n.content_hash, ''), coalesce(m.facts ->> 'digital_source_type', '')]
                as input_hashes,
            case when t.absent is not null then t.absent
-                when x.making_id is null then 'product_images/texts'
+                when n.making_id is null then 'product_images/texts'
                 when t.profile is null then null
                 when c.making_id is null then 'product_images/compliance'
                 else j.facts ->> 'blocks' end as waiting_for,
            m.decision_id
     from ledger.items r
     join ledger.makings m on m.making_id = r.making_id
-    join lateral (select split_part(r.key, '/', 1) as photo, split_part(r.key, '/', 2) as spec,
-                         regexp_replace(split_part(r.key, '/', 1), '_[0-9]+$', '') as number) n on true
+    join photo n on n.photo = split_part(r.key, '/', 1)
     join unnest(cast(:prefixes as text[]), cast(:specs as text[]), cast(:categories as text[]),
                 cast(:extensions as text[]), cast(:profiles as text[]), cast(:recipes as text[]),
                 cast(:absent as text[]))
-        as t(prefix, spec, category, extension, profile, recipe, absent) on t.spec = n.spec
-    left join ledger.items w on w.asset = 'product_images/texts' and w.key = n.number and w.state <> 'retired'
-    left join ledger.makings x on x.making_id = w.making_id
+        as t(prefix, spec, category, extension, profile, recipe, absent) on t.spec = split_part(r.key, '/', 2)
     left join ledger.items c on c.asset = 'product_images/compliance' and c.key = t.profile || '/' || r.key
                             and c.state = 'current' and c.wanted = ledger.fingerprint(t.recipe, {_JUDGED})
     left join ledger.makings j on j.making_id = c.making_id
