@@ -358,10 +358,14 @@ def _check_weights(settings: Settings) -> _Answers:
 
 
 def _check_specs(settings: Settings) -> _Answers:
-    from crown.product_images.specs import load_specs, select_specs
+    from crown.product_images.room import targets_of
+    from crown.product_images.targets import needed_specs
 
-    chosen = select_specs(load_specs(settings.output_specs, settings.brand_dir), settings.specs)
-    yield "ok", f"{len(chosen)} output specs are made for every picture", ""
+    targets = targets_of(settings)
+    yield "ok", f"{len(needed_specs(targets))} output specs are made for every picture", ""
+    for target in list(targets.values())[1:]:
+        under = f" under the profile {target.profile.name}" if target.profile else ""
+        yield "ok", f"{len(target.specs)} of them go to {target.folder} ({target.name}){under}", ""
 
 
 def _check_old_names(_: Settings) -> _Answers:

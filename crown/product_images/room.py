@@ -87,8 +87,7 @@ class Room:
     @cached_property
     def targets(self) -> Mapping[str, Target]:
         """The folders we publish to, by name."""
-        ours = {f"the share's {folder}": self.settings.media / folder for folder in FOLDERS}
-        return load_targets(self.settings, {"the store of originals": self.settings.objects, **ours})
+        return targets_of(self.settings)
 
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
@@ -153,6 +152,16 @@ class Room:
             self.objects.adopt(unfinished, made.content_hash)
         else:
             files.publish(unfinished, target, placing.ours)
+
+
+def targets_of(settings: Settings) -> dict[str, Target]:
+    """The folders that the settings publish to, by name.
+
+    Raises:
+        ConfigurationError: see `load_targets`.
+    """
+    ours = {f"the share's {folder}": settings.media / folder for folder in FOLDERS}
+    return load_targets(settings, {"the store of originals": settings.objects, **ours})
 
 
 def open_room(engine: Engine, settings: Settings) -> Room:
