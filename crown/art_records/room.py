@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from crown.art_records.comparing import Limits, Mode
 from crown.art_records.tables import ENTITIES
@@ -130,3 +130,9 @@ def open_room(engine: Engine, settings: Settings) -> Room:
     except PermissionError as error:
         raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
     return room
+
+
+def kept_objects(engine: Engine) -> list[str]:
+    """The content hashes under which raw exports are kept in the store of originals."""
+    with engine.connect() as connection:
+        return list(connection.execute(text("select distinct kept_as from art.raw_files")).scalars())

@@ -6,7 +6,7 @@ The former are removed when old; the latter are only listed, for nobody deletes 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,12 +40,17 @@ def _unfinished(folder: Path) -> Iterator[Path]:
                 yield Path(current) / name
 
 
-def unknown_objects(room: Room) -> list[str]:
-    """Stored bytes that neither an upload nor a making names, by content hash."""
+def unknown_objects(room: Room, others: Iterable[str] = ()) -> list[str]:
+    """Stored bytes that no row knows, by content hash.
+
+    Args:
+        room: the department's room.
+        others: content hashes that other departments keep in the same store.
+    """
     if not room.roots[OBJECTS].is_dir():
         return []
     with room.engine.connect() as connection:
-        known = set(
+        known = set(others).union(
             connection.execute(
                 text(
                     "select content_hash from product_images.uploads union"

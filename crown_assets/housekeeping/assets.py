@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 from sqlalchemy import Engine, text
 
+from crown.art_records.room import kept_objects
 from crown.journal.housekeeping import sizes, tidy
 from crown.product_images import orphans
 from crown.settings import Settings
@@ -43,7 +44,7 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
     with sentences_as_failures(), images.room() as room:
         done = tidy(room.engine, room.settings)
         unfinished = orphans.remove_unfinished(room)
-        unknown = orphans.unknown_objects(room)
+        unknown = orphans.unknown_objects(room, kept_objects(room.engine))
         yield dg.MaterializeResult(
             asset_key=KEY,
             metadata={
