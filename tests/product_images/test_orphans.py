@@ -21,7 +21,7 @@ def test_unfinished_files_are_removed_when_no_worker_can_still_be_writing_them(r
     assert orphans.remove_unfinished(room, dry_run=True) == [old]
     assert old.exists()
     assert orphans.remove_unfinished(room) == [old]
-    assert [p for p in folder.iterdir()] == [new]
+    assert list(folder.iterdir()) == [new]
     assert orphans.remove_unfinished(room, older_than=timedelta(0)) == [new]
 
 
