@@ -79,7 +79,9 @@ def test_definitions_load_offline_with_an_empty_environment_and_without_heavy_li
 
 @pytest.mark.parametrize(
     "node",
-    sorted(build_defs().get_repository_def().asset_graph.asset_nodes, key=lambda node: node.key.to_user_string()),
+    sorted(
+        build_defs().get_repository_def().asset_graph.asset_nodes, key=lambda node: node.key.to_user_string()
+    ),
     ids=lambda node: node.key.to_user_string(),
 )
 def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
