@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.image_flow import nothing_to_do, two_workers
 from benchmarks.report import Report
 from crown.product_images.render import layout, render
 from crown.product_images.specs import Spec, file_name, load_specs, select_specs
@@ -233,7 +234,7 @@ def renditions(report: Report, folder: Path) -> None:
     report.add("renditions_peak_memory_mb", peak, 600, unit="MB", below=True)
 
 
-ROWS: tuple[Callable[[Report, Path], None], ...] = (renditions,)
+ROWS: tuple[Callable[[Report, Path], None], ...] = (renditions, two_workers, nothing_to_do)
 
 
 def main() -> None:
