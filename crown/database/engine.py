@@ -55,7 +55,8 @@ def check_server(engine: Engine) -> int:
         with engine.connect() as connection:
             major = int(connection.execute(text("show server_version_num")).scalar_one()) // 10000
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[-1] if error.orig else type(error).__name__
+        said = str(error.orig).strip() if error.orig else type(error).__name__
+        reason = said.splitlines()[0].rsplit("failed: ", 1)[-1]  # the rest are addresses and hints
         raise ConfigurationError(
             f"The database {where} cannot be reached ({reason}); check CROWN_DATABASE_URL and that it runs."
         ) from None
