@@ -27,6 +27,9 @@ class Plan:
         return self.pending + self.waiting + self.current + self.retired
 
 
+# Hundreds of thousands of rows are hashed several times: in memory, and without compiling a statement that runs once.
+_ROOM_TO_COMPARE = "select set_config('work_mem', '128MB', true), set_config('jit', 'off', true)"
+
 # The anti-join writes only rows that differ, so a planning that changes nothing writes no log.
 _PLAN = """
 with wanted as (
@@ -91,6 +94,7 @@ def plan(
     A new fingerprint frees the item from any claim: the worker's result will be dropped.
     """
     lock_for_planning(connection, asset)
+    connection.execute(text(_ROOM_TO_COMPARE))
     scope = "" if keys is None else "and key = any(:planned_keys)"
     bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
     if keys is not None:
