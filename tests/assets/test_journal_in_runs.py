@@ -21,7 +21,7 @@ from crown.ledger import lane, planning
 from crown.ledger.lane import Lane, Limits
 from crown.ledger.recipes import Recipe, register
 from crown.product_images import review
-from crown.product_images.room import CUTOUTS, ERRORS, INBOX, PUBLISHED
+from crown.product_images.room import ASSETS, CUTOUTS, ERRORS, INBOX, PUBLISHED
 from crown.product_images.telling import product_number
 from crown.settings import load_settings
 from crown.store.objects import Objects
@@ -166,10 +166,10 @@ def test_what_a_run_did_outlives_dagsters_history(engine: Engine, images: Produc
             {"run": second},
         ).scalar_one()
     assert [r.run_id for r in newest] == [second, first]
-    assert [(r.successful, r.failed) for r in newest] == [(0, 0), (3, 0)]
-    assert newest[0].skipped == newest[0].total == 3
+    assert [(r.successful, r.failed) for r in newest] == [(0, 0), (4, 0)]  # upload, photo, cut-out, texts
+    assert newest[0].skipped == newest[0].total == 4
     assert newest[0].departments == ("product_images",)
-    assert rows == 9
+    assert rows == len(ASSETS)
 
 
 def test_a_bug_in_a_worker_leaves_its_traceback_with_the_product(
