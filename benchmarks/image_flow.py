@@ -112,12 +112,12 @@ def nothing_to_do(report: Report, folder: Path) -> None:
         engine = connect(url)
         room = _room(engine, folder / "many")
         _pretend_current(room, ASSETS)
-        seconds, share = _job_seconds(folder / "many", url)
+        full, empty = _job_seconds(folder / "many", url)
         print(
-            f"{MANY:,} current photos x 5 specs: {seconds:.2f} s, of which the stages {share:.2f} s, rest Dagster"
+            f"{MANY:,} current photos x 5 specs: {full:.2f} s; the same job over an empty library {empty:.2f} s,"
+            f" which is Dagster's share: {100 * empty / full:.0f} %"
         )
-        report.add("run_10000_current_s", seconds, 2.0, unit="s", below=True)
-        report.add("share_of_dagster", 1 - share / seconds, 1.0, below=True)
+        report.add("run_10000_current_s", full, 2.0, unit="s", below=True)
 
         all_specs = {"CROWN_SPECS": "all", "CROWN_BRAND_DIR": str(_brand(folder / "brand"))}
         every = _room(engine, folder / "many", **all_specs)
