@@ -115,4 +115,5 @@ def test_the_units_command_lines_serve_the_definitions_and_stop_on_request(
         assert "Dagster's tables are there" in found.stdout
     console.close()
     # uvicorn closes down in order and then ends by the signal it was sent; systemd takes both as success.
-    assert {process.returncode for process in processes} <= {0, -signal.SIGTERM}
+    # Killed can only be the code server: for the others the wait above has failed already.
+    assert {process.returncode for process in processes} <= {0, -signal.SIGTERM, -signal.SIGKILL}
