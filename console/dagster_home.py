@@ -18,6 +18,8 @@ from crown.store.files import Ownership, write_text
 ROOT = Path(__file__).resolve().parents[1]
 #: The name of the code location everywhere: Dagster keeps the state of sensors under it.
 LOCATION = "crown"
+#: How long a code server that is asked to end waits for calls it still answers; Dagster's own default is 60.
+STOP_SECONDS = 5
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -57,6 +59,7 @@ def dagster_environment(settings: Settings, database_url: str) -> dict[str, str]
         "DAGSTER_HOME": str(dagster_home(settings)),
         "DAGSTER_POSTGRES_URL": dagster_url(database_url).render_as_string(hide_password=False),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": str(STOP_SECONDS),
     }
 
 
