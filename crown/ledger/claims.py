@@ -128,6 +128,25 @@ def reap(connection: Connection) -> int:
     return len(ended)
 
 
+# Materialised: a subquery may be run once per joined row and then claims more than `limit`. A claim is only entered
+# when there is something to claim: taking it back would look through every making for one that refers to it.
+_TAKE = """
+with chosen as materialized (
+    select asset, key from ledger.items where asset = any(:assets) and state in ('pending', 'failed')
+      and claim_id is null and (next_try is null or next_try <= clock_timestamp()) {only}
+    order by key, asset limit :limit for update skip locked
+), claim as (
+    insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until)
+    select :claimed, :worker, :run_id, pid, backend_start, clock_timestamp() + make_interval(secs => :lease)
+    from pg_stat_activity where pid = pg_backend_pid() and exists (select from chosen)
+    returning claim_id
+)
+update ledger.items i set claim_id = claim.claim_id from chosen, claim
+where i.asset = chosen.asset and i.key = chosen.key
+returning i.asset, i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts, claim.claim_id
+"""
+
+
 def take(
     connection: Connection,
     assets: Sequence[str],
@@ -145,43 +164,22 @@ def take(
     """
     with connection.begin():
         reap(connection)
-        claim_id = connection.execute(
-            text(
-                "insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until)"
-                " select :asset, :worker, :run_id, pid, backend_start,"
-                "        clock_timestamp() + make_interval(secs => :lease)"
-                " from pg_stat_activity where pid = pg_backend_pid() returning claim_id"
-            ),
+        only = "" if keys is None else "and key = any(:only)"
+        rows = connection.execute(
+            text(_TAKE.format(only=only)),
             {
-                "asset": ", ".join(assets),
+                "claimed": ", ".join(assets),
                 "worker": f"{socket.gethostname()}:{os.getpid()}",
                 "run_id": run_id,
                 "lease": lease_seconds,
-            },
-        ).scalar_one()
-        only = "" if keys is None else "and key = any(:only)"
-        rows = connection.execute(
-            text(
-                # Materialised: a subquery may be run once per joined row and then claims more than `limit`.
-                "with chosen as materialized ("
-                "  select asset, key from ledger.items where asset = any(:assets) and state in ('pending', 'failed')"
-                "  and claim_id is null and (next_try is null or next_try <= clock_timestamp())"
-                f"  {only} order by key, asset limit :limit for update skip locked)"
-                " update ledger.items i set claim_id = :claim from chosen"
-                " where i.asset = chosen.asset and i.key = chosen.key"
-                " returning i.asset, i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts"
-            ),
-            {
-                "claim": claim_id,
                 "assets": list(assets),
                 "limit": limit,
                 **({"only": list(keys)} if keys is not None else {}),
             },
         ).all()
         if not rows:
-            connection.execute(text("delete from ledger.claims where claim_id = :claim"), {"claim": claim_id})
             return None
-        return Claim(claim_id, tuple(assets), run_id, lease_seconds, _jobs(connection, rows))
+        return Claim(rows[0].claim_id, tuple(assets), run_id, lease_seconds, _jobs(connection, rows))
 
 
 def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
