@@ -20,7 +20,7 @@ from crown.ledger import lane, planning, recipes
 from crown.ledger.lane import Lane, LaneReport
 from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
-from crown.product_images import publishing, removals, tasks, telling, texts
+from crown.product_images import cutout_models, publishing, removals, tasks, telling, texts
 from crown.product_images.removals import Held
 from crown.product_images.room import (
     ASSETS,
@@ -57,30 +57,6 @@ _PHOTOS = """
                             and i.key = u.photo || '@' || u.content_hash and i.state = 'current'
     left join ledger.makings m on m.making_id = i.making_id
     where not exists (select from product_images.retired_products r where r.product_number = u.product_number)
-"""
-_CUTOUTS = """
-    select p.key,
-           case when r.making_id is null then cast(:cutout as text) when r.after_model then cast(:after_model as text)
-                else cast(:retouch as text) end as recipe,
-           array_remove(array[m.making_id, r.making_id], null) as inputs,
-           array_remove(array[coalesce(m.content_hash, p.wanted), r.content_hash], null) as input_hashes,
-           case when m.making_id is null then 'product_images/photos' end as waiting_for,
-           cast(null as bigint) as decision_id
-    from ledger.items p
-    left join ledger.makings m on m.making_id = p.making_id and p.state = 'current'
-    left join lateral (
-        select k.making_id, k.content_hash,
-               -- A trained model cut this photo out before the person did: that stays said in the file.
-               exists (select from ledger.makings e join ledger.recipes q using (recipe)
-                       where e.asset = 'product_images/cutouts' and e.key = u.photo and e.present
-                         and e.made_at < u.uploaded_at and q.body ->> 'model' <> 'studio') as after_model
-        from product_images.uploads u
-        join ledger.items i on i.asset = 'product_images/inbox_photos'
-                           and i.key = u.photo || '@retouch@' || u.content_hash and i.state = 'current'
-        join ledger.makings k on k.making_id = i.making_id
-        where u.kind = 'retouch' and u.photo = p.key and u.of_hash = m.content_hash
-        order by u.upload_id desc limit 1) r on true
-    where p.asset = 'product_images/photos' and p.state <> 'retired'
 """
 _MASTERS = """
     select c.key, cast(:copy as text) as recipe, array_remove(array[m.making_id], null) as inputs,
@@ -214,16 +190,10 @@ def _photos(room: Room) -> Stage:
 
 
 def _cutouts(room: Room) -> Stage:
-    from crown.product_images.cutout import cutout_recipe
-
-    settings = room.settings
-    cutout = Recipe(CUTOUTS, "cut-out", cutout_recipe(settings.cutout_model, settings.weights_dir))
-    retouch = Recipe(CUTOUTS, "retouch", {"version": 1})
-    after_model = Recipe(CUTOUTS, "retouch", {"version": 1, "after": "trained model"})
+    wanted, made, parameters = cutout_models.wanted_cutouts(room)
     lane = Lane((CUTOUTS,), tasks.cut_out, room.context, room.place)
-    parameters = {"cutout": cutout.hash, "retouch": retouch.hash, "after_model": after_model.hash}
-    copying = frozenset({retouch.hash, after_model.hash})
-    return Stage(CUTOUTS, _CUTOUTS, (cutout, retouch, after_model), parameters, lane, copying)
+    copying = frozenset(recipe.hash for recipe in made if recipe.name == "retouch")
+    return Stage(CUTOUTS, wanted, made, parameters, lane, copying)
 
 
 def _masters(room: Room) -> Stage:
