@@ -9,7 +9,8 @@ from typing import Any
 from crown.store import files
 from crown.store.files import Ownership
 
-_CELL = 180
+#: Side of a cell, in pixels.
+CELL = 180
 _ACROSS = 6
 _MOST = 24
 
@@ -24,14 +25,17 @@ def contact_sheet(pictures: Sequence[Path], target: Path) -> Path | None:
     Returns:
         `target`, or None when there was nothing to show.
     """
+    cells = [_cell(path) for path in pictures[:_MOST] if path.is_file()]
+    return write_sheet(cells, target, across=min(_ACROSS, len(cells))) if cells else None
+
+
+def write_sheet(cells: Sequence[Any], target: Path, *, across: int) -> Path:
+    """Write cells (pyvips images of `CELL` x `CELL`) as a WebP; the folder is made. Returns `target`."""
     import pyvips
 
-    cells = [_cell(path) for path in pictures[:_MOST] if path.is_file()]
-    if not cells:
-        return None
     files.make_folder(target.parent, Ownership(0o640, 0o750))
     unfinished = files.temporary(target)
-    sheet = pyvips.Image.arrayjoin(cells, across=min(_ACROSS, len(cells)), shim=6, background=[255, 255, 255])
+    sheet = pyvips.Image.arrayjoin(list(cells), across=across, shim=6, background=[255, 255, 255])
     sheet.webpsave(str(unfinished), Q=80)
     unfinished.rename(target)
     return target
@@ -40,22 +44,29 @@ def contact_sheet(pictures: Sequence[Path], target: Path) -> Path | None:
 def _cell(path: Path) -> Any:
     import pyvips
 
-    board = _checkerboard()
     try:
-        small = pyvips.Image.thumbnail(str(path), _CELL - 12, height=_CELL - 12, export_profile="srgb")
+        small = pyvips.Image.thumbnail(str(path), CELL - 12, height=CELL - 12, export_profile="srgb")
     except pyvips.Error:
-        return board.draw_line(
-            [200, 0, 0], 0, 0, _CELL, _CELL
-        )  # a picture that cannot be shown is crossed out
+        return crossed_out()
+    return on_checkerboard(small)
+
+
+def crossed_out() -> Any:
+    """The cell of a picture that cannot be shown."""
+    return _checkerboard().draw_line([200, 0, 0], 0, 0, CELL, CELL)
+
+
+def on_checkerboard(small: Any) -> Any:
+    """A cell with a picture (pyvips, at most `CELL` a side) in its middle."""
     if not small.hasalpha():
         small = small.bandjoin(255)
-    left, top = (_CELL - small.width) // 2, (_CELL - small.height) // 2
-    return board.composite2(small, "over", x=left, y=top).flatten().cast("uchar").copy_memory()
+    left, top = (CELL - small.width) // 2, (CELL - small.height) // 2
+    return _checkerboard().composite2(small, "over", x=left, y=top).flatten().cast("uchar").copy_memory()
 
 
 def _checkerboard() -> Any:
     import pyvips
 
-    xy = pyvips.Image.xyz(_CELL, _CELL) // 10
+    xy = pyvips.Image.xyz(CELL, CELL) // 10
     squares = ((xy[0] + xy[1]) % 2).ifthenelse(235, 255).cast("uchar")
     return squares.bandjoin([squares, squares]).copy(interpretation="srgb")

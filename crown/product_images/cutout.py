@@ -147,11 +147,19 @@ def cutout_recipe(model: str, weights_dir: Path | None) -> dict[str, Any]:
         from crown.product_images.studio_version import STUDIO_VERSION
 
         return {"model": STUDIO, "version": CUTOUT_VERSION, "studio": STUDIO_VERSION}
+    _refuse_unfit(model)
     return _neural_recipe(model, _weights(model, weights_dir))
 
 
 def _neural_recipe(model: str, weights: Path) -> dict[str, Any]:
     return {"model": model, "version": CUTOUT_VERSION, "weights_sha256": _sha256(weights, *_stamp(weights))}
+
+
+def _refuse_unfit(model: str) -> None:
+    if model in _NOT_FOR_PARTS:
+        raise ConfigurationError(
+            f"The model {model} cannot be used for product images: {_NOT_FOR_PARTS[model]}."
+        )
 
 
 def _weights(model: str, weights_dir: Path | None) -> Path:
@@ -200,10 +208,7 @@ def _open_neural(model: str, weights: Path, size: int, mtime_ns: int) -> NeuralC
     import onnxruntime
     from rembg.sessions import sessions
 
-    if model in _NOT_FOR_PARTS:
-        raise ConfigurationError(
-            f"The model {model} cannot be used for product images: {_NOT_FOR_PARTS[model]}."
-        )
+    _refuse_unfit(model)
     kind = sessions.get(model)
     if kind is None:
         known = ", ".join(sorted(name for name in sessions if name not in _NOT_FOR_PARTS))

@@ -54,7 +54,8 @@ def unknown_objects(room: Room, others: Iterable[str] = ()) -> list[str]:
             connection.execute(
                 text(
                     "select content_hash from product_images.uploads union"
-                    " select content_hash from ledger.makings where root = :root"
+                    " select content_hash from ledger.makings where root = :root union"
+                    " select after_hash from product_images.rehearsal_results where after_hash is not null"
                 ),
                 {"root": OBJECTS},
             ).scalars()

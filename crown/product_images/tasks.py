@@ -56,7 +56,7 @@ def cut_out(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Fail
 
 
 def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.cutout import make_cutout
+    from crown.product_images.cutout import cutout_recipe, make_cutout
 
     if job.recipe_name == "retouch":
         retouch = job.inputs[1]
@@ -66,12 +66,16 @@ def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
         return Made(job, retouch.content_hash, OBJECTS, retouch.content_hash, size, 0.0, facts)
     source = verified(job.inputs[0], context)
     unfinished = files.temporary(Path(context["roots"][OBJECTS]) / "cutout.png")
-    weights = context["weights_dir"]
+    model, weights = job.recipe_body["model"], context["weights_dir"]
+    weights_dir = Path(weights) if weights else None
+    now = cutout_recipe(model, weights_dir)
+    if now.get("weights_sha256") != job.recipe_body.get("weights_sha256"):
+        raise TemporaryFailure(f"The weights of {model} were replaced just now; {job.key} is planned again.")
     facts = make_cutout(
         source,
         unfinished,
-        model=job.recipe_body["model"],
-        weights_dir=Path(weights) if weights else None,
+        model=model,
+        weights_dir=weights_dir,
         max_pixels=context["max_pixels"],
         name=job.key,
     )

@@ -5,6 +5,7 @@ Everything comes from our own ledger; Dagster's history is not needed.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from sqlalchemy import text
 
 from crown.errors import BadInput
 from crown.ledger import lineage
-from crown.product_images.room import Room
-from crown.store import files
+from crown.product_images import cutout_models
+from crown.product_images.room import CUTOUTS, Room
+from crown.store import files, watch
 
 
 def trace(room: Room, what: str) -> dict[str, Any]:
@@ -25,8 +27,9 @@ def trace(room: Room, what: str) -> dict[str, Any]:
 
     Returns:
         `file`, `content_hash`, `unchanged` (the bytes there are the ones we made; None when given a hash),
-        `made` (the making), `back` and `forward` (makings with recipe and decision, nearest first) and
-        `uploads` (who gave us the originals).
+        `made` (the making), `back` and `forward` (makings with recipe and decision, nearest first),
+        `uploads` (who gave us the originals) and `chosen_model` (the model that a person chose for this photo, or for
+        all, and that holds now; None when the setting does or it is no picture of one photo).
 
     Raises:
         BadInput: the ledger has never made such a file.
@@ -35,7 +38,7 @@ def trace(room: Room, what: str) -> dict[str, Any]:
     with room.engine.connect() as connection:
         if not found:
             raise BadInput(
-                f"{what} is not a file that was made here; give a path under one of the roots, or a hash."
+                f"{what!r} is not a file that was made here; give a path under one of the roots, or a hash."
             )
         back = lineage.back(connection, found[0])
         forward = lineage.forward(connection, found[0])
@@ -52,6 +55,8 @@ def trace(room: Room, what: str) -> dict[str, Any]:
                 ],
             },
         ).all()
+        photo = next((m["key"] for m in back if m["asset"] == CUTOUTS), None)
+        chosen = cutout_models.choice_for(connection, photo) if photo else None
     made = back[0]
     return {
         "file": None if path is None else str(path),
@@ -61,6 +66,7 @@ def trace(room: Room, what: str) -> dict[str, Any]:
         "back": back[1:],
         "forward": forward[1:],
         "uploads": [dict(row._mapping) for row in uploads],
+        "chosen_model": chosen and asdict(chosen),
     }
 
 
@@ -70,7 +76,7 @@ def _find(room: Room, what: str) -> tuple[list[int], Path | None]:
             return lineage.find(connection, content_hash=what), None
         for path in (Path(what).absolute(), *(folder / what for folder in room.roots.folders.values())):
             for root, folder in sorted(room.roots.folders.items(), key=lambda pair: -len(str(pair[1]))):
-                if folder in path.parents:
+                if folder in path.parents and watch.storable(str(path)):
                     found = lineage.find(connection, root=root, path=room.roots.relative(root, path))
                     if found:
                         return found, path

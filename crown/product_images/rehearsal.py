@@ -1,0 +1,526 @@
+"""Rehearsals: a cut-out model tried in the shadow on chosen photos, and compared with the cut-outs of today.
+
+Nothing of the ledger, the share or the review is touched: the bytes go to the store of originals, what was measured to
+tables of its own. What was cut out once by the same recipe of the same photo is not cut out again, so a rehearsal that
+was killed costs only what was still missing when it is started anew. How a model comes into force stands in
+`promotion.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from crown.errors import BadInput, ConfigurationError
+from crown.journal.work import WorkerLog, without_secrets
+from crown.ledger import lane
+from crown.ledger.claims import Claim, Failed, Input, Job, Made
+from crown.ledger.lane import Lane
+from crown.ledger.recipes import Recipe
+from crown.product_images import cutout_models, stages, tasks, telling
+from crown.product_images.cutout_models import matches
+from crown.product_images.mask_difference import SAME, between
+from crown.product_images.room import CUTOUTS, DEPARTMENT, OBJECTS, PHOTOS, Room
+from crown.store.objects import Objects
+
+#: Of what the rehearsal's jobs are, in logs; no asset of the ledger.
+REHEARSALS = f"{DEPARTMENT}/rehearsals"
+#: Photos of the sample, when nothing else is said; the rejected ones come on top.
+SAMPLE = 20
+
+_log = logging.getLogger(__name__)
+_PER_WORKER = 16
+_BEFORE, _AFTER = "before", "after"
+_MEASURES = ("iou", "changed_share", "alpha_difference", "difference")
+
+# A cut-out of today counts when it is of the photo's present bytes. `known` was cut out by this recipe before.
+_CANDIDATES = """
+    select p.key as photo, m.making_id, m.content_hash as photo_hash, m.root, m.path,
+           ledger.fingerprint(:recipe, array[m.content_hash]) as fingerprint,
+           b.making_id as before_id, b.content_hash as before_hash, b.recipe as before_recipe, b.facts as before_facts,
+           b.size_bytes as before_bytes, b.seconds as before_seconds,
+           coalesce(q.name = 'retouch', false) as retouched, o.photo is not null as own_model,
+           exists (select from ledger.verdicts v where v.stage = :cutouts and v.subject = p.key
+                   and v.verdict = 'reject') as rejected,
+           known.after_hash, known.facts as after_facts, known.size_bytes, known.seconds,
+           known.before_hash as compared_hash,
+           known.iou, known.changed_share, known.alpha_difference, known.difference
+    from ledger.items p join ledger.makings m on m.making_id = p.making_id
+    left join ledger.items c on c.asset = :cutouts and c.key = p.key
+    left join ledger.recipes q on q.recipe = c.recipe
+    left join ledger.makings b on b.making_id = c.making_id and b.present
+          and b.fingerprint = ledger.fingerprint(b.recipe, array[m.content_hash])
+    left join product_images.models_in_force o on o.photo = p.key
+    left join lateral (
+        select r.* from product_images.rehearsal_results r join product_images.rehearsals h using (rehearsal_id)
+        where r.photo = p.key and r.photo_hash = m.content_hash and h.recipe = :recipe and r.after_hash is not null
+        order by r.before_hash is not distinct from b.content_hash desc, r.rehearsal_id desc limit 1) known on true
+    where p.asset = :photos and p.state = 'current'
+    order by p.key
+"""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which photos are rehearsed: named ones (shell patterns), or rejected ones and a sample, or all.
+
+    Nothing said: the rejected ones and a sample of `SAMPLE`. The sample of a library is always the same, so that two
+    models are tried on the same photos.
+    """
+
+    photos: tuple[str, ...] = ()
+    rejected: bool = False
+    sample: int = 0
+    everything: bool = False
+
+    def described(self) -> str:
+        """In words, for the list of rehearsals."""
+        if self.photos:
+            return ", ".join(self.photos)
+        if self.everything:
+            return "all"
+        parts = [f"sample of {self.sample}"] if self.sample else []
+        return " and ".join((["rejected"] if self.rejected else []) + parts)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out for one photo; without `error` the bytes lie in the store under `after_hash`.
+
+    The measures (see `mask_difference.Difference`) are None when there was no cut-out to compare with.
+    """
+
+    photo: str
+    photo_hash: str | None
+    before_hash: str | None = None
+    after_hash: str | None = None
+    size_bytes: int | None = None
+    seconds: float | None = None
+    before_facts: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] | None = None
+    iou: float | None = None
+    changed_share: float | None = None
+    alpha_difference: float | None = None
+    difference: float | None = None
+    score_before: int | None = None
+    score_after: int | None = None
+    error_class: str | None = None
+    error: str | None = None
+
+    @property
+    def same_bytes(self) -> bool:
+        """Whether the cut-out of today came out again."""
+        return self.after_hash is not None and self.after_hash == self.before_hash
+
+    def as_row(self) -> dict[str, Any]:
+        """What people see of it."""
+        measures = {name: getattr(self, name) for name in _MEASURES}
+        return {
+            "photo": self.photo,
+            **{name: None if value is None else round(value, 4) for name, value in measures.items()},
+            "score_before": self.score_before,
+            "score_after": self.score_after,
+            "same_bytes": self.same_bytes,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A rehearsal, how many of its photos are `done`, and what came out (`results`, the worst differences first; empty
+    in a list). `sheet` is a picture below `previews`.
+    """
+
+    rehearsal_id: int
+    model: str
+    recipe: str
+    body: Mapping[str, Any]
+    chosen: str
+    photos: tuple[str, ...]
+    who: str
+    began_at: datetime
+    ended_at: datetime | None
+    sheet: str | None
+    done: int
+    same_bytes: int
+    failed: int
+    worst_difference: float | None
+    results: tuple[Result, ...] = field(default=(), repr=False)
+
+    def as_row(self) -> dict[str, Any]:
+        """One line of the list."""
+        return {
+            "rehearsal": self.rehearsal_id,
+            "model": self.model,
+            "photos": len(self.photos),
+            "done": self.done,
+            "same_bytes": self.same_bytes,
+            "failed": self.failed,
+            "worst_difference": None if self.worst_difference is None else round(self.worst_difference, 4),
+            "chosen": self.chosen,
+            "who": self.who,
+            "began_at": self.began_at,
+            "state": "finished" if self.ended_at else "unfinished",
+        }
+
+
+Progress = Callable[[Result, int, int], None]
+
+
+def rehearse(
+    room: Room,
+    model: str,
+    selection: Selection,
+    *,
+    who: str,
+    weights_dir: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Rehearsal:
+    """Cut chosen photos out by a model, in the shadow, and compare them with the cut-outs of today.
+
+    Args:
+        room: the department's room.
+        model: `studio` (as the program has it now), or a model of rembg.
+        selection: which photos.
+        who: the person.
+        weights_dir: folder of the weights, when it is another than the settings'.
+        on_progress: called with each result, how many are done, and of how many.
+
+    Raises:
+        BadInput: no photo is chosen.
+        ConfigurationError: the model cannot be used.
+        SystemicFailure: the disk or the database failed; what was done is remembered.
+    """
+    weights = weights_dir or room.settings.weights_dir
+    recipe = cutout_models.cutting(model, weights)
+    with room.engine.connect() as connection:
+        rows = _chosen(_candidates(connection, recipe), selection)
+    rehearsal_id = _begin(room, recipe, selection, [row.photo for row in rows], who)
+    done = 0
+    try:
+        for result in _results(room, recipe, rows, weights):
+            with room.engine.begin() as connection:
+                _remember(connection, rehearsal_id, result)
+            done += 1
+            if on_progress is not None:
+                on_progress(result, done, len(rows))
+    except ConfigurationError:
+        if not done:  # the model itself cannot be opened: there was no rehearsal
+            _forget(room, rehearsal_id)
+        raise
+    return _end(room, rehearsal_id)
+
+
+def _candidates(connection: Connection, recipe: Recipe) -> list[Any]:
+    bound = {"recipe": recipe.hash, "cutouts": CUTOUTS, "photos": PHOTOS}
+    return list(connection.execute(text(_CANDIDATES), bound))
+
+
+def _chosen(rows: Sequence[Any], selection: Selection) -> list[Any]:
+    """The chosen photos, in the order of their keys."""
+    if selection.photos:
+        for pattern in selection.photos:
+            if not any(matches(row.photo, pattern) for row in rows):
+                raise BadInput(
+                    f"No photo matches {pattern!r}; write its name as in review, such as 52000123_1."
+                )
+        return [row for row in rows if any(matches(row.photo, pattern) for pattern in selection.photos)]
+    # What a person retouched, or chose a model for, no promotion changes.
+    free = [row for row in rows if not row.retouched and not row.own_model]
+    if not selection.everything:
+        drawn = sorted(free, key=lambda row: hashlib.sha256(row.photo.encode()).digest())[: selection.sample]
+        picked = {row.photo for row in drawn} | {
+            row.photo for row in free if selection.rejected and row.rejected
+        }
+        free = [row for row in free if row.photo in picked]
+    if not free:
+        raise BadInput(
+            f"There is nothing to rehearse ({selection.described()}): no such photo is in the library."
+        )
+    return free
+
+
+def _results(room: Room, recipe: Recipe, rows: Sequence[Any], weights: Path | None) -> Iterator[Result]:
+    """Each photo's result, as it comes."""
+    by_photo = {row.photo: row for row in rows}
+    to_do = []
+    for row in rows:
+        result = _without_work(room, recipe, row)
+        if result is not None:
+            yield result
+        else:
+            to_do.append(_job(room, recipe, row))
+    context = room.context | {"weights_dir": str(weights) if weights else None}
+    around = WorkerLog(without_secrets(room.settings), DEPARTMENT, None, telling.product_number)
+    shadow = Lane((REHEARSALS,), rehearse_photos, context, around=around)
+    limits = room.limits
+    at_once = limits.workers * _PER_WORKER
+    for first in range(0, len(to_do), at_once):
+        jobs = tuple(to_do[first : first + at_once])
+        claim = Claim(0, (REHEARSALS,), None, limits.lease_seconds, jobs)
+        for group in lane.results(shadow, limits, claim, lambda: None):
+            for made in group:
+                yield _result(room, by_photo[made.job.key], made)
+
+
+def _without_work(room: Room, recipe: Recipe, row: Any) -> Result | None:
+    """What is known before anything is opened."""
+    if row.retouched:
+        reason = f"{row.photo} is a person's retouch; no model changes it."
+        return Result(row.photo, row.photo_hash, error_class="Retouch", error=reason)
+    if row.before_recipe == recipe.hash:  # cut out by it today
+        score = _score(row.before_facts)
+        return Result(
+            row.photo,
+            row.photo_hash,
+            row.before_hash,
+            row.before_hash,
+            row.before_bytes,
+            row.before_seconds,
+            row.before_facts,
+            row.before_facts,
+            **asdict(SAME),
+            score_before=score,
+            score_after=score,
+        )
+    if row.after_hash is None or not _stored(room, row.after_hash, row.size_bytes):
+        return None
+    if row.before_hash is not None and row.compared_hash != row.before_hash:
+        return None
+    measures = {name: getattr(row, name) if row.before_hash else None for name in _MEASURES}
+    return Result(
+        row.photo,
+        row.photo_hash,
+        row.before_hash,
+        row.after_hash,
+        row.size_bytes,
+        row.seconds,
+        row.before_facts,
+        row.after_facts,
+        **measures,
+        score_before=_score(row.before_facts),
+        score_after=_score(row.after_facts),
+    )
+
+
+def _stored(room: Room, content_hash: str, size: int | None) -> bool:
+    path = room.objects.path(content_hash)
+    return path.is_file() and path.stat().st_size == size
+
+
+def _score(facts: Mapping[str, Any] | None) -> int | None:
+    score: int | None = (facts or {}).get("triage", {}).get("score")
+    return score
+
+
+def _job(room: Room, recipe: Recipe, row: Any) -> Job:
+    inputs = [Input(row.making_id, PHOTOS, row.photo, row.photo_hash, row.root, row.path, {})]
+    if row.before_hash is not None:
+        path, facts = row.before_hash, row.before_facts
+        inputs.append(Input(row.before_id, _BEFORE, row.photo, path, OBJECTS, path, facts))
+    if row.after_hash is not None and _stored(room, row.after_hash, row.size_bytes):
+        facts = {"bytes": row.size_bytes, "seconds": row.seconds, "facts": row.after_facts}
+        inputs.append(Input(0, _AFTER, row.photo, row.after_hash, OBJECTS, row.after_hash, facts))
+    return Job(
+        REHEARSALS,
+        row.photo,
+        row.fingerprint,
+        recipe.hash,
+        recipe.name,
+        recipe.body,
+        tuple(inputs),
+        None,
+        0,
+    )
+
+
+def rehearse_photos(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
+    """Cut photos out and compare them with the cut-out of today; runs in a worker process.
+
+    The measures stand in the facts under `compared`, when there was something to compare with.
+    """
+    return [_rehearse(job, context) for job in jobs]
+
+
+def _rehearse(job: Job, context: Mapping[str, Any]) -> Made | Failed:
+    given = {one.asset: one for one in job.inputs}
+    after, before = given.get(_AFTER), given.get(_BEFORE)
+    if after is not None:
+        known = after.facts
+        made: Made | Failed = Made(
+            job,
+            after.content_hash,
+            OBJECTS,
+            after.content_hash,
+            known["bytes"],
+            known["seconds"],
+            known["facts"],
+        )
+    else:
+        (made,) = tasks.cut_out([job], context)
+    if isinstance(made, Failed) or before is None:
+        return made
+    try:
+        if made.content_hash == before.content_hash:
+            apart = SAME
+        else:
+            store = Objects(Path(context["roots"][OBJECTS]))
+            path = Path(made.unfinished) if made.unfinished else store.path(made.content_hash)
+            apart = between(tasks.verified(before, context), before.facts, path, made.facts)
+    except Exception as error:  # noqa: BLE001 a picture that cannot be compared is a result with a sentence
+        if made.unfinished:
+            Path(made.unfinished).unlink(missing_ok=True)
+        return lane.failed(job, error)
+    return replace(made, facts={**made.facts, "compared": asdict(apart)})
+
+
+def _result(room: Room, row: Any, made: Made | Failed) -> Result:
+    if isinstance(made, Failed):
+        if made.error_class == ConfigurationError.__name__:
+            raise ConfigurationError(made.error)  # it is the model, not the photo
+        return Result(
+            row.photo,
+            row.photo_hash,
+            row.before_hash,
+            before_facts=row.before_facts,
+            score_before=_score(row.before_facts),
+            error_class=made.error_class,
+            error=made.error,
+        )
+    if made.unfinished is not None:
+        room.objects.adopt(Path(made.unfinished), made.content_hash)
+    facts = {"versions": stages.versions(), **made.facts}
+    measures = facts.pop("compared", {})
+    return Result(
+        row.photo,
+        row.photo_hash,
+        row.before_hash,
+        made.content_hash,
+        made.size_bytes,
+        made.seconds,
+        row.before_facts,
+        facts,
+        **measures,
+        score_before=_score(row.before_facts),
+        score_after=_score(facts),
+    )
+
+
+def _begin(room: Room, recipe: Recipe, selection: Selection, photos: list[str], who: str) -> int:
+    with room.engine.begin() as connection:
+        return connection.execute(
+            text(
+                "insert into product_images.rehearsals (model, recipe, body, chosen, photos, who)"
+                " values (:model, :recipe, cast(:body as jsonb), :chosen, :photos, :who) returning rehearsal_id"
+            ),
+            {
+                "model": recipe.body["model"],
+                "recipe": recipe.hash,
+                "body": json.dumps(dict(recipe.body)),
+                "chosen": selection.described(),
+                "photos": photos,
+                "who": who,
+            },
+        ).scalar_one()
+
+
+def _remember(connection: Connection, rehearsal_id: int, result: Result) -> None:
+    row = asdict(result) | {
+        "id": rehearsal_id,
+        "facts": None if result.facts is None else json.dumps(dict(result.facts)),
+        "before_facts": None if result.before_facts is None else json.dumps(dict(result.before_facts)),
+        "error": None if result.error is None else result.error.replace("\x00", ""),
+    }
+    connection.execute(
+        text(
+            "insert into product_images.rehearsal_results (rehearsal_id, photo, photo_hash, before_hash, before_facts,"
+            " after_hash, size_bytes, seconds, facts, iou, changed_share, alpha_difference, difference, score_before,"
+            " score_after, error_class, error) values (:id, :photo, :photo_hash, :before_hash,"
+            " cast(:before_facts as jsonb), :after_hash, :size_bytes, :seconds, cast(:facts as jsonb), :iou,"
+            " :changed_share, :alpha_difference, :difference, :score_before, :score_after, :error_class, :error)"
+        ),
+        row,
+    )
+
+
+def _forget(room: Room, rehearsal_id: int) -> None:
+    with room.engine.begin() as connection:
+        connection.execute(
+            text("delete from product_images.rehearsals where rehearsal_id = :id"), {"id": rehearsal_id}
+        )
+
+
+def _end(room: Room, rehearsal_id: int) -> Rehearsal:
+    """Draw the sheet and say that it is finished."""
+    from crown.product_images.rehearsal_sheet import draw
+
+    found = read(room, rehearsal_id)
+    previews = room.settings.home / "previews"
+    sheet = draw(room, found.results, previews / REHEARSALS / f"{rehearsal_id}.webp")
+    with room.engine.begin() as connection:
+        connection.execute(
+            text(
+                "update product_images.rehearsals set ended_at = clock_timestamp(), sheet = :sheet"
+                " where rehearsal_id = :id"
+            ),
+            {"id": rehearsal_id, "sheet": sheet and sheet.relative_to(previews).as_posix()},
+        )
+    finished = read(room, rehearsal_id)
+    _log.info(
+        "Rehearsal %d of %s: %d photos, %d with the same bytes, %d failed.",
+        rehearsal_id,
+        finished.model,
+        finished.done,
+        finished.same_bytes,
+        finished.failed,
+    )
+    return finished
+
+
+def rehearsals(room: Room) -> list[Rehearsal]:
+    """All that is remembered, newest first, without the results of each photo."""
+    with room.engine.connect() as connection:
+        return _heads(connection, None)
+
+
+def read(room: Room, rehearsal_id: int) -> Rehearsal:
+    """One rehearsal with its results.
+
+    Raises:
+        BadInput: there is none of that number.
+    """
+    with room.engine.connect() as connection:
+        found = _heads(connection, rehearsal_id)
+        if not found:
+            raise BadInput(f"There is no rehearsal {rehearsal_id}; `crown images rehearsals` lists them.")
+        columns = ", ".join(one.name for one in fields(Result))
+        rows = connection.execute(
+            text(
+                f"select {columns} from product_images.rehearsal_results where rehearsal_id = :id"
+                " order by error is null, difference desc nulls first, photo"
+            ),
+            {"id": rehearsal_id},
+        )
+        return replace(found[0], results=tuple(Result(**row._mapping) for row in rows))
+
+
+def _heads(connection: Connection, rehearsal_id: int | None) -> list[Rehearsal]:
+    rows = connection.execute(
+        text(
+            "select h.*, count(r.photo) as done, count(*) filter (where r.after_hash = r.before_hash) as same_bytes,"
+            " count(r.error) as failed, max(r.difference) as worst_difference"
+            " from product_images.rehearsals h left join product_images.rehearsal_results r using (rehearsal_id)"
+            " where cast(:id as bigint) is null or rehearsal_id = :id"
+            " group by h.rehearsal_id order by h.rehearsal_id desc"
+        ),
+        {"id": rehearsal_id},
+    )
+    return [Rehearsal(**{**row._mapping, "photos": tuple(row.photos)}) for row in rows]
