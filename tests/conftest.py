@@ -6,6 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from crown.database.migrations import migrate
 from crown.journal import logs
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not item.get_closest_marker("integration"))
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +56,23 @@ def server_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def copy_of(server_url: str, template: str = "template_crown") -> Iterator[str]:
+    """A database of one's own, made as a copy of another that nobody is connected to; its address."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    _execute(server_url, f"create database {name} template {template}")
+    try:
+        yield _database(server_url, name)
+    finally:
+        logs.close()
+        _execute(server_url, f"drop database {name} with (force)")
+
+
 @pytest.fixture
 def database_url(server_url: str) -> Iterator[str]:
     """A fresh, migrated database of this test's own."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    _execute(server_url, f"create database {name} template template_crown")
-    yield _database(server_url, name)
-    logs.close()
-    _execute(server_url, f"drop database {name} with (force)")
+    with copy_of(server_url) as url:
+        yield url
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
 
 def run(images: ProductImagesResource, job: str = "product_images") -> dg.ExecuteInProcessResult:
     defs = build_defs(resources={"database": images.database, "images": images})
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         return defs.resolve_job_def(job).execute_in_process(instance=instance)
 
 

@@ -87,16 +87,6 @@ def test_one_address_serves_all_and_one_ctrl_c_stops_all_a_run_and_its_children_
     assert "Started Dagster code proxy server" in (up.home / "logs" / "code_server.log").read_text()
 
 
-def test_sigterm_stops_all_even_when_a_script_started_it_in_the_background(
-    crown_up: Callable[..., UpProcess],
-) -> None:
-    """A shell hands an ignored SIGINT to what it starts with `&`, and Dagster copies that onto SIGTERM."""
-    up = crown_up(ignore_sigint=True)
-    up.address()
-    assert up.end(signal.SIGTERM) == 0
-    assert up.left() == []
-
-
 def test_a_closed_terminal_stops_all(crown_up: Callable[..., UpProcess]) -> None:
     """Whatever is said then has nowhere to go, and must not keep anything from stopping."""
     terminal = subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -137,67 +127,13 @@ def test_when_the_supervisor_is_killed_all_ends_and_the_next_start_frees_the_pla
     assert not psutil.pid_exists(worker)
     assert not psutil.pid_exists(child)
 
-    again = crown_up()
+    # Sigterm stops all, even when a script started it in the background: a shell hands an ignored SIGINT to
+    # what it starts with `&`, and Dagster copies that onto SIGTERM.
+    again = crown_up(ignore_sigint=True)
     again.address()
     until(lambda: again.run_status(run) == "FAILURE", 90, "the run's death certificate")
-    assert again.end() == 0
+    assert again.end(signal.SIGTERM) == 0
     assert again.left() == []
-
-
-def test_whatever_dies_is_started_again(crown_up: Callable[..., UpProcess]) -> None:
-    up = crown_up()
-    address = up.address()
-    for name, command in (
-        ("console", "console.serve"),
-        ("code server", "code-server"),
-        ("daemon", "dagster._daemon"),
-    ):
-        before = [
-            process for process in up_process.processes_of(up.home) if command in process.info["cmdline"]
-        ]
-        service = next(process for process in before if "console.keeper" not in process.info["cmdline"])
-        service.kill()
-        until(
-            lambda command=command, old=service.pid: [
-                process
-                for process in up_process.processes_of(up.home)
-                if command in process.info["cmdline"]
-                and "console.keeper" not in process.info["cmdline"]
-                and process.pid != old
-            ],
-            30,
-            f"the new {name}",
-        )
-        assert f"The {name} ended (status 137); it starts again" in up.err
-    assert up.address() == address
-    with up.client() as client:
-        until(lambda: _answers(client), 60, "the answer of the new console")
-    run = until(lambda: _launched(up), 60, "a launch by the new code server")
-    until(lambda: up.run_status(run) == "SUCCESS", 90, "a run by the new daemon and code server")
-    postmaster = psutil.Process(int((up.home / "postgres" / "postmaster.pid").read_text().split()[0]))
-    postmaster.kill()
-    postmaster.wait(20)
-    with up.client() as client:
-        until(lambda: _answers(client), 60, "the answer of the new database")
-    assert up.end() == 0
-    assert up.left() == []
-
-
-def _answers(client: object) -> bool:
-    import httpx
-
-    assert isinstance(client, httpx.Client)
-    try:
-        return client.get("/health").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _launched(up: UpProcess) -> str | None:
-    try:
-        return str(up.launch("quick_job"))
-    except AssertionError:
-        return None
 
 
 def _one_sentence(up: UpProcess, status: int, *parts: str) -> None:
@@ -312,7 +248,7 @@ def guarded_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
 
 
 def test_with_a_token_nothing_answers_without_it_and_no_command_line_shows_it(guarded_up: UpProcess) -> None:
-    with guarded_up.client() as stranger, guarded_up.client(TOKEN) as friend:
+    with guarded_up.stranger() as stranger, guarded_up.client() as friend:
         assert stranger.post("/graphql", json={"query": "{ version }"}).status_code == 401
         assert friend.post("/graphql", json={"query": "{ version }"}).status_code == 200
     processes = up_process.processes_of(guarded_up.home)
@@ -326,5 +262,59 @@ def test_a_second_start_in_the_same_home_is_one_sentence_and_the_first_goes_on(
     second = UpProcess(guarded_up.home)
     assert second.wait(60) == 2
     assert f"runs already in {guarded_up.home} (process {guarded_up.process.pid})" in second.err
-    with guarded_up.client(TOKEN) as client:
+    with guarded_up.client() as client:
         assert client.get("/console/").status_code == 200
+
+
+def test_whatever_dies_is_started_again(guarded_up: UpProcess) -> None:
+    up = guarded_up
+    address = up.address()
+    for name, command in (
+        ("console", "console.serve"),
+        ("code server", "code-server"),
+        ("daemon", "dagster._daemon"),
+    ):
+        before = [
+            process for process in up_process.processes_of(up.home) if command in process.info["cmdline"]
+        ]
+        service = next(process for process in before if "console.keeper" not in process.info["cmdline"])
+        service.kill()
+        until(
+            lambda command=command, old=service.pid: [
+                process
+                for process in up_process.processes_of(up.home)
+                if command in process.info["cmdline"]
+                and "console.keeper" not in process.info["cmdline"]
+                and process.pid != old
+            ],
+            30,
+            f"the new {name}",
+        )
+        assert f"The {name} ended (status 137); it starts again" in up.err
+    assert up.address() == address
+    with up.client() as client:
+        until(lambda: _answers(client), 60, "the answer of the new console")
+    run = until(lambda: _launched(up), 60, "a launch by the new code server")
+    until(lambda: up.run_status(run) == "SUCCESS", 90, "a run by the new daemon and code server")
+    postmaster = psutil.Process(int((up.home / "postgres" / "postmaster.pid").read_text().split()[0]))
+    postmaster.kill()
+    postmaster.wait(20)
+    with up.client() as client:
+        until(lambda: _answers(client), 60, "the answer of the new database")
+
+
+def _answers(client: object) -> bool:
+    import httpx
+
+    assert isinstance(client, httpx.Client)
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _launched(up: UpProcess) -> str | None:
+    try:
+        return str(up.launch("quick_job"))
+    except AssertionError:
+        return None

@@ -53,6 +53,7 @@ class UpProcess:
         **variables: str,
     ) -> None:
         self.home = home
+        self._token = variables.get("WEB_TOKEN")
         foreign = ("CROWN_", "CROWNPIPE_", "DAGSTER_")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         environ |= {"CROWN_HOME": str(home), **{f"CROWN_{name}": value for name, value in variables.items()}}
@@ -101,9 +102,15 @@ class UpProcess:
 
         return str(until(ready, START_SECONDS, "the start"))
 
-    def client(self, token: str | None = None) -> httpx.Client:
-        """A client of the web address."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def client(self) -> httpx.Client:
+        """A client of the web address that shows the token, if one is set."""
+        return self._client({"Authorization": f"Bearer {self._token}"} if self._token else {})
+
+    def stranger(self) -> httpx.Client:
+        """A client of the web address that shows no token."""
+        return self._client({})
+
+    def _client(self, headers: dict[str, str]) -> httpx.Client:
         return httpx.Client(base_url=self.address(), headers=headers, timeout=30, trust_env=False)
 
     def graphql(self, query: str, **variables: object) -> Any:

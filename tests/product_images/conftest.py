@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import Engine
 
 from crown.product_images.room import Room, open_room
-from crown.settings import Settings, load_settings
+from crown.settings import Settings
 from tests.pictures import draw_part
+from tests.product_images.flow import room_settings
 
 
 @pytest.fixture
 def crown_settings(tmp_path: Path) -> Settings:
-    environment = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
-    return load_settings(environment, env_file=None)
+    return room_settings(tmp_path / "home")
 
 
 @pytest.fixture

@@ -8,8 +8,15 @@ from PIL import Image, ImageDraw
 
 from crown.product_images import intake, review, stages
 from crown.product_images.room import CUTOUTS, GROUPS, INBOX, MASTERS, PRODUCTION, READY, Room
+from crown.settings import Settings, load_settings
 from crown.store import files
 from tests.pictures import draw_part
+
+
+def room_settings(home: Path) -> Settings:
+    """The settings of a room of tests: one worker, and nothing waits for a stalled copy."""
+    environment = {"CROWN_HOME": str(home), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
+    return load_settings(environment, env_file=None)
 
 
 def look(room: Room) -> review.ReviewReport:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from sqlalchemy import text
 
+from crown.database.engine import connect, our_url
 from crown.ledger import counts
 from crown.product_images import review, stages
 from crown.product_images.room import (
@@ -32,20 +34,37 @@ from crown.product_images.trace import trace
 from crown.product_images.verify import verify
 from crown.settings import load_settings
 from crown.store import files
+from tests.conftest import copy_of
 from tests.pictures import draw_part
-from tests.product_images.flow import approve, look, published, run, upload
+from tests.product_images.flow import approve, look, published, room_settings, run, upload
 
 RENDERED = list(RENDITIONS.values())
 
 
+@pytest.fixture(scope="session")
+def published_once(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Two approved and published photos: their database, which nobody is connected to, and their home."""
+    home = tmp_path_factory.mktemp("published") / "home"
+    with copy_of(server_url) as url:
+        engine = connect(url)
+        room = open_room(engine, room_settings(home))
+        upload(room, "52000123.jpg", "52000124_2.png")
+        run(room)
+        approve(room)
+        run(room)
+        engine.dispose()
+        yield str(our_url(url).database), home
+
+
 @pytest.fixture
-def done(room: Room) -> Room:
-    """A room with two approved and published photos."""
-    upload(room, "52000123.jpg", "52000124_2.png")
-    run(room)
-    approve(room)
-    run(room)
-    return room
+def done(server_url: str, published_once: tuple[str, Path], tmp_path: Path) -> Iterator[Room]:
+    """A room of this test's own with two approved and published photos."""
+    database, home = published_once
+    shutil.copytree(home, tmp_path / "home")
+    with copy_of(server_url, database) as url:
+        engine = connect(url)
+        yield open_room(engine, room_settings(tmp_path / "home"))
+        engine.dispose()
 
 
 def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:

@@ -141,7 +141,7 @@ def test_after_a_sync_of_the_editions_exactly_what_stands_on_them_is_requested(
     database: DatabaseResource, project: Project
 ) -> None:
     defs = dg.Definitions(assets=SQL_MODELS, resources={"database": database})
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         for source in project.sources.values():
             instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(list(source.asset))))
         assert dg.materialize(SQL_MODELS, resources={"database": database}, instance=instance).success
