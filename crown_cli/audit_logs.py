@@ -5,7 +5,6 @@ What is in such a file and how it is entered stands in crown/journal/old_audit.p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,18 @@ def audit_files(folder: Path, *, again: bool = False) -> Iterator[Path]:
             continue
         for product in sorted(parent.iterdir()):
             if product.is_dir() and not product.is_symlink():
-                yield from (path for name in names if os.path.lexists(path := product / name))
+                yield from (path for name in names if _may_be(path := product / name))
+
+
+def _may_be(path: Path) -> bool:
+    """Whether something has this name; of a folder that may not be read it cannot be told, so it counts."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return path.name == AUDIT_FILE
+    return True
 
 
 def migrate(engine: Engine, folder: Path, *, dry_run: bool = False, again: bool = False) -> Migration:
@@ -62,13 +72,26 @@ def migrate(engine: Engine, folder: Path, *, dry_run: bool = False, again: bool 
         folder: see `audit_files`.
         dry_run: say what would be entered; nothing is kept and no file is renamed.
         again: read renamed files too, for what CrownPipe's own migration entered with the wrong times.
+
+    Raises:
+        BadInput: the folder may not be read.
     """
+    from crown.errors import BadInput
+    from crown.store import watch
+
     done = Migration(0, 0, 0, 0, 0, 0, {})
-    for path in audit_files(folder, again=again):
+    try:
+        found = list(audit_files(folder, again=again))
+    except PermissionError as error:
+        raise BadInput(f"{error.filename} may not be read; give the right to, then run this again.") from None
+    for path in found:
         done.files += 1
-        reason = _take_over(engine, path, done, dry_run=dry_run)
+        try:
+            reason = _take_over(engine, path, done, dry_run=dry_run)
+        except PermissionError:
+            reason = f"{path} may not be read; give the right to, then run this again."
         if reason is not None:
-            done.bad[str(path)] = reason
+            done.bad[watch.spelt_out(str(path))] = watch.spelt_out(reason)
     return done
 
 

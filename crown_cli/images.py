@@ -11,7 +11,7 @@ import click
 
 from crown_cli import images_publishing
 from crown_cli.adopt import adopt
-from crown_cli.images_common import assets_named, decide_on, open_images, who_option
+from crown_cli.images_common import assets_named, decide_on, open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
 
@@ -109,7 +109,7 @@ def run(as_json: bool) -> None:
 
 @images.command()
 @click.argument("pattern")
-@click.option("--reason", help="Why, for the record.")
+@reason_option(required=False)
 @who_option
 @json_option
 def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) -> None:
@@ -124,7 +124,7 @@ def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) ->
 
 @images.command()
 @click.argument("pattern")
-@click.option("--reason", required=True, help="What is wrong, for the person who mends it.")
+@reason_option(required=True, help="What is wrong, for the person who mends it.")
 @who_option
 @json_option
 def reject(pattern: str, reason: str, who: str | None, as_json: bool) -> None:

@@ -16,9 +16,28 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+def _one_line(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """What is kept for the record and shown on other people's screens: text of one line."""
+    if value is not None and not value.isprintable():
+        raise click.BadParameter("it holds a line break or another control character", param=parameter)
+    return value
+
+
+def _reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if parameter.required and not (value or "").strip():
+        raise click.BadParameter("it is empty; say why, for whoever asks later", param=parameter)
+    return _one_line(context, parameter, value)
+
+
 who_option: Callable[[_Command], _Command] = click.option(
-    "--who", help="The person who decides; default: your user name."
+    "--who", callback=_one_line, help="The person who decides; default: your user name."
 )
+
+
+def reason_option(*, required: bool, help: str = "Why, for the record.") -> Callable[[_Command], _Command]:
+    """`--reason`; a required one may not be empty."""
+    return click.option("--reason", required=required, callback=_reason, help=help)
 
 
 @contextmanager
@@ -42,9 +61,6 @@ def decide_on(pattern: str, verdict: Any, who: str | None, reason: str | None, a
         [{"photo": d.subject, "verdict": d.verdict, "who": d.who, "decision": d.decision_id} for d in said],
         as_json=as_json,
     )
-
-
-_who = click.option("--who", help="The person who decides; default: your user name.")
 
 
 def assets_named(asset: str | None) -> list[str]:

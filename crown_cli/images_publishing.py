@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.images_common import assets_named, decide_on, open_images, who_option
+from crown_cli.images_common import assets_named, decide_on, open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _show_forecast(
 
 @click.command()
 @click.argument("pattern")
-@click.option("--reason", required=True, help="Why, for the record.")
+@reason_option(required=True)
 @_dry_run
 @who_option
 @json_option
@@ -119,7 +119,7 @@ def _act(act: Callable[[Connection], object], *, dry_run: bool, as_json: bool, d
 
 @click.command()
 @click.argument("number")
-@click.option("--reason", required=True, help="Why, for the record.")
+@reason_option(required=True)
 @_dry_run
 @who_option
 @json_option
@@ -140,7 +140,7 @@ def retire(number: str, reason: str, dry_run: bool, who: str | None, as_json: bo
 
 @click.command()
 @click.argument("number")
-@click.option("--reason", help="Why, for the record.")
+@reason_option(required=False)
 @who_option
 @json_option
 def unretire(number: str, reason: str | None, who: str | None, as_json: bool) -> None:
@@ -162,7 +162,7 @@ def unretire(number: str, reason: str | None, who: str | None, as_json: bool) ->
 @click.option(
     "--asset", help="Only what this asset made, for instance cutouts; default: all after the approval."
 )
-@click.option("--reason", help="Why, for the record.")
+@reason_option(required=False)
 @_dry_run
 @who_option
 @json_option
@@ -190,7 +190,7 @@ def rebuild(
 @click.option(
     "--plan", "seen", help="The beginning of the hash of the plan that you saw; another one is refused."
 )
-@click.option("--reason", help="Why, for the record.")
+@reason_option(required=False)
 @_dry_run
 @who_option
 @json_option

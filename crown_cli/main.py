@@ -6,6 +6,10 @@ What a command does stands in its own file; a new command is one line in COMMAND
 from __future__ import annotations
 
 import importlib
+import io
+import os
+import sys
+from typing import Any
 
 import click
 
@@ -58,6 +62,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click; words that are no text are refused, unless they are the name of a file that is there."""
+        for word in args:
+            if not _is_text(word) and not os.path.lexists(word):
+                raise click.UsageError(f"{word!a} holds bytes that are no text (UTF-8); write it in UTF-8.")
+        return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; an error becomes one sentence, unless --debug asks for the traceback."""
         from crown.errors import CrownError
@@ -74,6 +87,14 @@ class LazyGroup(click.Group):
                 ctx.exit(error.exit_code)
             _say(f"unexpected {type(error).__name__}: {error}; `crown --debug ...` shows where.")
             ctx.exit(70)  # EX_SOFTWARE of sysexits.h
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _say(sentence: str) -> None:
@@ -111,7 +132,10 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. File names may be any bytes: what is no text is spelt out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli(prog_name="crown")
 
 

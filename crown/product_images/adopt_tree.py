@@ -106,9 +106,9 @@ def read_tree(folder: Path, specs: Mapping[str, Spec], products: str = "*") -> O
             f"{folder} holds neither products/ nor archive/; give CrownPipe's media folder, mounted."
         )
     tree = OldTree(folder)
-    for relative, status in _below(folder, ARCHIVE, products, product_at=2):
+    for relative, status in _below(tree, ARCHIVE, products, product_at=2):
         _add(tree, relative, status, "original")
-    for relative, status in _below(folder, PRODUCTS, products, product_at=1):
+    for relative, status in _below(tree, PRODUCTS, products, product_at=1):
         if relative.split("/")[2] == "source":
             _add(tree, relative, status, "master")
     _set_phantoms_apart(tree)
@@ -120,13 +120,13 @@ def read_tree(folder: Path, specs: Mapping[str, Spec], products: str = "*") -> O
         if photo.master is not None
         for spec in specs.values()
     }
-    for relative, status in _below(folder, PRODUCTS, products, product_at=1):
+    for relative, status in _below(tree, PRODUCTS, products, product_at=1):
         number, what, *rest = relative.split("/")[1:]
         if what == "formats":
             _add_output(tree, expected, relative, f"{number}/{'/'.join(rest)}", status)
         elif what != "source":
             tree.left[relative] = f"{relative} lies in no folder of the contract."
-    for relative, status in _below(folder, PRODUCTION, products, product_at=1):
+    for relative, status in _below(tree, PRODUCTION, products, product_at=1):
         _add_output(tree, expected, relative, relative.removeprefix(f"{PRODUCTION}/"), status)
     for waiting in WAITING:
         count = len(watch.listing(folder / waiting)) if (folder / waiting).is_dir() else 0
@@ -135,12 +135,28 @@ def read_tree(folder: Path, specs: Mapping[str, Spec], products: str = "*") -> O
     return tree
 
 
-def _below(folder: Path, top: str, products: str, *, product_at: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Files deep enough to belong to a product, by path relative to the tree; others lie loose and are passed."""
-    if not (folder / top).is_dir():
+def _below(
+    tree: OldTree, top: str, products: str, *, product_at: int
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Files deep enough to belong to a product, by path relative to the tree; others lie loose and are passed.
+
+    What cannot be read, or has a name that is no text, is said in `left`.
+    """
+    if not (tree.folder / top).is_dir():
         return
-    for name, status in watch.listing(folder / top, depth=8):
+    closed: list[str] = []
+    found = watch.listing(tree.folder / top, depth=8, closed=closed)
+    for one in closed:
+        relative = watch.spelt_out(f"{top}/{one}".removesuffix("/."))
+        tree.left[relative] = (
+            f"{relative} may not be looked into; give the right to read it, then do this again."
+        )
+    for name, status in found:
         relative = f"{top}/{name}"
+        if not watch.storable(relative):
+            shown = watch.spelt_out(relative)
+            tree.left[shown] = f"{shown} has a name that is no UTF-8 text; rename it, then do this again."
+            continue
         parts = relative.split("/")
         deep_enough = len(parts) > product_at + (2 if top == PRODUCTS else 1)
         if deep_enough and fnmatch.fnmatchcase(parts[product_at], products):

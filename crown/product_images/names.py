@@ -84,7 +84,12 @@ def product_number(given: str) -> str:
     """
     if "/" in given:
         raise BadInput(f"{given!r} is not a product number; it holds a slash.")
-    photo = parse(f"{given}.png")
+    try:
+        photo = parse(f"{given}.png")
+    except BadInput:
+        raise BadInput(
+            f"{given!r} cannot be a product number; give it as it stands before the view in a file name."
+        ) from None
     if photo.view is not None:
         raise BadInput(f"{given!r} is photo {photo.view} of product {photo.number}; give the product number.")
     return photo.number

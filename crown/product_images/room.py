@@ -193,8 +193,11 @@ def open_room(engine: Engine, settings: Settings) -> Room:
                 files.make_folder(target.folder, room.ownership)
         files.make_folder(settings.home, Ownership(0o640, 0o750))
         marker.write_text(str(media), encoding="utf-8")
-    except PermissionError as error:
-        raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
+    except OSError as error:
+        raise SystemicFailure(
+            f"{error.filename or media} cannot be written ({error.strerror}); correct its owner, its mode, or the"
+            " setting that names it."
+        ) from None
     return room
 
 

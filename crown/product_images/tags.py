@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -221,6 +221,16 @@ _WRITERS: dict[str, Callable[[BinaryIO, BinaryIO, Tags, str], None]] = {
     "png": _write_png,
     "tiff": _write_tiff,
 }
+
+
+def refuse_too_long(tags: Tags, name: str) -> None:
+    """Say before texts are kept that no picture of ours can hold them.
+
+    Raises:
+        Refused: they are longer than EXIF or XMP can be.
+    """
+    _entries(tags, name)
+    _packet(None, replace(tags, digital_source_type=max(SOURCE_TYPES, key=len)), name)
 
 
 def _entries(tags: Tags, name: str) -> dict[int, Value | None]:

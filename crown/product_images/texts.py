@@ -16,7 +16,7 @@ from crown.errors import BadInput
 from crown.journal import activity
 from crown.product_images.names import product_number
 from crown.product_images.room import DEPARTMENT, Room
-from crown.product_images.tags import Tags
+from crown.product_images.tags import Tags, refuse_too_long
 
 #: Stands where the texts of a product that has none of its own are hashed.
 NONE = "none"
@@ -107,6 +107,7 @@ def say(
 
     Raises:
         BadInput: an unknown tag, or a text that picture files cannot hold.
+        Refused: texts longer than picture files can hold.
     """
     number = product_number(number)
     unknown = sorted(set(free or {}) - set(FREE))
@@ -122,6 +123,7 @@ def say(
         tags = tags_for(number, after, usual(room))
         if after == before:
             return tags
+        refuse_too_long(tags, number)
         connection.execute(
             text(
                 "insert into product_images.product_texts (product_number, description, keywords, free, who)"

@@ -195,8 +195,13 @@ def _foreign(room: Room, target: str) -> list[str]:
             ).scalars()
         )
     folder = room.roots[target]
-    listed = watch.listing(folder, depth=8) if folder.is_dir() else []
-    return [f"{target}:{path}" for path, _ in listed if path not in ours]
+    closed: list[str] = []
+    listed = watch.listing(folder, depth=8, closed=closed) if folder.is_dir() else []
+    # Linux takes any bytes as a name; no row and no screen does.
+    foreign = [watch.spelt_out(path) for path, _ in listed if path not in ours]
+    return [
+        f"{target}:{path}" for path in (*foreign, *(f"{one}/ (may not be looked into)" for one in closed))
+    ]
 
 
 def _mark(room: Room, missing: list[int], changed: list[int], found: Verification) -> None:

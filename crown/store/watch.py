@@ -49,18 +49,44 @@ def storable(name: str) -> bool:
     return True
 
 
-def listing(folder: Path, *, depth: int = 0) -> list[tuple[str, os.stat_result]]:
-    """Files below `folder` down to `depth` sub-folders, by relative path; links are listed, not followed."""
+def spelt_out(name: str) -> str:
+    r"""A file name for people to read and for databases to keep: bytes that are no text stand as `\xe4`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def listing(
+    folder: Path, *, depth: int = 0, closed: list[str] | None = None
+) -> list[tuple[str, os.stat_result]]:
+    """Files below `folder` down to `depth` sub-folders, by relative path; links are listed, not followed.
+
+    Args:
+        folder: where to look.
+        depth: how many levels of sub-folders to enter.
+        closed: takes the relative paths of folders that may not be read (`.` for `folder` itself); without it the
+            first one is an error.
+    """
     found: list[tuple[str, os.stat_result]] = []
 
     def walk(current: Path, prefix: str, left: int) -> None:
-        with os.scandir(current) as entries:
+        try:
+            opened = os.scandir(current)
+        except PermissionError:
+            if closed is None:
+                raise
+            closed.append(prefix.rstrip("/") or ".")
+            return
+        with opened as entries:
             for entry in sorted(entries, key=lambda e: e.name):
                 if is_dropping(entry.name):
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
+                    continue
+                except PermissionError:
+                    if closed is None:
+                        raise
+                    closed.append(prefix + entry.name)
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if left > 0:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,12 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from crown.journal import logs, secrets
-from crown.product_images.room import PUBLISHED, Room, open_room
+from crown.product_images.room import PRODUCTION, PUBLISHED, Room, open_room
 from crown.settings import load_settings
 from crown_cli.main import cli
 from tests.product_images.flow import finish, published, run
 
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = "64x64_72dpi_jpeg"
 NUMBERS = [f"5200010{number}" for number in range(4)]
 Crown = Callable[..., Any]
@@ -49,6 +53,7 @@ def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def called(*arguments: str, exit_code: int = 0) -> Any:
         done = CliRunner().invoke(cli, ["images", *arguments, "--json"], env=world)
         assert done.exit_code == exit_code, done.output
+        assert "Traceback" not in done.output
         return json.loads(done.stdout) if exit_code == 0 else done.output
 
     yield called
@@ -113,3 +118,31 @@ def test_texts_are_changed_and_the_change_is_due_at_once(room: Room, crown: Crow
         f"{NUMBERS[0]}/thumbnail/{NUMBERS[0]}_{SPEC}.jpg"
     ]
     assert "write it as NAME=TEXT" in crown("text", NUMBERS[0], "--tag", "artist", exit_code=1)
+
+
+def test_what_is_kept_for_the_record_is_a_line_of_text(room: Room, crown: Crown) -> None:
+    for act in ("withdraw", "retire", "reject"):
+        assert "it is empty" in crown(act, NUMBERS[0], "--reason", " ", exit_code=2)
+        assert "Missing option '--reason'" in crown(act, NUMBERS[0], exit_code=2)
+    said = crown("withdraw", NUMBERS[0], "--reason", "x", "--who", "eva\x1b[2J", exit_code=2)
+    assert "control character" in said
+    assert crown("plan")["files"] == []
+
+
+@pytest.mark.parametrize("command", ["trace", "retry", "unretire", "text", "approve"])
+def test_words_that_are_no_text_are_refused_in_a_sentence(room: Room, crown: Crown, command: str) -> None:
+    assert "no text (UTF-8)" in crown(command, "5200\udce4", exit_code=2)
+
+
+def test_files_of_any_name_are_answered_for_in_json_that_can_be_read(
+    room: Room, world: dict[str, str], crown: Crown
+) -> None:
+    theirs = Path(os.fsdecode(os.fsencode(room.roots[PRODUCTION]) + b"/gr\xc3\xb6\xe4.jpg"))
+    theirs.write_bytes(b"theirs")
+    assert "is not a file that was made here" in crown("trace", str(theirs), exit_code=1)
+    done = subprocess.run(
+        [sys.executable, "-m", "crown_cli.main", "images", "verify", "--json"],
+        cwd=ROOT, env={**os.environ, **world}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["foreign"] == ["production:gr\u00f6\\xe4.jpg"]

@@ -38,6 +38,7 @@ from crown.product_images.trace import trace
 from crown.product_images.verify import verify
 from crown.settings import load_settings
 from crown.store import files
+from tests.closed import closed
 from tests.pictures import draw_part
 
 PRODUCTION = "production"
@@ -475,6 +476,21 @@ def test_an_unreadable_master_is_said_and_its_files_stay(old: Room) -> None:
     before = contents(old.settings.media / "production" / "52000123")
     run(old)
     assert contents(old.settings.media / "production" / "52000123") == before
+
+
+def test_what_may_not_be_read_or_has_no_name_is_said_and_its_neighbours_are_taken_over(old: Room) -> None:
+    media = old.settings.media
+    shutil.copyfile(
+        media / "products/52000124/source/52000124_2.png",
+        os.fsencode(media) + b"/products/52000124/source/5200\xe4.png",
+    )
+    with closed(media / "products" / "52000123"):
+        done = take_over(old, dry_run=True)
+    assert done.masters == 1
+    assert done.left["products/52000123"] == (
+        "products/52000123 may not be looked into; give the right to read it, then do this again."
+    )
+    assert "no UTF-8 text" in done.left["products/52000124/source/5200\\xe4.png"]
 
 
 def test_what_a_person_said_in_crown_is_not_overruled_by_taking_over_again(old: Room) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from crown.errors import BadInput
 from crown_cli.audit_logs import AUDIT_FILE, MIGRATED, migrate
+from tests.closed import closed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,6 +140,25 @@ def test_a_link_is_not_followed(engine: Engine, old: Path, tmp_path: Path) -> No
     link.symlink_to(elsewhere)
     assert "links are not followed" in migrate(engine, old).bad[str(link)]
     assert elsewhere.exists()
+
+
+def test_a_product_whose_folder_may_not_be_read_is_said_and_its_neighbours_go_on(
+    engine: Engine, old: Path
+) -> None:
+    with engine.connect():  # a connection that stands; no other user may open one
+        pass
+    unread = old / "products" / "52000124"
+    with closed(unread):
+        done = migrate(engine, old)
+    assert done.bad == {
+        str(
+            unread / AUDIT_FILE
+        ): f"{unread / AUDIT_FILE} may not be read; give the right to, then run this again."
+    }
+    assert {row[0] for row in trail(engine)} == {"52000123"}
+    with closed(old / "products"), pytest.raises(BadInput, match="products may not be read"):
+        migrate(engine, old)
+    assert migrate(engine, old).renamed == 1
 
 
 def test_a_renamed_file_of_an_earlier_migration_is_never_overwritten(engine: Engine, old: Path) -> None:

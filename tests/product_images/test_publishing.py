@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from crown.product_images.room import (
 from crown.product_images.tags import read_tags
 from crown.product_images.verify import verify
 from crown.settings import load_settings
+from tests.closed import closed
 from tests.product_images.flow import approve, finish, hashes, published, run
 
 SMALL = "64x64_72dpi_jpeg"
@@ -144,6 +146,10 @@ def test_texts_that_no_file_can_hold_are_refused_before_they_are_kept(opening: O
         texts.say(room, "52000123_2", who="eva", via="cli", description="x")
     with pytest.raises(BadInput, match="not a text you can give"):
         texts.say(room, "52000123", who="eva", via="cli", free={"product_number": "1"})
+    with pytest.raises(Refused, match="a picture holds 65000: shorten"):
+        texts.say(room, "52000123", who="eva", via="cli", description="x" * 66_000)
+    with pytest.raises(Refused, match="bytes of XMP; a picture holds"):
+        texts.say(room, "52000123", who="eva", via="cli", description="<" * 20_000)
     with room.engine.connect() as connection:
         assert connection.execute(text("select count(*) from product_images.product_texts")).scalar_one() == 0
 
@@ -199,6 +205,28 @@ def test_a_foreign_file_in_any_target_is_reported(opening: Opening, tmp_path: Pa
     run(room)
     (tmp_path / "shop" / "theirs.jpg").write_bytes(b"theirs")
     assert verify(room).foreign == ["shop:theirs.jpg"]
+
+
+def test_foreign_files_whatever_their_name_and_folders_that_may_not_be_read_are_reported(
+    opening: Opening,
+) -> None:
+    room = opening()
+    finish(room, "52000123")
+    run(room)
+    folder = room.roots[PRODUCTION]
+    (folder / "theirs").mkdir()
+    for name in (b"5200\xe4.jpg", b"two\nlines.jpg", "\u00e9.jpg".encode()):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"theirs")
+    verify(room)
+    with closed(folder / "theirs"):
+        found = verify(room)
+    assert found.foreign == [
+        "production:5200\\xe4.jpg",
+        "production:two\nlines.jpg",
+        "production:\u00e9.jpg",
+        "production:theirs/ (may not be looked into)",
+    ]
+    assert (found.missing, found.changed) == ([], [])
 
 
 @pytest.mark.parametrize(
