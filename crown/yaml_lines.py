@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,24 +45,30 @@ def load_model(path: Path, model: type[M], renamed: Mapping[str, str] | None = N
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
     try:
-        root = yaml.compose(text, Loader=_LOADER)
-        mistakes = [f"{path}:{line}: {what}" for line, what in _repeated_keys(root)]
-        data = yaml.load(text, Loader=_LOADER) if not mistakes else None  # noqa: S506 - a safe loader
+        data, repeated = _parsed(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
         what = getattr(error, "problem", None) or "not readable as YAML"
         raise ConfigurationError(f"{path}:{line}: {what}; correct the YAML there.") from error
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
+    if repeated:
+        raise ConfigurationError("\n".join(f"{path}:{line}: {what}" for line, what in repeated))
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        root = yaml.compose(text, Loader=_LOADER)
         lines = [
             f"{path}:{line_of(root, detail['loc'])}: {_sentence(detail, model, renamed or {})}"
             for detail in error.errors(include_url=False)
         ]
         raise ConfigurationError("\n".join(lines)) from error
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> tuple[Any, list[tuple[int, str]]]:
+    """What a YAML text says, and the lines of keys that stand twice; every step of a run reads the same files."""
+    repeated = list(_repeated_keys(yaml.compose(text, Loader=_LOADER)))
+    return None if repeated else yaml.load(text, Loader=_LOADER), repeated  # noqa: S506 - a safe loader
 
 
 def line_of(root: yaml.Node | None, location: Location) -> int:

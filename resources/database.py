@@ -8,8 +8,7 @@ import dagster as dg
 from pydantic import Field
 from sqlalchemy import Engine
 
-from crown.database.engine import connect
-from crown.database.opening import open_database
+from crown.database.opening import open_engine
 from crown.journal.logs import set_up_once
 from crown.settings import Settings, load_settings
 
@@ -38,11 +37,7 @@ class DatabaseResource(dg.ConfigurableResource):
             ConfigurationError: the database cannot be reached.
         """
         settings = self.settings()
-        with open_database(settings) as url:
+        with open_engine(settings) as engine:
             # Where Dagster runs our code there is no other beginning: every run and sensor comes by here.
-            set_up_once(settings, url)
-            engine = connect(url)
-            try:
-                yield engine
-            finally:
-                engine.dispose()
+            set_up_once(settings, engine.url.render_as_string(hide_password=False))
+            yield engine

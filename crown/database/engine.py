@@ -34,9 +34,13 @@ def our_url(url: str) -> URL:
 
 
 def dagster_url(url: str) -> URL:
-    """The URL for Dagster's storage: psycopg2, in the schema `dagster` of the same database."""
+    """The URL for Dagster's storage: psycopg2, in the schema `dagster` of the same database.
+
+    Dagster commits hundreds of times in a run; it does not wait for the disk each time. When the machine loses power,
+    the last half second of its log may be missing; what we made is in the ledger, which always waits.
+    """
     parsed = our_url(url).set(drivername="postgresql+psycopg2")
-    return parsed.update_query_dict({"options": "-csearch_path=dagster"})
+    return parsed.update_query_dict({"options": "-csearch_path=dagster -csynchronous_commit=off"})
 
 
 def connect(url: str, *, pool_size: int = 5) -> Engine:

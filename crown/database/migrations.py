@@ -5,9 +5,10 @@ The revisions themselves live in migrations/versions.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from crown.errors import ConfigurationError
 
@@ -27,6 +28,9 @@ def migrate(engine: Engine, revision: str = "head") -> str:
 
     config = _config()
     with engine.connect() as connection:
+        if revision == "head" and _is_newest(connection):
+            return newest_revision()
+        connection.rollback()
         connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
         connection.commit()
         try:
@@ -47,6 +51,18 @@ def migrate(engine: Engine, revision: str = "head") -> str:
             connection.commit()
 
 
+def _is_newest(connection: Connection) -> bool:
+    """Whether nothing is to be done: most of the time, and each step of a run asks."""
+    there = connection.execute(
+        text("select to_regclass('alembic_version') is not null and to_regnamespace('dagster') is not null")
+    ).scalar_one()
+    if not there:
+        return False
+    found = connection.execute(text("select version_num from alembic_version")).scalars().all()
+    return list(found) == [newest_revision()]
+
+
+@cache
 def newest_revision() -> str:
     """The revision that `migrate` leads to."""
     from alembic.script import ScriptDirectory

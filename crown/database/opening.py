@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from crown.database.embedded import embedded_server, running_server
 from crown.database.engine import check_server, connect, our_url
@@ -35,16 +35,10 @@ def serve_database(settings: Settings) -> Iterator[str]:
     Raises:
         ConfigurationError: out of reach, too old, or its folder cannot be used.
     """
-    given = settings.database_url
-    server = embedded_server(embedded_folder(settings)) if given is None else nullcontext(None)
-    with server as embedded:
-        url = _embedded_database(embedded) if embedded else _spelt(given.get_secret_value() if given else "")
-        engine = connect(url, pool_size=1)
-        try:
-            check_server(engine)
-        finally:
-            engine.dispose()
-        yield url
+    with _served(settings) as engine:
+        check_server(engine)
+        engine.dispose()
+        yield engine.url.render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -54,13 +48,35 @@ def open_database(settings: Settings) -> Iterator[str]:
     Raises:
         ConfigurationError: out of reach, too old, newer than this program, or its folder cannot be used.
     """
-    with serve_database(settings) as url:
-        engine = connect(url, pool_size=1)
+    with open_engine(settings) as engine:
+        engine.dispose()
+        yield engine.url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def open_engine(settings: Settings) -> Iterator[Engine]:
+    """As `open_database`, and yields the engine with the connection that the checks were made through.
+
+    Raises:
+        ConfigurationError: out of reach, too old, newer than this program, or its folder cannot be used.
+    """
+    with _served(settings) as engine:
+        check_server(engine)
+        migrate(engine)
+        yield engine
+
+
+@contextmanager
+def _served(settings: Settings) -> Iterator[Engine]:
+    given = settings.database_url
+    server = embedded_server(embedded_folder(settings)) if given is None else nullcontext(None)
+    with server as embedded:
+        url = _embedded_database(embedded) if embedded else _spelt(given.get_secret_value() if given else "")
+        engine = connect(url)
         try:
-            migrate(engine)
+            yield engine
         finally:
             engine.dispose()
-        yield url
 
 
 def running_database(settings: Settings) -> str | None:

@@ -24,6 +24,14 @@ def by_state(connection: Connection, prefix: str = "") -> dict[str, dict[str, in
     return counts
 
 
+def of_asset(connection: Connection, asset: str) -> dict[str, int]:
+    """`{state: items}` of one asset; every state is present. Reads no other asset's items."""
+    rows = connection.execute(
+        text("select state, count(*) from ledger.items where asset = :asset group by state"), {"asset": asset}
+    )
+    return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
+
+
 def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list[dict[str, Any]]:
     """Failed and quarantined items with their error, newest first."""
     rows = connection.execute(

@@ -259,7 +259,7 @@ def _result(
     **more: Any,
 ) -> dg.MaterializeResult:
     with room.engine.connect() as connection:
-        states = counts.by_state(connection, asset).get(asset, {})
+        states = counts.of_asset(connection, asset)
     stats = stats_of(report.lane, asset, states)
     previews = room.settings.home / "previews"
     made = [m for m in report.lane.made if m.job.asset == asset and m.root is not None and m.path is not None]
@@ -280,5 +280,5 @@ def _result(
             contact_sheet=preview(sheet, previews) if sheet else None,
             **more,
         ),
-        check_results=[nothing_left_failed(room.engine, asset), *checks],
+        check_results=[nothing_left_failed(room.engine, asset, states), *checks],
     )

@@ -321,7 +321,7 @@ def test_into_a_pipe_the_variables_are_whole(tmp_path: Path) -> None:
     assert variables["DAGSTER_HOME"] == str(tmp_path / "dagster")
     assert (
         variables["DAGSTER_POSTGRES_URL"]
-        == "postgresql+psycopg2://ann:hush@db.example/crown?options=-csearch_path%3Ddagster"
+        == "postgresql+psycopg2://ann:hush@db.example/crown?options=-csearch_path%3Ddagster+-csynchronous_commit%3Doff"
     )
     assert (tmp_path / "dagster" / "dagster.yaml").is_file()
 
