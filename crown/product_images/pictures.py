@@ -166,6 +166,19 @@ def _recognise(path: Path, label: str) -> str:
     return kind
 
 
+def ending_of(path: Path) -> str:
+    """The usual ending (`.jpg`) of the format that a picture's first bytes declare.
+
+    Raises:
+        BadInput: none that is read here.
+    """
+    with path.open("rb") as file:
+        kind = sniff(file.read(64))
+    if kind not in _SUFFIXES:
+        raise BadInput(f"{path.name} is not a picture of a known kind; put a PNG in its place.")
+    return _SUFFIXES[kind][0]
+
+
 def sniff(head: bytes) -> str | None:
     """Name the format that a file's first bytes (at least 16) declare, or None when they declare none."""
     signatures = (

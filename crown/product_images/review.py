@@ -251,24 +251,36 @@ def show(room: Room) -> list[str]:
     """
     shown, current = [], {c.photo: c for c in cutouts(room, undecided=True)}
     laid_out = {
-        PurePosixPath(path).stem: ours for path, ours in placed.below(room.engine, MEDIA, REVIEW).items()
+        PurePosixPath(path).stem: (path, ours)
+        for path, ours in placed.below(room.engine, MEDIA, REVIEW).items()
     }
     # A person may have changed the case of a name, or their desktop its form of Unicode: it is the same file.
     spelt = {comparable(name): name for name, _ in watch.listing(room.roots.path(MEDIA, REVIEW))}
     for photo in sorted(laid_out.keys() | current.keys()):
-        path, ours = f"{REVIEW}/{photo}.png", laid_out.get(photo, frozenset())
-        there = room.roots.path(MEDIA, f"{REVIEW}/{spelt.get(comparable(f'{photo}.png'), f'{photo}.png')}")
         cutout = current.get(photo)
+        wanted = f"{REVIEW}/{photo}{_ending(cutout)}"
+        path, ours = laid_out.get(photo, (wanted, frozenset()))
+        name = PurePosixPath(path).name
+        there = room.roots.path(MEDIA, f"{REVIEW}/{spelt.get(comparable(name), name)}")
         if cutout is None:
             if files.remove_ours(there, ours):
                 placed.forget(room.engine, MEDIA, path)
         elif cutout.content_hash not in ours:
-            renamed = there != room.roots.path(MEDIA, path)
-            if renamed and not files.remove_ours(there, ours):
+            if there != room.roots.path(MEDIA, wanted) and not files.remove_ours(there, ours):
                 continue
-            if _lay_out(room, path, cutout.path, cutout.content_hash):
+            if path != wanted:
+                placed.forget(room.engine, MEDIA, path)
+            if _lay_out(room, wanted, cutout.path, cutout.content_hash):
                 shown.append(photo)
     return shown
+
+
+def _ending(cutout: Cutout | None) -> str:
+    """Engines make PNG; a person's retouch is what it is."""
+    from crown.product_images.pictures import ending_of
+
+    retouch = cutout is not None and cutout.facts.get("retouch") and cutout.path.is_file()
+    return ending_of(cutout.path) if cutout is not None and retouch else ".png"
 
 
 def _lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:

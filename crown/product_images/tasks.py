@@ -92,8 +92,12 @@ def copy_master(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | 
 
 
 def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
+    from crown.product_images.pictures import ending_of
+
     number = photo_name(job.key).number
-    return _copied(job, MEDIA, f"{PRODUCTS}/{number}/source/{job.key}.png", context)
+    # Approved bytes stay as they are, so a person's JPEG is a JPEG and is called one.
+    ending = ending_of(_located(job.inputs[0], context))
+    return _copied(job, MEDIA, f"{PRODUCTS}/{number}/source/{job.key}{ending}", context)
 
 
 def _copied(job: Job, root: str, path: str, context: Mapping[str, Any]) -> Made:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from crown.ledger import counts, planning
 from crown.product_images import folders, review
-from crown.product_images.room import CUTOUTS, INBOX, MASTERS, READY, REVIEW, REVIEW_FAILED, Room
+from crown.product_images.room import CUTOUTS, INBOX, MASTERS, READY, RENDITIONS, REVIEW, REVIEW_FAILED, Room
 from crown.product_images.trace import trace
 from crown.product_images.verify import verify
 from crown.store import files
@@ -58,11 +58,12 @@ def uploads(room: Room) -> list[tuple[str, str]]:
         return [(row[0], row[1]) for row in rows]
 
 
-def mark(path: Path, colour: tuple[int, int, int, int] = (255, 0, 0, 255)) -> str:
+def mark(path: Path, colour: tuple[int, int, int, int] = (255, 0, 0, 255), keep: str = "PNG") -> str:
     """Edit a picture as a retoucher would, in place; its new hash."""
     with Image.open(path) as opened:
-        picture = opened.convert("RGBA")
-    picture.putpixel((5, 5), colour)
+        assert opened.format == keep
+        picture = opened.convert("RGB" if keep == "JPEG" else "RGBA")
+    picture.paste(colour[: len(picture.getbands())], (0, 0, 20, 20))
     picture.save(path)
     return files.sha256(path)
 
@@ -404,6 +405,32 @@ def test_an_edited_cut_out_in_ready_is_a_retouch_and_approved(shown: Room) -> No
     edited = mark(path)
     assert run(shown)[MASTERS] == ["52000123"]
     assert files.sha256(shown.media("products/52000123/source/52000123.png")) == edited
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("jpg", "JPEG"), ("tif", "TIFF"), ("webp", "WEBP")])
+def test_a_finished_picture_keeps_its_kind_and_is_called_what_it_is(
+    room: Room, ending: str, kind: str
+) -> None:
+    picture = Image.new("RGB", (300, 200), (200, 30, 30))
+    picture.save(room.media(READY) / f"52000777.{ending}")
+    picture.save(room.media(REVIEW) / f"52000778.{ending}")
+    mine = files.sha256(room.media(READY) / f"52000777.{ending}")
+    made = run(room)
+    assert made[MASTERS] == ["52000777"]
+    assert f"52000777/{WEB}" in made[RENDITIONS["web"]]
+    master = room.media(f"products/52000777/source/52000777.{ending}")
+    assert [path.name for path in master.parent.iterdir()] == [master.name]
+    assert files.sha256(master) == mine
+    assert names(room, REVIEW) == [f"52000778.{ending}"]
+    edited = mark(room.media(REVIEW) / f"52000778.{ending}", colour=(0, 0, 255, 255), keep=kind)
+    run(room)
+    assert review.cutouts(room, "52000778")[0].content_hash == edited
+    picture.convert("RGBA").save(room.media(READY) / "52000777.png")
+    run(room)
+    assert [path.name for path in master.parent.iterdir()] == ["52000777.png"]
+    approve(room)
+    review.show(room)
+    assert names(room, REVIEW) == []
 
 
 @cell("ready_for_formatting", RENAMED)
