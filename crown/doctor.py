@@ -205,6 +205,7 @@ def _check_database(settings: Settings) -> _Answers:
             yield from _revision(engine)
             yield from _dagster_tables(engine)
             yield from _clock(engine)
+            yield from _cutout_models(engine, settings)
         finally:
             engine.dispose()
 
@@ -355,6 +356,37 @@ def _check_weights(settings: Settings) -> _Answers:
         )
     else:
         yield "ok", f"the weights {path} are there ({path.stat().st_size / 1e6:.0f} MB)", ""
+
+
+def _cutout_models(engine: Engine, settings: Settings) -> _Answers:
+    """What a person put in the place of CROWN_CUTOUT_MODEL; nothing where nobody did."""
+    from sqlalchemy import text
+
+    from crown.product_images import cutout_models
+
+    with engine.connect() as connection:
+        if connection.execute(text("select to_regclass('product_images.model_choices')")).scalar() is None:
+            return
+        promoted, own = cutout_models.promoted(connection), cutout_models.choices(connection)
+        if promoted is not None:
+            yield "ok", cutout_models.standing_sentences(connection, settings)[0], ""
+    for model in sorted({choice.model for choice in (*own, *([promoted] if promoted else []))}):
+        try:
+            cutout_models.cutting(model, settings.weights_dir)
+        except ConfigurationError as error:
+            if promoted is not None and promoted.model == model:
+                yield (
+                    "fail",
+                    str(error),
+                    "Or let the setting hold again: `crown images promote default --apply`.",
+                )
+            else:
+                many = sum(choice.model == model for choice in own)
+                yield (
+                    "warn",
+                    f"{many:,} photos wait for it: {error}",
+                    "Or `crown images retry PHOTO --model default`.",
+                )
 
 
 def _check_specs(settings: Settings) -> _Answers:

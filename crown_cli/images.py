@@ -1,6 +1,6 @@
 """`crown images`: what is made, what waits, decide, run, verify, trace. The craft is in crown/product_images.
 
-The acts that publish or unpublish are in images_publishing.py.
+The acts that publish or unpublish are in images_publishing.py, those on cut-out models in images_models.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from crown_cli import images_publishing
+from crown_cli import images_models, images_publishing
 from crown_cli.adopt import adopt
 from crown_cli.images_common import assets_named, decide_on, open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
@@ -39,7 +39,7 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
     crown images status --troubles --json
     """  # noqa: D301
     from crown.ledger import counts
-    from crown.product_images import removals
+    from crown.product_images import cutout_models, removals
     from crown.product_images.review import cutouts
     from crown.product_images.room import DEPARTMENT
 
@@ -67,12 +67,13 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
                 return
             states = counts.by_state(connection, f"{DEPARTMENT}/")
             held = removals.standing(connection)
+            models = cutout_models.standing_sentences(connection, room.settings)
         absent = room.absent_targets()
     if as_json:
-        show_json({"assets": states, "held": held, "absent": absent})
+        show_json({"assets": states, "held": held, "absent": absent, "models": models})
         return
     show_rows([{"asset": asset, **count} for asset, count in states.items()])
-    for sentence in (*(removal.sentence for removal in held), *absent.values()):
+    for sentence in (*models, *(removal.sentence for removal in held), *absent.values()):
         click.echo(sentence)
 
 
@@ -125,30 +126,55 @@ def approve(pattern: str, reason: str | None, who: str | None, as_json: bool) ->
 @images.command()
 @click.argument("pattern")
 @reason_option(required=True, help="What is wrong, for the person who mends it.")
+@click.option("--try-model", metavar="MODEL", help="Have the photos cut out by this model from now on.")
 @who_option
 @json_option
-def reject(pattern: str, reason: str, who: str | None, as_json: bool) -> None:
+def reject(pattern: str, reason: str, try_model: str | None, who: str | None, as_json: bool) -> None:
     """Reject the current cut-outs whose photo matches PATTERN.
 
     \b
     crown images reject 52000123 --reason 'the hole is filled'
+    crown images reject 52000123 --reason 'the wire is gone' --try-model isnet-general-use
     """  # noqa: D301
+    if try_model is not None:  # nothing is rejected when the weights are not there
+        images_models.refuse_unusable(try_model)
     decide_on(pattern, "reject", who, reason, as_json)
+    if try_model is not None:
+        with open_images() as room:
+            images_models.choose_model(room, pattern, try_model, who=who, reason=reason)
 
 
 @images.command()
 @click.argument("pattern", default="*")
 @click.option("--asset", help="Only items of this asset, for instance cutouts.")
+@click.option(
+    "--model", help="Cut the photos out by this model from now on; default: by the one that all others have."
+)
+@reason_option(required=False)
+@who_option
 @json_option
-def retry(pattern: str, asset: str | None, as_json: bool) -> None:
+def retry(
+    pattern: str, asset: str | None, model: str | None, reason: str | None, who: str | None, as_json: bool
+) -> None:
     """Try failed and quarantined items again whose key matches PATTERN (* and ? as in file names).
+
+    With --model, PATTERN is of photos, and they are cut out anew whatever became of them; their neighbours are not.
 
     \b
     crown images retry
     crown images retry '52000123*' --asset cutouts
+    crown images retry 52000123_1 --model isnet-general-use --reason 'chrome on grey'
+    crown images retry 52000123_1 --model default
     """  # noqa: D301
     from crown.ledger import planning
 
+    if model is not None:
+        if asset not in (None, "cutouts", "product_images/cutouts"):
+            raise click.UsageError("--model is about cut-outs; leave --asset away")
+        with open_images() as room:
+            changed = images_models.choose_model(room, pattern, model, who=who, reason=reason)
+        show_rows(changed, as_json=as_json)
+        return
     chosen = assets_named(asset)
     like = (
         pattern.replace("\\", "\\\\")
@@ -227,10 +253,16 @@ def trace(file: str, as_json: bool) -> None:
         )
     for making in found["forward"]:
         _say_making(making, "used for")
+    if chosen := found["chosen_model"]:
+        whose = "this photo" if chosen["photo"] else f"all photos (rehearsal {chosen['rehearsal_id']})"
+        why = f": {chosen['reason']}" if chosen["reason"] else ""
+        click.echo(f"  cut-outs of {whose} by {chosen['model']}, chosen by {chosen['who']}{why}")
 
 
 def _say_making(making: dict[str, Any], how: str) -> None:
-    by = f", {making['verdict']} by {making['who']} ({making['via']})" if making["who"] else ""
+    model = making["recipe_body"].get("model")
+    verdict = making["verdict"] if model is None else f"{model} chosen"
+    by = f", {verdict} by {making['who']} ({making['via']})" if making["who"] else ""
     run = f", run {making['run_id'][:8]}" if making["run_id"] else ""
     gone = "" if making["present"] else ", no longer there"
     click.echo(
@@ -239,5 +271,5 @@ def _say_making(making: dict[str, Any], how: str) -> None:
     )
 
 
-for _command in (*images_publishing.COMMANDS, adopt):
+for _command in (*images_publishing.COMMANDS, *images_models.COMMANDS, adopt):
     images.add_command(_command)

@@ -100,7 +100,7 @@ def between(
     local = cv2.boxFilter(apart.max(axis=2), cv2.CV_32F, (side, side), borderType=cv2.BORDER_CONSTANT)
     return Difference(
         both / either if either else 1.0,
-        np.count_nonzero(alpha > _CHANGED) / pixels,
+        int(np.count_nonzero(alpha > _CHANGED)) / pixels,
         float(alpha.sum(dtype=np.int64)) / 255 / pixels,
         min(1.0, max(0.0, float(local.max()) / 255)),
     )

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import Engine, text
 
+from crown import doctor
 from crown.database.engine import connect
 from crown.errors import BadInput, ConfigurationError, Refused
+from crown.journal import logs, secrets
 from crown.product_images import (
     cutout_models,
     orphans,
@@ -24,18 +33,30 @@ from crown.product_images import (
     studio_version,
 )
 from crown.product_images.rehearsal import Selection
-from crown.product_images.room import CUTOUTS, INBOX, MASTERS, PHOTOS, PUBLISHED, RENDITIONS, Room, open_room
+from crown.product_images.room import (
+    CUTOUTS,
+    INBOX,
+    INBOX_PHOTOS,
+    MASTERS,
+    PHOTOS,
+    PUBLISHED,
+    RENDITIONS,
+    Room,
+    open_room,
+)
 from crown.product_images.trace import trace
 from crown.settings import load_settings
-from tests.conftest import _database, _execute
+from crown_cli.main import cli
+from tests.conftest import _database, _execute, copy_of
 from tests.pictures import draw_cut_out, draw_part
-from tests.product_images.flow import approve, hashes, published, run
+from tests.product_images.flow import approve, hashes, look, published, run
 from tests.unit.test_cutout import dark_is_part_model
 
 #: Cut out by hand: every model gives the same bytes. Drawn: the two models differ. Too small for any model.
 KEPT, DRAWN, TINY = "52000200", "52000201", "52000202"
 OTHER = "u2netp"
 EVERYTHING = Selection(everything=True)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def open_at(url: str, home: Path, **more: str) -> Room:
@@ -71,13 +92,39 @@ def prepared(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def room(server_url: str, prepared: tuple[str, Path], tmp_path: Path) -> Iterator[Room]:
     """A copy of what was prepared, of the test's own."""
-    name, home = f"t{uuid.uuid4().hex[:12]}", tmp_path / "home"
-    _execute(server_url, f"create database {name} template {prepared[0]}")
+    home = tmp_path / "home"
     shutil.copytree(prepared[1], home)
-    room = open_at(_database(server_url, name), home)
-    yield room
-    room.engine.dispose()
-    _execute(server_url, f"drop database {name} with (force)")
+    with copy_of(server_url, prepared[0]) as url:
+        room = open_at(url, home)
+        yield room
+        room.engine.dispose()
+
+
+@pytest.fixture
+def world(room: Room) -> dict[str, str]:
+    """The variables of a command line in this room."""
+    return {
+        "CROWN_DATABASE_URL": room.engine.url.render_as_string(hide_password=False),
+        "CROWN_HOME": str(room.settings.home),
+        "CROWN_WORKERS": "1",
+        "CROWN_SPECS": "64x64_72dpi_jpeg",
+        "CROWN_WEIGHTS_DIR": str(room.settings.weights_dir),
+    }
+
+
+@pytest.fixture
+def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Run `crown images ... --json`; returns what it answers, or what it says when it fails."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str, exit_code: int = 0) -> Any:
+        done = CliRunner().invoke(cli, ["images", *arguments, "--json"], env=world)
+        assert done.exit_code == exit_code, done.output
+        return json.loads(done.stdout) if exit_code == 0 else done.output
+
+    yield called
+    logs.close()
+    secrets._known.clear()
 
 
 def rehearse(room: Room, selection: Selection = EVERYTHING, model: str = OTHER) -> rehearsal.Rehearsal:
@@ -147,7 +194,8 @@ def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(room: Room) -> 
     assert (contents(room.engine), share(room)) == before
     assert run(room) == {}
     assert (done.done, done.same_bytes, done.failed) == (3, 1, 1)
-    assert sorted(seen) == [(KEPT, 1, 3), (DRAWN, 2, 3), (TINY, 3, 3)]
+    assert {photo for photo, _, _ in seen} == {KEPT, DRAWN, TINY}
+    assert [counted for _, *counted in seen] == [[1, 3], [2, 3], [3, 3]]
     kept, drawn = by_photo(done)[KEPT], by_photo(done)[DRAWN]
     assert kept.same_bytes
     assert (kept.iou, kept.difference) == (1.0, 0.0)
@@ -225,6 +273,44 @@ def test_a_model_without_weights_is_refused_and_nothing_is_remembered(room: Room
     with pytest.raises(ConfigurationError, match="rembg knows no model nonsense"):
         rehearsal.rehearse(room, "nonsense", EVERYTHING, who="eva", weights_dir=tmp_path / "other")
     assert rehearsal.rehearsals(room) == []
+
+
+@pytest.mark.crash
+def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
+    room: Room, world: dict[str, str]
+) -> None:
+    larger = draw_part(room.media(INBOX) / "52000203.png", size=(800, 600), hole=66)
+    for number in (4, 5):
+        shutil.copyfile(larger, room.media(INBOX) / f"5200020{number}.png")
+    look(room)
+    for asset in (INBOX_PHOTOS, PHOTOS):
+        stages.make(room, [asset])
+    before = contents(room.engine)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crown_cli.main", "images", "rehearse", OTHER, "--all", "--who", "eva"],
+        cwd=ROOT,
+        env=os.environ | world,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert first.startswith("1 of 6  ")
+    assert contents(room.engine) == before
+    (killed,) = rehearsal.rehearsals(room)
+    assert killed.ended_at is None
+    assert 1 <= killed.done < 6
+    with pytest.raises(Refused, match="was not finished"):
+        promotion.look(room, killed.rehearsal_id)
+    orphans.remove_unfinished(room, older_than=timedelta(0))
+    again = rehearse(room)
+    assert again.done == 6
+    done = by_photo(rehearsal.read(room, killed.rehearsal_id))
+    assert all(by_photo(again)[photo] == result for photo, result in done.items() if not result.error)
+    assert orphans.unknown_objects(room) == []
 
 
 # --- promotion -------------------------------------------------------------------------------------------------------
@@ -306,6 +392,7 @@ def test_a_promotion_goes_before_the_setting_until_it_is_taken_back(room: Room) 
         (said,) = cutout_models.standing_sentences(connection, room.settings)
     assert said.startswith(f"Photos are cut out by {OTHER}, promoted by ute")
     assert "CROWN_CUTOUT_MODEL (studio) holds again after" in said
+    assert [what for _, what, _ in doctor._cutout_models(room.engine, room.settings)] == [said]
     meant = promotion.take_back(room, who="ute", via="cli", reason="blurred wires")
     assert (sorted(meant.there), meant.cut_anew) == ([KEPT, DRAWN], [TINY])
     assert CUTOUTS not in run(room)
@@ -398,6 +485,8 @@ def test_a_photo_whose_weights_are_gone_waits_alone(room: Room) -> None:
             {"asset": CUTOUTS, "key": DRAWN},
         ).scalar_one()
     assert waiting == f"the weights of {OTHER}"
+    ((verdict, what, _),) = doctor._cutout_models(room.engine, room.settings)
+    assert (verdict, what.split(":")[0]) == ("warn", "1 photos wait for it")
 
 
 def test_a_retouch_goes_before_every_model(room: Room) -> None:
@@ -429,3 +518,41 @@ def test_a_choice_waits_for_nothing_but_its_cut_out(room: Room) -> None:
     made = run(room)
     assert made == {CUTOUTS: [KEPT]}, "the same bytes: neither master nor rendition nor file follows"
     assert not {MASTERS, PUBLISHED, *RENDITIONS.values()} & set(made)
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_rehearsing_and_promoting_from_the_command_line(room: Room, crown: Any) -> None:
+    assert crown("rehearsals") == []
+    done = crown("rehearse", OTHER, "--photos", f"{KEPT}, {DRAWN}", "--who", "eva")
+    assert (done["done"], done["same_bytes"], done["state"], done["who"]) == (2, 1, "finished", "eva")
+    assert Path(done["sheet"]).is_file()
+    number = str(done["rehearsal"])
+    assert crown("rehearsal", number)["results"] == done["results"]
+    assert [one["rehearsal"] for one in crown("rehearsals")] == [done["rehearsal"]]
+    assert crown("promote", number)["returning"] == [DRAWN]
+    assert crown("status")["models"] == ["Photos are cut out by studio (the setting CROWN_CUTOUT_MODEL)."]
+    meant = crown("promote", number, "--limit", "1", "--apply", "--who", "ute", "--reason", "finer edges")
+    assert (meant["applied"], meant["carried"], meant["identical"]) == (True, [DRAWN], [KEPT])
+    assert crown("status")["models"][0].startswith(f"Photos are cut out by {OTHER}, promoted by ute on ")
+    assert crown("promote", "default")["there"] == [KEPT, DRAWN]
+    assert crown("promote", "default", "--apply")["applied"]
+    assert standing(room)[DRAWN] == ("studio", "approve")
+    assert "no rehearsal" in crown("promote", "first", exit_code=1)
+
+
+def test_a_rejected_photo_gets_another_model_from_the_command_line(room: Room, crown: Any) -> None:
+    refused = crown("reject", DRAWN, "--reason", "hole filled", "--try-model", "u2net", exit_code=2)
+    assert f"u2net.onnx is not in {room.settings.weights_dir}" in " ".join(refused.split())
+    assert standing(room)[DRAWN] == ("studio", "approve"), "nothing is rejected when the model cannot be used"
+    crown("reject", DRAWN, "--reason", "hole filled", "--try-model", OTHER, "--who", "eva")
+    run(room)
+    assert standing(room) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
+    approve(room, DRAWN)
+    run(room)
+    said = crown("trace", f"products/{DRAWN}/source/{DRAWN}.png")
+    assert (said["chosen_model"]["model"], said["chosen_model"]["reason"]) == (OTHER, "hole filled")
+    (back,) = crown("retry", DRAWN, "--model", "default", "--reason", "no better")
+    assert (back["before"], back["model"]) == (OTHER, "studio")
+    assert standing(room)[DRAWN] == ("studio", "reject")

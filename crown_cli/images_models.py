@@ -1,0 +1,260 @@
+"""`crown images rehearse, rehearsals, rehearsal, promote`: another cut-out model tried in the shadow, then put in force.
+
+The craft is in crown/product_images: rehearsal, promotion, cutout_models.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crown_cli.images_common import open_images, reason_option, who_option
+from crown_cli.output import json_option, show_json, show_rows
+
+if TYPE_CHECKING:
+    from crown.product_images.rehearsal import Rehearsal, Result
+    from crown.product_images.room import Room
+
+#: How many of the worst differences are shown to people.
+_WORST = 20
+
+
+@click.command()
+@click.argument("model")
+@click.option("--photos", help="These photos, comma separated; * and ? as in file names.")
+@click.option("--rejected", is_flag=True, help="Photos with a rejected cut-out.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N photos, always the same ones.")
+@click.option("--all", "everything", is_flag=True, help="Every photo.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the weights, when it is not CROWN_WEIGHTS_DIR.",
+)
+@who_option
+@json_option
+def rehearse(
+    model: str,
+    photos: str | None,
+    rejected: bool,
+    sample: int | None,
+    everything: bool,
+    weights: Path | None,
+    who: str | None,
+    as_json: bool,
+) -> None:
+    """Cut photos out by MODEL in the shadow and compare them with today's cut-outs; nothing else is changed.
+
+    Without options: the photos with a rejected cut-out, and a sample of 20.
+
+    \b
+    crown images rehearse isnet-general-use --weights ~/weights
+    crown images rehearse studio --all           # after an upgrade that changed our own engine
+    """  # noqa: D301
+    from crown.product_images import rehearsal
+
+    if sum((photos is not None, everything, rejected or sample is not None)) > 1:
+        raise click.UsageError("give --photos, or --all, or --rejected and --sample")
+    if photos is not None:
+        named = tuple(name.strip() for name in photos.split(",") if name.strip())
+        selection = rehearsal.Selection(photos=named)
+    elif everything:
+        selection = rehearsal.Selection(everything=True)
+    elif rejected or sample is not None:
+        selection = rehearsal.Selection(rejected=rejected, sample=sample or 0)
+    else:
+        selection = rehearsal.Selection(rejected=True, sample=rehearsal.SAMPLE)
+
+    def say(result: Result, done: int, of: int) -> None:
+        click.echo(f"{done:,} of {of:,}  {result.photo}  {result.error or _apart(result)}", err=True)
+
+    with open_images() as room:
+        done = rehearsal.rehearse(
+            room,
+            model,
+            selection,
+            who=who or getpass.getuser(),
+            weights_dir=weights,
+            on_progress=say,
+        )
+        _show(room, done, as_json=as_json)
+
+
+def _apart(result: Result) -> str:
+    if result.same_bytes:
+        return "the same bytes"
+    if result.difference is None:
+        return "there was none to compare with"
+    return f"differs by {result.difference:.4f}"
+
+
+@click.command()
+@json_option
+def rehearsals(as_json: bool) -> None:
+    """The rehearsals that are remembered, newest first.
+
+    \b
+    crown images rehearsals
+    """  # noqa: D301
+    from crown.product_images import rehearsal
+
+    with open_images() as room:
+        rows = [one.as_row() for one in rehearsal.rehearsals(room)]
+    show_rows(rows, as_json=as_json, empty="Nothing was rehearsed; `crown images rehearse MODEL` begins.")
+
+
+@click.command("rehearsal")
+@click.argument("number", type=int)
+@json_option
+def one_rehearsal(number: int, as_json: bool) -> None:
+    """What came out in the rehearsal NUMBER, failures and the worst differences first.
+
+    \b
+    crown images rehearsal 3
+    crown images rehearsal 3 --json | jq '.results[] | select(.difference > 0.02) | .photo'
+    """  # noqa: D301
+    from crown.product_images import rehearsal
+
+    with open_images() as room:
+        _show(room, rehearsal.read(room, number), as_json=as_json)
+
+
+def _show(room: Room, found: Rehearsal, *, as_json: bool) -> None:
+    sheet = None if found.sheet is None else room.settings.home / "previews" / found.sheet
+    rows = [result.as_row() for result in found.results]
+    if as_json:
+        show_json({**found.as_row(), "sheet": sheet, "results": rows})
+        return
+    show_rows([found.as_row()])
+    show_rows(rows[:_WORST], empty="No photo was done.")
+    if len(rows) > _WORST:
+        click.echo(f"and {len(rows) - _WORST:,} more; --json lists them.")
+    if sheet is not None:
+        click.echo(
+            f"Side by side (today, rehearsed, difference): {sheet}, in the console /previews/{found.sheet}"
+        )
+    if found.ended_at is None:
+        click.echo("It was not finished; start it again, what is done is not cut out again.")
+
+
+@click.command()
+@click.argument("number", metavar="NUMBER|default")
+@click.option(
+    "--limit",
+    type=click.FloatRange(0, 1),
+    help="Up to this difference the promotion is the approval; default 0.02.",
+)
+@click.option("--apply", "carry_out", is_flag=True, help="Do it; without, it is only said what would follow.")
+@reason_option(required=False)
+@who_option
+@json_option
+def promote(
+    number: str, limit: float | None, carry_out: bool, reason: str | None, who: str | None, as_json: bool
+) -> None:
+    """Put the model of rehearsal NUMBER in force for all photos; `default`: let CROWN_CUTOUT_MODEL hold again.
+
+    Says what it would mean and changes nothing without --apply.
+
+    \b
+    crown images promote 3
+    crown images promote 3 --limit 0.01 --apply
+    crown images promote default --apply
+    """  # noqa: D301
+    from crown.errors import BadInput
+    from crown.product_images import cutout_models, promotion
+
+    with open_images() as room:
+        if number == cutout_models.DEFAULT:
+            _back(room, carry_out=carry_out, reason=reason, who=who, as_json=as_json)
+            return
+        if not number.isdecimal():
+            raise BadInput(
+                f"{number!r} is no rehearsal; write its number (`crown images rehearsals`) or default."
+            )
+        most = promotion.LIMIT if limit is None else limit
+        if carry_out:
+            person = who or getpass.getuser()
+            meant = promotion.promote(room, int(number), most, who=person, via="cli", reason=reason)
+        else:
+            meant = promotion.look(room, int(number), most)
+    if as_json:
+        show_json({"applied": carry_out, **meant.__dict__})
+        return
+    click.echo(
+        f"{meant.model} {'is' if carry_out else 'would be'} in force for all photos (rehearsal {meant.rehearsal_id},"
+        f" limit {meant.limit:g})."
+    )
+    for name, count in meant.counts().items():
+        if count:
+            photos: list[str] = getattr(meant, name)
+            shown = ", ".join(photos[:8]) + (" ..." if count > 8 else "")
+            click.echo(f"{count:>7,} {_MEANINGS[name]}: {shown}")
+    if not any(meant.counts().values()):
+        click.echo("No cut-out would change.")
+    if not carry_out:
+        click.echo("Nothing is changed; --apply does it.")
+
+
+_MEANINGS = {
+    "identical": "come out with the same bytes, nothing follows",
+    "carried": "differ by at most the limit, approved by this promotion",
+    "returning": "are approved and differ by more: back to the review, published as they are until then",
+    "waiting": "are not approved today: shown in the review in their new form",
+    "cut_anew": "were not rehearsed: cut out by the next run, then reviewed unless the bytes are the same",
+    "failing": "failed in the rehearsal: tried once more by the next run",
+}
+
+
+def _back(room: Room, *, carry_out: bool, reason: str | None, who: str | None, as_json: bool) -> None:
+    from crown.product_images import promotion
+
+    if carry_out:
+        meant = promotion.take_back(room, who=who or getpass.getuser(), via="cli", reason=reason)
+    else:
+        meant = promotion.look_back(room)
+    if as_json:
+        show_json({"applied": carry_out, **meant.__dict__})
+        return
+    click.echo(
+        f"{meant.model} (the setting CROWN_CUTOUT_MODEL) {'holds' if carry_out else 'would hold'} again instead of"
+        f" {meant.instead_of}: {len(meant.there):,} earlier cut-outs {'are' if carry_out else 'would be'} back with what"
+        f" was said of them, {len(meant.cut_anew):,} to be cut anew."
+    )
+    if not carry_out:
+        click.echo("Nothing is changed; --apply does it.")
+
+
+def refuse_unusable(model: str) -> None:
+    """Refuse a model that cannot cut out a photo now, for want of weights for instance."""
+    from crown.product_images import cutout_models
+
+    if model == cutout_models.DEFAULT:
+        raise click.UsageError(
+            "--try-model names a model; `crown images retry PHOTO --model default` takes one back"
+        )
+    with open_images() as room:
+        cutout_models.cutting(model, room.settings.weights_dir)
+
+
+def choose_model(
+    room: Room, pattern: str, model: str, *, who: str | None, reason: str | None
+) -> list[dict[str, Any]]:
+    """Give the photos that match a model of their own (`default`: take it back), and plan their cut-outs."""
+    from crown.product_images import cutout_models, stages
+    from crown.product_images.room import CUTOUTS
+
+    chosen = cutout_models.choose(
+        room,
+        pattern,
+        None if model == cutout_models.DEFAULT else model,
+        who=who or getpass.getuser(),
+        via="cli",
+        reason=reason,
+    )
+    stages.plan(room, [CUTOUTS])  # what is due now is seen by the sensor
+    return [one.__dict__ for one in chosen]
+
+
+COMMANDS = (rehearse, rehearsals, one_rehearsal, promote)

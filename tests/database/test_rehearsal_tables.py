@@ -1,0 +1,74 @@
+"""The tables of rehearsals come to a database that is full already."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from crown.database.contents import read_contents
+from crown.database.engine import connect
+from crown.database.migrations import migrate
+from tests.conftest import _database, _execute
+
+_FILL = """
+insert into ledger.recipes (recipe, asset, name, body)
+    values ('r1', 'product_images/cutouts', 'cut-out', '{"model": "studio", "version": 1, "studio": 1}');
+insert into ledger.makings (asset, key, fingerprint, content_hash, recipe)
+    select 'product_images/cutouts', n::text, 'f' || n, 'h' || n, 'r1' from generate_series(1, 50) n;
+insert into ledger.items (asset, key, state, wanted, recipe, making_id, made)
+    select asset, key, 'current', fingerprint, recipe, making_id, fingerprint from ledger.makings;
+insert into ledger.decisions (stage, subject, content_hash, verdict, who, via)
+    select asset, key, content_hash, 'approve', 'eva', 'cli' from ledger.makings;
+insert into product_images.uploads (kind, photo, product_number, file_name, content_hash, size_bytes, uploader)
+    select 'original', key, key, key || '.jpg', 'o' || key, 9, 'eva' from ledger.makings;
+"""
+
+
+@pytest.fixture
+def older(server_url: str) -> Iterator[Engine]:
+    """A database of the revision before, with data in it."""
+    name = f"older_{uuid.uuid4().hex[:8]}"
+    _execute(server_url, f"create database {name}")
+    engine = connect(_database(server_url, name))
+    migrate(engine, "0011_publishing")
+    with engine.begin() as connection:
+        connection.execute(text(_FILL))
+    yield engine
+    engine.dispose()
+    _execute(server_url, f"drop database {name} with (force)")
+
+
+def test_the_tables_of_rehearsals_are_added_to_a_full_database_and_nothing_else_changes(
+    older: Engine,
+) -> None:
+    with older.connect() as connection:
+        before = read_contents(connection).tables
+    assert migrate(older, "0012_rehearsals") == "0012_rehearsals"
+    with older.connect() as connection:
+        after = read_contents(connection).tables
+    kept = {name: table for name, table in after.items() if name in before and "alembic" not in name}
+    assert kept == {name: table for name, table in before.items() if "alembic" not in name}
+    assert {name.split(".")[1] for name in after.keys() - before.keys()} >= {
+        "rehearsals",
+        "rehearsal_results",
+        "model_choices",
+    }
+
+
+def test_a_choice_is_a_decision_and_the_newest_one_holds(engine: Engine) -> None:
+    with engine.begin() as c:
+        c.execute(text(_FILL))
+        choice = text(
+            "insert into product_images.model_choices (photo, model, recipe, decision_id) values (:photo, :model, :recipe,"
+            " (select min(decision_id) from ledger.decisions))"
+        )
+        for photo, model in (("1", "a"), (None, "b"), ("1", "c"), ("2", "d"), ("2", None)):
+            c.execute(choice, {"photo": photo, "model": model, "recipe": "r1" if model else None})
+        held = c.execute(text("select photo, model, who from product_images.models_in_force order by model"))
+        assert [tuple(row) for row in held] == [(None, "b", "eva"), ("1", "c", "eva")]
+        with pytest.raises(IntegrityError):
+            c.execute(choice, {"photo": "1", "model": "a", "recipe": None})
