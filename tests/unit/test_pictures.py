@@ -30,8 +30,13 @@ def profile_bytes(name: str) -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
 
 
-def wide_profile() -> bytes:
-    """A matrix profile with Adobe RGB (1998) primaries and gamma 2.19921875 (ICC.1 v2 by hand)."""
+#: Adobe RGB (1998) and Display P3: primaries adapted to D50, gamma (P3's own curve is close to 2.2).
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+
+
+def wide_profile(primaries: tuple[tuple[float, float, float], ...] = ADOBE) -> bytes:
+    """A matrix profile with these primaries and gamma 2.19921875 (ICC.1 v2 by hand)."""
 
     def xyz(x: float, y: float, z: float) -> bytes:
         return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in (x, y, z)))
@@ -42,9 +47,9 @@ def wide_profile() -> bytes:
         b"desc": text + b"\0" * (-len(text) % 4),
         b"cprt": b"text\0\0\0\0none\0\0\0\0",
         b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"rXYZ": xyz(0.60974, 0.31111, 0.01947),
-        b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
-        b"bXYZ": xyz(0.14919, 0.06322, 0.74457),
+        b"rXYZ": xyz(*primaries[0]),
+        b"gXYZ": xyz(*primaries[1]),
+        b"bXYZ": xyz(*primaries[2]),
         b"rTRC": curve,
         b"gTRC": curve,
         b"bTRC": curve,
@@ -106,10 +111,15 @@ def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
     assert "orientation" not in image.get_fields()
 
 
-def test_a_wide_profile_is_converted_and_not_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("primaries", [ADOBE, P3], ids=["adobe rgb", "display p3"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_a_wide_profile_is_converted_and_not_dropped(
+    tmp_path: Path, primaries: tuple[tuple[float, float, float], ...], suffix: str
+) -> None:
     flat = Image.new("RGB", (16, 16), (180, 60, 60))
-    profile = wide_profile()
-    path = save(flat, tmp_path / "wide.png", icc_profile=profile)
+    profile = wide_profile(primaries)
+    lossless = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
+    path = save(flat, tmp_path / f"wide{suffix}", icc_profile=profile, **lossless)
     assert probe(path, LIMIT)["profile"] == "Wide color"
     from io import BytesIO
 
@@ -123,7 +133,7 @@ def test_a_wide_profile_is_converted_and_not_dropped(tmp_path: Path) -> None:
     assert expected is not None
     seen = pixels(open_picture(path, LIMIT))[8, 8].astype(int)
     assert np.abs(seen - np.array(expected.getpixel((8, 8)))).max() <= 2
-    assert np.abs(seen - np.array((180, 60, 60))).max() > 15
+    assert np.abs(seen - np.array((180, 60, 60))).max() > 10
 
 
 def test_srgb_under_any_name_keeps_its_pixels_exactly(tmp_path: Path) -> None:
@@ -148,6 +158,21 @@ def test_cmyk_without_profile_becomes_plausible_srgb(tmp_path: Path) -> None:
     assert blue < 80
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_cmyk_with_a_profile_is_converted_by_it(tmp_path: Path, suffix: str) -> None:
+    import pyvips
+
+    colour = [150, 60, 70]
+    flat = (pyvips.Image.black(16, 16, bands=3) + colour).cast("uchar").copy(interpretation="srgb")
+    ink = flat.icc_export(output_profile="cmyk", intent="relative", black_point_compensation=True)
+    path = tmp_path / f"ink{suffix}"
+    ink.write_to_file(str(path), **({"Q": 100} if suffix == ".jpg" else {}))
+    facts = probe(path, LIMIT)
+    assert (facts["mode"], facts["profile"] is not None) == ("CMYK", True)
+    seen = pixels(open_picture(path, LIMIT))[8, 8].astype(int)
+    assert np.abs(seen - colour).max() <= 4
+
+
 def test_cmyk_jpeg_white_stays_white(tmp_path: Path) -> None:
     path = save(Image.new("CMYK", (16, 16), (0, 0, 0, 0)), tmp_path / "ink.jpg", quality=95)
     assert pixels(open_picture(path, LIMIT)).min() >= 250
@@ -159,6 +184,18 @@ def test_sixteen_bit_keeps_its_brightness(tmp_path: Path) -> None:
     assert probe(path, LIMIT)["mode"] == "L16"
     seen = pixels(open_picture(path, LIMIT))[..., 0]
     assert np.abs(seen.astype(int) - np.asarray(gradient().convert("L"), dtype=int)).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bit_colour_keeps_its_brightness(tmp_path: Path, suffix: str) -> None:
+    import pyvips
+
+    deep = np.asarray(gradient()).astype(np.uint16) * 257
+    path = tmp_path / f"deep{suffix}"
+    pyvips.Image.new_from_array(deep).copy(interpretation="rgb16").write_to_file(str(path))
+    assert probe(path, LIMIT)["mode"] == "RGB16"
+    seen = pixels(open_picture(path, LIMIT))
+    assert np.abs(seen.astype(int) - np.asarray(gradient(), dtype=int)).max() <= 1
 
 
 def test_a_palette_picture_with_a_clear_colour_has_alpha(tmp_path: Path) -> None:
@@ -300,6 +337,25 @@ def test_a_psd_gives_its_composite(tmp_path: Path) -> None:
     PSDImage.frompil(gradient()).save(path)
     assert probe(path, LIMIT)["mode"] == "RGB"
     assert np.array_equal(pixels(open_picture(path, LIMIT)), np.asarray(gradient()))
+
+
+def test_of_a_psd_with_layers_the_composite_is_taken_and_hidden_layers_stay_hidden(tmp_path: Path) -> None:
+    from psd_tools import PSDImage
+
+    path = tmp_path / "layers.psd"
+    document = PSDImage.new("RGB", (40, 30), color=255)
+    for name, colour, left in (
+        ("part", (10, 120, 30), 0),
+        ("note", (255, 0, 0), 0),
+        ("over", (0, 0, 200), 20),
+    ):
+        layer = document.create_pixel_layer(Image.new("RGB", (20, 30), colour), name=name, left=left)
+        layer.visible = name != "note"
+    document.save(path)
+    seen = pixels(open_picture(path, LIMIT))
+    assert seen.shape[:2] == (30, 40)
+    assert seen[15, 10, :3].tolist() == [10, 120, 30]
+    assert seen[15, 30, :3].tolist() == [0, 0, 200]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_an_srgb_profile_is_embedded_and_nothing_else(tmp_path: Path, name: str)
         assert "xmp" not in image.info
 
 
-def test_tiff_is_lzw_and_jpeg_is_progressive(tmp_path: Path) -> None:
+def test_tiff_is_lzw_and_jpeg_is_progressive_of_quality_90(tmp_path: Path) -> None:
     master = cut_out(tmp_path / "m.png")
     tiff, _ = made(master, STANDARD["2500_longest_300dpi_tiff"], tmp_path)
     jpeg, _ = made(master, STANDARD["1000x1000_72dpi_jpeg"], tmp_path)
@@ -165,6 +165,10 @@ def test_tiff_is_lzw_and_jpeg_is_progressive(tmp_path: Path) -> None:
         assert image.info["compression"] == "tiff_lzw"
     with Image.open(jpeg) as image:
         assert image.info["progressive"] == 1
+        found, encoded = image.quantization, BytesIO()  # type: ignore[attr-defined]
+        image.save(encoded, "JPEG", quality=90)
+    with Image.open(encoded) as reference:
+        assert found == reference.quantization  # type: ignore[attr-defined]
 
 
 def test_same_master_and_spec_give_same_bytes_whatever_else_is_made(tmp_path: Path) -> None:

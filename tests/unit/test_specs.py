@@ -222,3 +222,52 @@ def test_a_missing_watermark_is_refused_with_spec_and_file(tmp_path: Path) -> No
         ConfigurationError, match=r"watermark_1000x1000_72dpi_jpeg wants the watermark .*watermark\.png"
     ):
         spec.recipe()
+
+
+def _square(side: int, border: int = 15) -> tuple[object, ...]:
+    return ((side, side), (side, side), border)
+
+
+#: The old catalogue as its facts tell it: what the picture is fitted to (a side or a box), canvas, border.
+CATALOGUE = {
+    "original_300dpi_png": (None, None, 0),
+    "original_300dpi_tiff": (None, None, 0),
+    "2500_longest_300dpi_tiff": (2500, None, 15),
+    "2500_longest_300dpi_jpeg": (2500, None, 15),
+    "2500x2500_300dpi_tiff": _square(2500),
+    "2500x2500_300dpi_jpeg": _square(2500),
+    "1500_longest_300dpi_tiff": (1500, None, 15),
+    "1500_longest_300dpi_jpeg": (1500, None, 15),
+    "1500x1500_300dpi_tiff": _square(1500),
+    "1500x1500_300dpi_jpeg": _square(1500),
+    "1000x1000_72dpi_jpeg": _square(1000),
+    "1000_longest_72dpi_jpeg": (1000, None, 15),
+    "720x720_72dpi_jpeg": _square(720),
+    "720_longest_72dpi_jpeg": (720, None, 15),
+    "600x600_72dpi_jpeg": _square(600),
+    "600_longest_72dpi_jpeg": (600, None, 15),
+    "600x390_72dpi_png_icon": ((580, 370), (600, 390), 10),
+    "600x390_72dpi_png": ((580, 370), (600, 390), 10),
+    "300x200_72dpi_jpeg": ((300, 200), (300, 200), 10),
+    "128x128_72dpi_jpeg": _square(128, 5),
+    "64x64_72dpi_jpeg": _square(64, 5),
+    "32x32_72dpi_jpeg": _square(32, 1),
+}
+WITHOUT_TWIN = {*V3[:3], "2500_longest_300dpi_jpeg", "32x32_72dpi_jpeg"}
+
+
+def test_every_format_of_the_old_catalogue_is_there_with_its_values() -> None:
+    specs = load_specs()
+    twins = {f"watermark_{name}" for name in CATALOGUE.keys() - WITHOUT_TWIN}
+    assert specs.keys() == CATALOGUE.keys() | twins
+    for name, spec in specs.items():
+        fit, canvas, border = CATALOGUE[name.removeprefix("watermark_")]
+        assert (spec.fit and (spec.fit.longest or spec.fit.box), spec.canvas) == (fit, canvas), name
+        assert spec.border == (border, border), name
+        assert spec.format in name, name
+        assert f"_{spec.dpi}dpi_" in name, name
+        clear = spec.format == "png" or "original" in name
+        assert (spec.mode, spec.background) == (("RGBA", None) if clear else ("RGB", (255, 255, 255))), name
+        assert (spec.padding, spec.enlarge) == ("inside", False), name
+        assert (spec.brand_icon is not None) == ("icon" in name), name
+        assert (spec.watermark is not None) == name.startswith("watermark_"), name
