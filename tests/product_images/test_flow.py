@@ -67,6 +67,49 @@ def done(server_url: str, published_once: tuple[str, Path], tmp_path: Path) -> I
         engine.dispose()
 
 
+def test_the_share_has_the_folders_that_people_know(room: Room) -> None:
+    below = sorted(p.relative_to(room.settings.media).as_posix() for p in room.settings.media.rglob("*"))
+    assert below == [
+        "errors",
+        "inbox",
+        "production",
+        "products",
+        "ready_for_formatting",
+        "review",
+        "review/bg_removal_failed",
+        "review/bg_removed",
+        "review/name_conflicts",
+    ]
+
+
+def test_a_photo_that_takes_longer_than_the_limit_fails_and_says_so(room: Room) -> None:
+    upload(room, "52000123.jpg")
+    look(room)
+    environment = {"CROWN_HOME": str(room.settings.home), "CROWN_WORKERS": "1"}
+    run(open_room(room.engine, load_settings({**environment, "CROWN_ITEM_TIMEOUT_SECONDS": "0.01"}, None)))
+    with room.engine.connect() as connection:
+        (trouble,) = counts.troubles(connection)
+    assert (trouble["asset"], trouble["key"]) == (CUTOUTS, "52000123")
+    assert "CROWN_ITEM_TIMEOUT_SECONDS" in trouble["error"]
+
+
+def test_the_doubtful_stand_first_in_the_review(room: Room) -> None:
+    for number, shade in (("52000123", 10), ("52000124", 20), ("52000125", 30)):
+        Image.new("RGBA", (60, 40), (shade, 30, 30, 255)).save(room.media(REVIEW) / f"{number}.png")
+    run(room)
+    with room.engine.begin() as connection:
+        for number, score in (("52000124", 12), ("52000125", 55)):
+            connection.execute(
+                text(
+                    "update ledger.makings set facts = jsonb_build_object('triage', jsonb_build_object('score',"
+                    " cast(:score as int))) where asset = :asset and key = :key"
+                ),
+                {"asset": CUTOUTS, "key": number, "score": score},
+            )
+    waiting = review.cutouts(room, undecided=True)
+    assert [cutout.photo for cutout in waiting] == ["52000124", "52000125", "52000123"]
+
+
 def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:
     upload(room, "52000123.jpg")
     assert set(run(room)) == {INBOX_PHOTOS, PHOTOS, TEXTS, CUTOUTS}
@@ -101,6 +144,7 @@ def test_nothing_is_rendered_before_it_is_approved(room: Room) -> None:
     run(room)
     assert run(room) == {}
     assert published(room) == {}
+    assert list(room.media("products").iterdir()) == []
     with room.engine.connect() as connection:
         waiting = connection.execute(
             text("select waiting_for from ledger.items where asset = :a"), {"a": MASTERS}
@@ -110,6 +154,8 @@ def test_nothing_is_rendered_before_it_is_approved(room: Room) -> None:
 
 def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approval(done: Room) -> None:
     before = published(done)
+    master = done.media("products/52000123/source/52000123.png")
+    replaced = files.sha256(master)
     upload(done, "52000123.jpg", shade=140)
     made = run(done)
     assert made[CUTOUTS] == ["52000123"]
@@ -121,6 +167,8 @@ def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approva
     assert all(key.startswith("52000123/") for asset in [*RENDERED, PUBLISHED] for key in made[asset])
     changed = {path for path, content in published(done).items() if before[path] != content}
     assert changed == {path for path in before if path.startswith("52000123/")}
+    assert files.sha256(master) != replaced
+    assert done.objects.holds(replaced)
 
 
 def test_an_edited_spec_rebuilds_exactly_that_spec(done: Room) -> None:

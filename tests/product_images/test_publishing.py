@@ -471,7 +471,12 @@ def test_a_retired_product_leaves_production_and_comes_back_without_a_new_approv
         products.retire(connection, MANY[3], who="eva", via="cli", reason="no longer sold")
     run(many)
     assert set(before) - set(published(many)) == {f"{MANY[3]}/thumbnail/{MANY[3]}_{SMALL}.jpg"}
-    assert many.objects.holds(next(iter(hashes(many.objects.folder))))
+    with many.engine.connect() as connection:
+        originals = connection.execute(
+            text("select content_hash from product_images.uploads where product_number = :number"),
+            {"number": MANY[3]},
+        ).scalars()
+        assert all(many.objects.holds(content_hash) for content_hash in originals)
     with many.engine.begin() as connection:
         products.unretire(connection, MANY[3], who="eva", via="cli", reason=None)
     run(many)
@@ -553,18 +558,43 @@ def test_a_spec_edit_is_foretold_with_its_renditions_and_the_published_files_tha
     carried_out(edited, told)
 
 
-def test_an_edited_icon_is_foretold_for_the_specs_that_carry_it(opening: Opening, tmp_path: Path) -> None:
+BRANDED = {"brand_icon.png": "600x390_72dpi_png_icon", "watermark.png": "watermark_64x64_72dpi_jpeg"}
+
+
+@pytest.mark.parametrize("edited", BRANDED)
+def test_another_icon_or_watermark_in_the_brand_folder_makes_exactly_what_carries_it(
+    opening: Opening, tmp_path: Path, edited: str
+) -> None:
     brand = tmp_path / "brand"
     brand.mkdir()
-    Image.new("RGBA", (20, 20), (255, 0, 0, 255)).save(brand / "brand_icon.png")
-    given = {"brand_dir": str(brand), "specs": f"{SMALL},600x390_72dpi_png_icon"}
+    for name in BRANDED:
+        Image.new("RGBA", (20, 20), (255, 0, 0, 255)).save(brand / name)
+    given = {"brand_dir": str(brand), "specs": f"{SMALL},{','.join(BRANDED.values())}"}
     room = opening(**given)
-    finish(room, "52000123")
+    finish(room, "52000123", "52000124_2")
     run(room)
-    Image.new("RGBA", (20, 20), (0, 0, 255, 255)).save(brand / "brand_icon.png")
-    told = forecast(opening(**given))
-    assert [change.path for change in told.published] == ["52000123/web/52000123_600x390_72dpi_png_icon.png"]
-    carried_out(opening(**given), told)
+    spec = room.specs[BRANDED[edited]]
+    (brand / "unused.png").write_bytes(b"of no spec")
+    assert forecast(opening(**given)) == Forecast()
+    Image.new("RGBA", (20, 20), (0, 0, 255, 255)).save(brand / edited)
+    again = opening(**given)
+    told = forecast(again)
+    theirs = [
+        f"{photo[:8]}/{spec.category}/{photo}_{spec.name}.{spec.extension}"
+        for photo in ("52000123", "52000124_2")
+    ]
+    assert [change.path for change in told.published] == theirs
+    before = published(room)
+    assert run(again) == {
+        RENDITIONS[spec.category]: [f"52000123/{spec.name}", f"52000124_2/{spec.name}"],
+        PUBLISHED: theirs,
+    }
+    after = published(room)
+    assert {path for path in after if after[path] != before[path]} == set(theirs)
+    with Image.open(room.roots[PRODUCTION] / theirs[0]) as picture:
+        blue = sum(1 for r, _, b, *_ in picture.convert("RGB").getdata() if b > 200 and r < 60)
+    assert blue > 200
+    assert run(again) == {}
 
 
 def test_a_text_edit_is_foretold_for_every_file_of_the_product_and_no_rendition(many: Room) -> None:
