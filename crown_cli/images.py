@@ -261,12 +261,13 @@ def trace(file: str, as_json: bool) -> None:
 
 def _say_making(making: dict[str, Any], how: str) -> None:
     model = making["recipe_body"].get("model")
+    recipe = f"{making['recipe_name']!r}" + (f" ({model})" if model else "")
     verdict = making["verdict"] if model is None else f"{model} chosen"
     by = f", {verdict} by {making['who']} ({making['via']})" if making["who"] else ""
     run = f", run {making['run_id'][:8]}" if making["run_id"] else ""
     gone = "" if making["present"] else ", no longer there"
     click.echo(
-        f"  {how} {making['asset']} {making['key']} by recipe {making['recipe_name']!r}{by}{run},"
+        f"  {how} {making['asset']} {making['key']} by recipe {recipe}{by}{run},"
         f" {making['made_at']:%Y-%m-%d %H:%M}{gone}"
     )
 

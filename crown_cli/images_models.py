@@ -15,7 +15,7 @@ from crown_cli.images_common import open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
-    from crown.product_images.rehearsal import Rehearsal, Result
+    from crown.product_images.rehearsal_records import Rehearsal, Result
     from crown.product_images.room import Room
 
 #: How many of the worst differences are shown to people.
@@ -98,11 +98,12 @@ def rehearsals(as_json: bool) -> None:
     \b
     crown images rehearsals
     """  # noqa: D301
-    from crown.product_images import rehearsal
+    from crown.product_images import rehearsal_records
 
     with open_images() as room:
-        rows = [one.as_row() for one in rehearsal.rehearsals(room)]
-    show_rows(rows, as_json=as_json, empty="Nothing was rehearsed; `crown images rehearse MODEL` begins.")
+        rows = [one.as_row() for one in rehearsal_records.rehearsals(room)]
+    shown = rows if as_json else [_exact(row) for row in rows]
+    show_rows(shown, as_json=as_json, empty="Nothing was rehearsed; `crown images rehearse MODEL` begins.")
 
 
 @click.command("rehearsal")
@@ -115,10 +116,10 @@ def one_rehearsal(number: int, as_json: bool) -> None:
     crown images rehearsal 3
     crown images rehearsal 3 --json | jq '.results[] | select(.difference > 0.02) | .photo'
     """  # noqa: D301
-    from crown.product_images import rehearsal
+    from crown.product_images import rehearsal_records
 
     with open_images() as room:
-        _show(room, rehearsal.read(room, number), as_json=as_json)
+        _show(room, rehearsal_records.read(room, number), as_json=as_json)
 
 
 def _show(room: Room, found: Rehearsal, *, as_json: bool) -> None:
@@ -127,8 +128,8 @@ def _show(room: Room, found: Rehearsal, *, as_json: bool) -> None:
     if as_json:
         show_json({**found.as_row(), "sheet": sheet, "results": rows})
         return
-    show_rows([found.as_row()])
-    show_rows(rows[:_WORST], empty="No photo was done.")
+    show_rows([_exact(found.as_row())])
+    show_rows([_exact(row) for row in rows[:_WORST]], empty="No photo was done.")
     if len(rows) > _WORST:
         click.echo(f"and {len(rows) - _WORST:,} more; --json lists them.")
     if sheet is not None:
@@ -137,6 +138,11 @@ def _show(room: Room, found: Rehearsal, *, as_json: bool) -> None:
         )
     if found.ended_at is None:
         click.echo("It was not finished; start it again, what is done is not cut out again.")
+
+
+def _exact(row: dict[str, Any]) -> dict[str, Any]:
+    """Differences with all their digits: a limit has as many."""
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
 
 
 @click.command()

@@ -22,7 +22,7 @@ from crown.ledger import decisions, planning, recipes
 from crown.product_images import cutout_models, stages
 from crown.product_images.cutout_models import cutting
 from crown.product_images.names import photo_name
-from crown.product_images.rehearsal import Rehearsal, read
+from crown.product_images.rehearsal_records import Rehearsal, read
 from crown.product_images.room import CUTOUTS, DEPARTMENT, OBJECTS, PHOTOS, Room
 
 #: `mask_difference.Difference.difference` up to which the promotion is the approval.

@@ -9,11 +9,9 @@ was killed costs only what was still missing when it is started anew. How a mode
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,16 @@ from crown.ledger.recipes import Recipe
 from crown.product_images import cutout_models, stages, tasks, telling
 from crown.product_images.cutout_models import matches
 from crown.product_images.mask_difference import SAME, between
+from crown.product_images.rehearsal_records import (
+    MEASURES,
+    Rehearsal,
+    Result,
+    begin,
+    end,
+    forget,
+    read,
+    remember,
+)
 from crown.product_images.room import CUTOUTS, DEPARTMENT, OBJECTS, PHOTOS, Room
 from crown.store.objects import Objects
 
@@ -39,7 +47,6 @@ SAMPLE = 20
 _log = logging.getLogger(__name__)
 _PER_WORKER = 16
 _BEFORE, _AFTER = "before", "after"
-_MEASURES = ("iou", "changed_share", "alpha_difference", "difference")
 
 # A cut-out of today counts when it is of the photo's present bytes. `known` was cut out by this recipe before.
 _CANDIDATES = """
@@ -91,87 +98,6 @@ class Selection:
         return " and ".join((["rejected"] if self.rejected else []) + parts)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came out for one photo; without `error` the bytes lie in the store under `after_hash`.
-
-    The measures (see `mask_difference.Difference`) are None when there was no cut-out to compare with.
-    """
-
-    photo: str
-    photo_hash: str | None
-    before_hash: str | None = None
-    after_hash: str | None = None
-    size_bytes: int | None = None
-    seconds: float | None = None
-    before_facts: Mapping[str, Any] | None = None
-    facts: Mapping[str, Any] | None = None
-    iou: float | None = None
-    changed_share: float | None = None
-    alpha_difference: float | None = None
-    difference: float | None = None
-    score_before: int | None = None
-    score_after: int | None = None
-    error_class: str | None = None
-    error: str | None = None
-
-    @property
-    def same_bytes(self) -> bool:
-        """Whether the cut-out of today came out again."""
-        return self.after_hash is not None and self.after_hash == self.before_hash
-
-    def as_row(self) -> dict[str, Any]:
-        """What people see of it."""
-        measures = {name: getattr(self, name) for name in _MEASURES}
-        return {
-            "photo": self.photo,
-            **{name: None if value is None else round(value, 4) for name, value in measures.items()},
-            "score_before": self.score_before,
-            "score_after": self.score_after,
-            "same_bytes": self.same_bytes,
-            "error": self.error,
-        }
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """A rehearsal, how many of its photos are `done`, and what came out (`results`, the worst differences first; empty
-    in a list). `sheet` is a picture below `previews`.
-    """
-
-    rehearsal_id: int
-    model: str
-    recipe: str
-    body: Mapping[str, Any]
-    chosen: str
-    photos: tuple[str, ...]
-    who: str
-    began_at: datetime
-    ended_at: datetime | None
-    sheet: str | None
-    done: int
-    same_bytes: int
-    failed: int
-    worst_difference: float | None
-    results: tuple[Result, ...] = field(default=(), repr=False)
-
-    def as_row(self) -> dict[str, Any]:
-        """One line of the list."""
-        return {
-            "rehearsal": self.rehearsal_id,
-            "model": self.model,
-            "photos": len(self.photos),
-            "done": self.done,
-            "same_bytes": self.same_bytes,
-            "failed": self.failed,
-            "worst_difference": None if self.worst_difference is None else round(self.worst_difference, 4),
-            "chosen": self.chosen,
-            "who": self.who,
-            "began_at": self.began_at,
-            "state": "finished" if self.ended_at else "unfinished",
-        }
-
-
 Progress = Callable[[Result, int, int], None]
 
 
@@ -203,18 +129,18 @@ def rehearse(
     recipe = cutout_models.cutting(model, weights)
     with room.engine.connect() as connection:
         rows = _chosen(_candidates(connection, recipe), selection)
-    rehearsal_id = _begin(room, recipe, selection, [row.photo for row in rows], who)
+    rehearsal_id = begin(room, recipe, selection.described(), [row.photo for row in rows], who)
     done = 0
     try:
         for result in _results(room, recipe, rows, weights):
             with room.engine.begin() as connection:
-                _remember(connection, rehearsal_id, result)
+                remember(connection, rehearsal_id, result)
             done += 1
             if on_progress is not None:
                 on_progress(result, done, len(rows))
     except ConfigurationError:
         if not done:  # the model itself cannot be opened: there was no rehearsal
-            _forget(room, rehearsal_id)
+            forget(room, rehearsal_id)
         raise
     return _end(room, rehearsal_id)
 
@@ -295,7 +221,7 @@ def _without_work(room: Room, recipe: Recipe, row: Any) -> Result | None:
         return None
     if row.before_hash is not None and row.compared_hash != row.before_hash:
         return None
-    measures = {name: getattr(row, name) if row.before_hash else None for name in _MEASURES}
+    measures = {name: getattr(row, name) if row.before_hash else None for name in MEASURES}
     return Result(
         row.photo,
         row.photo_hash,
@@ -414,50 +340,6 @@ def _result(room: Room, row: Any, made: Made | Failed) -> Result:
     )
 
 
-def _begin(room: Room, recipe: Recipe, selection: Selection, photos: list[str], who: str) -> int:
-    with room.engine.begin() as connection:
-        return connection.execute(
-            text(
-                "insert into product_images.rehearsals (model, recipe, body, chosen, photos, who)"
-                " values (:model, :recipe, cast(:body as jsonb), :chosen, :photos, :who) returning rehearsal_id"
-            ),
-            {
-                "model": recipe.body["model"],
-                "recipe": recipe.hash,
-                "body": json.dumps(dict(recipe.body)),
-                "chosen": selection.described(),
-                "photos": photos,
-                "who": who,
-            },
-        ).scalar_one()
-
-
-def _remember(connection: Connection, rehearsal_id: int, result: Result) -> None:
-    row = asdict(result) | {
-        "id": rehearsal_id,
-        "facts": None if result.facts is None else json.dumps(dict(result.facts)),
-        "before_facts": None if result.before_facts is None else json.dumps(dict(result.before_facts)),
-        "error": None if result.error is None else result.error.replace("\x00", ""),
-    }
-    connection.execute(
-        text(
-            "insert into product_images.rehearsal_results (rehearsal_id, photo, photo_hash, before_hash, before_facts,"
-            " after_hash, size_bytes, seconds, facts, iou, changed_share, alpha_difference, difference, score_before,"
-            " score_after, error_class, error) values (:id, :photo, :photo_hash, :before_hash,"
-            " cast(:before_facts as jsonb), :after_hash, :size_bytes, :seconds, cast(:facts as jsonb), :iou,"
-            " :changed_share, :alpha_difference, :difference, :score_before, :score_after, :error_class, :error)"
-        ),
-        row,
-    )
-
-
-def _forget(room: Room, rehearsal_id: int) -> None:
-    with room.engine.begin() as connection:
-        connection.execute(
-            text("delete from product_images.rehearsals where rehearsal_id = :id"), {"id": rehearsal_id}
-        )
-
-
 def _end(room: Room, rehearsal_id: int) -> Rehearsal:
     """Draw the sheet and say that it is finished."""
     from crown.product_images.rehearsal_sheet import draw
@@ -465,15 +347,8 @@ def _end(room: Room, rehearsal_id: int) -> Rehearsal:
     found = read(room, rehearsal_id)
     previews = room.settings.home / "previews"
     sheet = draw(room, found.results, previews / REHEARSALS / f"{rehearsal_id}.webp")
-    with room.engine.begin() as connection:
-        connection.execute(
-            text(
-                "update product_images.rehearsals set ended_at = clock_timestamp(), sheet = :sheet"
-                " where rehearsal_id = :id"
-            ),
-            {"id": rehearsal_id, "sheet": sheet and sheet.relative_to(previews).as_posix()},
-        )
-    finished = read(room, rehearsal_id)
+    shown = None if sheet is None else sheet.relative_to(previews).as_posix()
+    finished = end(room, rehearsal_id, shown)
     _log.info(
         "Rehearsal %d of %s: %d photos, %d with the same bytes, %d failed.",
         rehearsal_id,
@@ -483,44 +358,3 @@ def _end(room: Room, rehearsal_id: int) -> Rehearsal:
         finished.failed,
     )
     return finished
-
-
-def rehearsals(room: Room) -> list[Rehearsal]:
-    """All that is remembered, newest first, without the results of each photo."""
-    with room.engine.connect() as connection:
-        return _heads(connection, None)
-
-
-def read(room: Room, rehearsal_id: int) -> Rehearsal:
-    """One rehearsal with its results.
-
-    Raises:
-        BadInput: there is none of that number.
-    """
-    with room.engine.connect() as connection:
-        found = _heads(connection, rehearsal_id)
-        if not found:
-            raise BadInput(f"There is no rehearsal {rehearsal_id}; `crown images rehearsals` lists them.")
-        columns = ", ".join(one.name for one in fields(Result))
-        rows = connection.execute(
-            text(
-                f"select {columns} from product_images.rehearsal_results where rehearsal_id = :id"
-                " order by error is null, difference desc nulls first, photo"
-            ),
-            {"id": rehearsal_id},
-        )
-        return replace(found[0], results=tuple(Result(**row._mapping) for row in rows))
-
-
-def _heads(connection: Connection, rehearsal_id: int | None) -> list[Rehearsal]:
-    rows = connection.execute(
-        text(
-            "select h.*, count(r.photo) as done, count(*) filter (where r.after_hash = r.before_hash) as same_bytes,"
-            " count(r.error) as failed, max(r.difference) as worst_difference"
-            " from product_images.rehearsals h left join product_images.rehearsal_results r using (rehearsal_id)"
-            " where cast(:id as bigint) is null or rehearsal_id = :id"
-            " group by h.rehearsal_id order by h.rehearsal_id desc"
-        ),
-        {"id": rehearsal_id},
-    )
-    return [Rehearsal(**{**row._mapping, "photos": tuple(row.photos)}) for row in rows]

@@ -11,7 +11,7 @@ from crown.product_images.contact_sheet import CELL, crossed_out, on_checkerboar
 from crown.product_images.mask_difference import Box, box_of, frame_of
 
 if TYPE_CHECKING:
-    from crown.product_images.rehearsal import Result
+    from crown.product_images.rehearsal_records import Result
     from crown.product_images.room import Room
 
 #: Photos on the sheet: those that differ most, in the order of the list.

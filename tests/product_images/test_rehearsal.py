@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from crown import doctor
-from crown.database.engine import connect
 from crown.errors import BadInput, ConfigurationError, Refused
 from crown.journal import logs, secrets
 from crown.product_images import (
@@ -28,11 +27,13 @@ from crown.product_images import (
     orphans,
     promotion,
     rehearsal,
+    rehearsal_records,
     review,
     stages,
     studio_version,
 )
 from crown.product_images.rehearsal import Selection
+from crown.product_images.rehearsal_records import Rehearsal
 from crown.product_images.room import (
     CUTOUTS,
     INBOX,
@@ -42,32 +43,28 @@ from crown.product_images.room import (
     PUBLISHED,
     RENDITIONS,
     Room,
-    open_room,
 )
 from crown.product_images.trace import trace
-from crown.settings import load_settings
 from crown_cli.main import cli
 from tests.conftest import _database, _execute, copy_of
 from tests.pictures import draw_cut_out, draw_part
-from tests.product_images.flow import approve, hashes, look, published, run
+from tests.product_images.flow import approve, look, published, run
+from tests.product_images.rehearsing import (
+    DRAWN,
+    KEPT,
+    OTHER,
+    TINY,
+    by_photo,
+    contents,
+    open_at,
+    share,
+    standing,
+    verdicts,
+)
 from tests.unit.test_cutout import dark_is_part_model
 
-#: Cut out by hand: every model gives the same bytes. Drawn: the two models differ. Too small for any model.
-KEPT, DRAWN, TINY = "52000200", "52000201", "52000202"
-OTHER = "u2netp"
 EVERYTHING = Selection(everything=True)
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def open_at(url: str, home: Path, **more: str) -> Room:
-    settings = {
-        "CROWN_HOME": str(home),
-        "CROWN_WORKERS": "1",
-        "CROWN_SPECS": "64x64_72dpi_jpeg",
-        "CROWN_WEIGHTS_DIR": str(home / "weights"),
-        **more,
-    }
-    return open_room(connect(url), load_settings(settings, None))
 
 
 @pytest.fixture(scope="module")
@@ -127,59 +124,8 @@ def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     secrets._known.clear()
 
 
-def rehearse(room: Room, selection: Selection = EVERYTHING, model: str = OTHER) -> rehearsal.Rehearsal:
+def rehearse(room: Room, selection: Selection = EVERYTHING, model: str = OTHER) -> Rehearsal:
     return rehearsal.rehearse(room, model, selection, who="eva")
-
-
-def by_photo(found: rehearsal.Rehearsal) -> dict[str, rehearsal.Result]:
-    return {result.photo: result for result in found.results}
-
-
-def contents(engine: Engine) -> dict[str, Any]:
-    """Every row of the ledger and of the department, but for what rehearsals remember."""
-    with engine.connect() as connection:
-        tables = connection.execute(
-            text(
-                "select schemaname || '.' || tablename from pg_tables where schemaname in ('ledger', 'product_images')"
-                " and tablename not like 'rehearsal%'"
-            )
-        ).scalars()
-        return {
-            table: sorted(connection.execute(text(f"select t::text from {table} t")).scalars())
-            for table in list(tables)
-        }
-
-
-def share(room: Room) -> dict[str, str]:
-    return hashes(room.settings.media) | published(room)
-
-
-def verdicts(room: Room, photo: str) -> list[tuple[str, str, str]]:
-    with room.engine.connect() as connection:
-        return [
-            tuple(row)
-            for row in connection.execute(
-                text(
-                    "select verdict, who, coalesce(reason, '') from ledger.decisions"
-                    " where stage = :stage and subject = :photo order by decision_id"
-                ),
-                {"stage": CUTOUTS, "photo": photo},
-            )
-        ]
-
-
-def standing(room: Room) -> dict[str, tuple[str, str | None]]:
-    """Model of each photo's current cut-out, and what is said of it."""
-    with room.engine.connect() as connection:
-        models = connection.execute(
-            text(
-                "select i.key, q.body ->> 'model' from ledger.items i join ledger.makings m using (making_id)"
-                " join ledger.recipes q on q.recipe = m.recipe where i.asset = :asset and i.state = 'current'"
-            ),
-            {"asset": CUTOUTS},
-        ).all()
-    said = {cutout.photo: cutout.verdict for cutout in review.cutouts(room)}
-    return {photo: (model, said.get(photo)) for photo, model in models}
 
 
 # --- the shadow ------------------------------------------------------------------------------------------------------
@@ -236,15 +182,15 @@ def test_a_broken_picture_is_a_row_with_a_sentence_and_its_neighbours_go_on(room
 
 def test_rehearsals_are_remembered_with_the_worst_first(room: Room) -> None:
     first, second = rehearse(room), rehearse(room, Selection(photos=(f"{KEPT[:-1]}?",)))
-    assert [one.rehearsal_id for one in rehearsal.rehearsals(room)] == [
+    assert [one.rehearsal_id for one in rehearsal_records.rehearsals(room)] == [
         second.rehearsal_id,
         first.rehearsal_id,
     ]
-    shown = rehearsal.read(room, first.rehearsal_id)
+    shown = rehearsal_records.read(room, first.rehearsal_id)
     assert [result.photo for result in shown.results] == [TINY, DRAWN, KEPT]
     assert shown.as_row()["worst_difference"] == round(shown.results[1].difference or 0, 4)
     with pytest.raises(BadInput, match="no rehearsal 99"):
-        rehearsal.read(room, 99)
+        rehearsal_records.read(room, 99)
 
 
 def test_what_was_rehearsed_once_is_not_cut_out_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +218,7 @@ def test_a_model_without_weights_is_refused_and_nothing_is_remembered(room: Room
     (tmp_path / "other" / "nonsense.onnx").write_bytes(b"weights")
     with pytest.raises(ConfigurationError, match="rembg knows no model nonsense"):
         rehearsal.rehearse(room, "nonsense", EVERYTHING, who="eva", weights_dir=tmp_path / "other")
-    assert rehearsal.rehearsals(room) == []
+    assert rehearsal_records.rehearsals(room) == []
 
 
 @pytest.mark.crash
@@ -300,7 +246,7 @@ def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
     process.communicate()
     assert first.startswith("1 of 6  ")
     assert contents(room.engine) == before
-    (killed,) = rehearsal.rehearsals(room)
+    (killed,) = rehearsal_records.rehearsals(room)
     assert killed.ended_at is None
     assert 1 <= killed.done < 6
     with pytest.raises(Refused, match="was not finished"):
@@ -308,7 +254,7 @@ def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
     orphans.remove_unfinished(room, older_than=timedelta(0))
     again = rehearse(room)
     assert again.done == 6
-    done = by_photo(rehearsal.read(room, killed.rehearsal_id))
+    done = by_photo(rehearsal_records.read(room, killed.rehearsal_id))
     assert all(by_photo(again)[photo] == result for photo, result in done.items() if not result.error)
     assert orphans.unknown_objects(room) == []
 
@@ -428,6 +374,14 @@ def test_a_raised_version_leaves_cut_outs_alone_until_it_is_promoted(
     assert run(room) == {}
     with room.engine.connect() as connection:
         assert len(cutout_models.standing_sentences(connection, room.settings)) == 1
+
+
+def test_a_photo_is_tried_again_with_the_raised_version_of_the_model_it_has(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_version, "STUDIO_VERSION", studio_version.STUDIO_VERSION + 1)
+    cutout_models.choose(room, KEPT, "studio", who="eva", via="cli")
+    assert run(room) == {CUTOUTS: [KEPT]}
 
 
 # --- one photo -------------------------------------------------------------------------------------------------------
