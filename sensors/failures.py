@@ -11,7 +11,9 @@ from crown.journal import notices
 from resources.database import DatabaseResource
 from sensors.schedules import LANE
 
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+#: Subject of the notices on failed runs.
+RUNS = "runs"
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
 def decide(before: Sequence[dg.DagsterRunStatus]) -> bool:
@@ -43,7 +45,7 @@ def failed_runs(context: dg.RunFailureSensorContext, database: DatabaseResource)
     run = context.dagster_run
     lane = run.tags.get(LANE)
     same = dg.RunsFilter(
-        tags={LANE: lane} if lane else None, job_name=None if lane else run.job_name, statuses=_ENDED
+        tags={LANE: lane} if lane else None, job_name=None if lane else run.job_name, statuses=ENDED
     )
     before = [one.status for one in context.instance.get_runs(same, cursor=run.run_id, limit=1)]
     subject = lane or run.job_name
@@ -58,7 +60,7 @@ def failed_runs(context: dg.RunFailureSensorContext, database: DatabaseResource)
             connection,
             kind="failure",
             department=subject,
-            subject="runs",
+            subject=RUNS,
             sentence=f"{' '.join(sentence.split())} (run {run.run_id[:8]})",
         )
 

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 from crown.errors import CrownError
 from crown.journal import notices
 from resources.database import DatabaseResource
+from sensors.failures import ENDED, RUNS
+from sensors.schedules import LANE
 
 #: Where people review: a stage whose current items wait for a verdict, and what they are called.
 REVIEWS = {"product_images/cutouts": "cut-outs"}
@@ -56,18 +58,35 @@ def decide(waiting: Waiting, told: Told) -> tuple[list[Notice], Told]:
     Something is told again when there is more of it, never because it still waits.
     """
     news = [
-        Notice("review", stage.split("/")[0], stage, f"{count} {REVIEWS[stage]} wait for approval.")
+        _review(stage, count)
         for stage, (count, newest) in waiting.reviews.items()
         if newest > told.reviews.get(stage, 0)
     ]
     news += [
-        Notice("failure", department, "items", f"{count} items need a person: crown {command}.")
+        _trouble(department, count)
         for department, count in waiting.troubles.items()
         if count > told.troubles.get(department, 0)
-        for command in [_TROUBLES.get(department, "status")]
     ]
     newest = {stage: newest for stage, (_, newest) in waiting.reviews.items()}
     return news, Told({**told.reviews, **newest}, dict(waiting.troubles))
+
+
+def standing(waiting: Waiting, told: Told) -> list[Notice]:
+    """What is true now of everything that was or may be told; the sentence is empty where nothing is left."""
+    reviews = [_review(stage, waiting.reviews.get(stage, (0, 0))[0]) for stage in REVIEWS]
+    departments = sorted(waiting.troubles.keys() | told.troubles.keys())
+    return reviews + [_trouble(name, waiting.troubles.get(name, 0)) for name in departments]
+
+
+def _review(stage: str, count: int) -> Notice:
+    sentence = f"{count} {REVIEWS[stage]} wait for approval." if count else ""
+    return Notice("review", stage.split("/")[0], stage, sentence)
+
+
+def _trouble(department: str, count: int) -> Notice:
+    command = _TROUBLES.get(department, "status")
+    sentence = f"{count} items need a person: crown {command}." if count else ""
+    return Notice("failure", department, "items", sentence)
 
 
 _TROUBLES = {"product_images": "images status --troubles"}
@@ -86,14 +105,34 @@ def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResou
         with database.engine() as engine:
             with engine.begin() as connection:
                 told = Told(**json.loads(context.cursor)) if context.cursor else Told()
-                news, told = decide(_waiting(connection), told)
+                waiting, before = _waiting(connection), told
+                news, told = decide(waiting, before)
                 for notice in news:
                     notices.post(connection, **asdict(notice))
+                # What waited through quiet hours may be settled by now.
+                for notice in standing(waiting, before):
+                    notices.keep_true(connection, **{**asdict(notice), "sentence": notice.sentence or None})
+                for lane in notices.unsent(connection, kind="failure", subject=RUNS):
+                    if _works_again(context.instance, lane):
+                        notices.keep_true(
+                            connection, kind="failure", department=lane, subject=RUNS, sentence=None
+                        )
             sent = notices.deliver(engine, settings.notify_file, settings.quiet_hours)
     except CrownError as error:
         return dg.SensorResult(skip_reason=str(error))
     said = f"Notices sent: {sent.notices}." if sent.notices else f"Nothing was sent: {sent.reason}."
     return dg.SensorResult(skip_reason=said, cursor=json.dumps(asdict(told)))
+
+
+def _works_again(instance: dg.DagsterInstance, lane: str) -> bool:
+    """Whether the newest run of a lane, or of a job without one, that has ended has succeeded."""
+    for same in (
+        dg.RunsFilter(tags={LANE: lane}, statuses=ENDED),
+        dg.RunsFilter(job_name=lane, statuses=ENDED),
+    ):
+        for run in instance.get_runs(same, limit=1):
+            return run.status is dg.DagsterRunStatus.SUCCESS
+    return False
 
 
 def _waiting(connection: Connection) -> Waiting:

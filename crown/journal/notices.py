@@ -72,6 +72,36 @@ def post(connection: Connection, *, kind: Kind, department: str, subject: str, s
         _log.warning("A notice on %s could not be kept (%s).", subject, type(error).__name__)
 
 
+def keep_true(
+    connection: Connection, *, kind: Kind, department: str, subject: str, sentence: str | None
+) -> None:
+    """Bring a notice that was not sent yet up to date: another sentence, or None when nothing is left to tell.
+
+    For notices that waited, for the end of the quiet hours or for a server that was away.
+    """
+    given = {"kind": kind, "department": department, "subject": redact(plain_text(subject))}
+    same = "kind = :kind and department = :department and subject = :subject and sent_at is null"
+    if sentence is None:
+        connection.execute(text(f"delete from journal.notices where {same}"), given)
+    else:
+        connection.execute(
+            text(f"update journal.notices set sentence = :sentence, times = 1 where {same}"),
+            {**given, "sentence": redact(plain_text(sentence))},
+        )
+
+
+def unsent(connection: Connection, *, kind: Kind, subject: str) -> list[str]:
+    """The departments of which a notice on a subject waits to be sent."""
+    rows = connection.execute(
+        text(
+            "select department from journal.notices where kind = :kind and subject = :subject and sent_at is null"
+            " order by notice_id"
+        ),
+        {"kind": kind, "subject": subject},
+    )
+    return list(rows.scalars())
+
+
 def deliver(
     engine: Engine, notify_file: Path | None, quiet_hours: str = "", *, now: datetime | None = None
 ) -> Sent:

@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import dagster as dg
+from PIL import Image
 from sqlalchemy import Engine, text
 
+from crown.journal import notices
 from crown.product_images import intake, review, stages
-from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, Room
+from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, REVIEW, Room
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
 from sensors.notices import Notice, Told, Waiting, decide, people_are_told
 from tests.pictures import draw_part
+from tests.product_images.flow import look
 from tests.receiver import Inbox
 
 
@@ -47,6 +50,17 @@ def cut_out(room: Room, *names: str) -> None:
         draw_part(room.media(INBOX) / name, seed=number + 1)
     for _ in range(2):
         intake.take_in(room, settle_seconds=0)
+    for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
+        stages.make(room, [asset])
+
+
+def shown_by_a_person(room: Room, *numbers: str) -> None:
+    """Cut-outs that wait for an approval, without any cutting."""
+    for number in numbers:
+        Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
+            room.media(REVIEW) / f"{number}.png"
+        )
+    look(room)
     for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
         stages.make(room, [asset])
 
@@ -138,6 +152,42 @@ def test_quiet_hours_of_the_settings_are_kept(
     assert tick(all_day, instance)[0] == "Nothing was sent: quiet hours 00:00-23:59."
     assert inbox.messages == []
     assert tick(late, instance)[0] == "Notices sent: 1."
+
+
+def test_what_was_settled_during_quiet_hours_is_not_told_in_the_morning(
+    database: DatabaseResource,
+    images: ProductImagesResource,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    inbox: Inbox,
+) -> None:
+    night = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="00:00-23:59")
+    day = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="23:59-00:00")
+    with images.room() as room:
+        shown_by_a_person(room, "52000123", "52000124", "52000125")
+        _, cursor = tick(night, instance)
+        review.decide(room, "5200012[34]", "approve", who="eva", via="cli")
+        with room.engine.begin() as connection:
+            for lane in ("product_images", "housekeeping"):
+                notices.post(
+                    connection, kind="failure", department=lane, subject="runs", sentence="disk full"
+                )
+        for lane, status in (
+            ("product_images", dg.DagsterRunStatus.SUCCESS),
+            ("housekeeping", dg.DagsterRunStatus.FAILURE),
+        ):
+            instance.add_run(dg.DagsterRun(job_name=lane, status=status))
+        assert tick(day, instance, cursor)[0] == "Notices sent: 2."
+        (message,) = inbox.messages
+        assert message["title"] == "Crown: 1 failed, 1 waiting for review"
+        assert message["message"].splitlines()[-1].endswith(": 1 cut-outs wait for approval.")
+        assert "- housekeeping, runs: disk full" in message["message"]
+        shown_by_a_person(room, "52000126")
+        _, cursor = tick(night, instance, cursor)
+        review.decide(room, "*", "approve", who="eva", via="cli")
+        assert tick(day, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        shown_by_a_person(room, "52000127")
+        assert tick(day, instance, cursor)[0] == "Notices sent: 1."
 
 
 def test_settings_that_cannot_be_used_are_said_by_the_sensor(
