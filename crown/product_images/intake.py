@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, CrownError, TemporaryFailure
 from crown.journal import activity
-from crown.product_images import names
+from crown.product_images import names, notes
 from crown.product_images.names import PhotoName
 from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, Room
 from crown.store import files, watch
@@ -32,7 +31,6 @@ from crown.store.watch import SETTLE_SECONDS, Sighting
 _log = logging.getLogger(__name__)
 
 #: The ending of the note beside a file that was set aside.
-REASON = ".error.txt"
 
 
 @dataclass
@@ -105,6 +103,7 @@ def take_in(
         _take(room, photo, sighting, outcome, statuses[sighting.path], report)
         if on_progress is not None:
             on_progress(report)
+    notes.clear(room)
     return report
 
 
@@ -121,8 +120,8 @@ def _folders(inbox: Path) -> list[str]:
 def _named(
     room: Room, path: str, name: str, report: IntakeReport, *, beside: Sequence[str]
 ) -> PhotoName | None:
-    if name.endswith(REASON):
-        put_back(room, path)
+    if name.endswith(notes.REASON):
+        notes.put_back(room, path)
         return None
     if not names.accepted(name):
         known = ", ".join(ending[1:] for ending in names.EXTENSIONS)
@@ -187,14 +186,6 @@ def name_bytes_aside(
 def readable_name(name: str) -> str:
     """A file name as text, with a mark for each byte that is none."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def put_back(room: Room, path: str) -> None:
-    """Put a note of ours that was moved together with its picture back to the errors."""
-    source = room.roots[MEDIA] / path
-    target = files.free_name(room.roots.path(MEDIA, ERRORS) / source.name)
-    with suppress(FileNotFoundError):
-        source.rename(target)
 
 
 def _take(
@@ -353,14 +344,10 @@ def set_aside(room: Room, path: str, folder: str, reason: str) -> None:
     target = room.roots.path(MEDIA, folder) / f"{stamp}{_shortened(name)}"
     files.make_folder(target.parent, room.ownership)
     target = files.free_name(target)
-    beside = target.with_name(f"{target.name}{REASON}")
     moment = datetime.now().astimezone().isoformat(timespec="seconds")
-    # The reason first: a crash between the two leaves a reason too many, never a file without one.
-    files.write_text(beside, f"file: {name}\ntimestamp: {moment}\nreason: {reason}\n", room.ownership)
-    try:
-        source.rename(target)
-    except FileNotFoundError:
-        beside.unlink()  # another intake, or a person, was quicker
+    if not notes.move_with_note(
+        room, source, target, f"file: {name}\ntimestamp: {moment}\nreason: {reason}\n"
+    ):
         return
     who, number = uploader(target.lstat()), _number(name)
     _log.warning(

@@ -22,7 +22,7 @@ from crown.errors import BadInput, PermanentFailure, Refused, TemporaryFailure
 from crown.journal import activity
 from crown.ledger import decisions, placed
 from crown.ledger.decisions import Decision
-from crown.product_images import intake, names
+from crown.product_images import intake, names, notes
 from crown.product_images.intake import Upload
 from crown.product_images.names import photo_name
 from crown.product_images.room import (
@@ -420,8 +420,8 @@ def _photo_of(room: Room, sighting: Sighting, report: ReviewReport) -> names.Pho
     if not os.path.lexists(path):
         report.unfinished.append(name)
         return None
-    if name.endswith(intake.REASON):
-        intake.put_back(room, sighting.path)
+    if name.endswith(notes.REASON):
+        notes.put_back(room, sighting.path)
         return None
     if path.is_symlink() or not path.is_file() or not names.accepted(name):
         reason = f"{name!r} is not a picture file; put the PNG itself there."

@@ -357,15 +357,15 @@ def test_nothing_in_name_conflicts_is_looked_at_until_it_is_put_back_under_a_goo
     draw_part(folder / "52000999.jpg")
     look(room)
     assert uploads(room) == []
+    assert names(room, "review/name_conflicts") == ["52000123.jpg", "52000999.jpg"]
     (folder / "52000123.jpg").rename(room.media(INBOX) / "52000123.jpg")
-    (folder / "_1.jpg.error.txt").unlink()
     (folder / "52000999.jpg").unlink()
     look(room)
     assert uploads(room) == [("52000123", "original")]
 
 
 @cell("errors", PUT, EDITED, RENAMED, GONE)
-def test_a_file_put_back_from_the_errors_is_the_photo_it_was_and_its_note_goes_back(
+def test_a_file_put_back_from_the_errors_is_the_photo_it_was_and_its_note_goes(
     room: Room, part: Path
 ) -> None:
     (room.media(INBOX) / "52000123.jpg").write_bytes(part.read_bytes()[:2000])
@@ -377,8 +377,33 @@ def test_a_file_put_back_from_the_errors_is_the_photo_it_was_and_its_note_goes_b
     note.rename(room.media(INBOX) / note.name)
     look(room)
     assert uploads(room) == [("52000123", "original")]
+    assert (names(room, INBOX), names(room, "errors")) == ([], [])
+
+
+@pytest.mark.parametrize("folder", ["errors", "review/name_conflicts"])
+def test_a_note_goes_when_the_file_that_it_explains_has_gone_unless_someone_wrote_in_it(
+    room: Room, folder: str
+) -> None:
+    bad = {"errors": "5200{}.jpg", "review/name_conflicts": "_{}.jpg"}[folder]
+    for number in range(3):
+        (room.media(INBOX) / bad.format(number)).write_bytes(b"no picture")
+    look(room)
+    kept, gone, written_in = (path for path in sorted(room.media(folder).iterdir()) if path.suffix == ".jpg")
+    for path in (gone, written_in):
+        path.unlink()
+    mine = written_in.with_name(f"{written_in.name}.error.txt")
+    mine.write_text(f"{mine.read_text()}photographed again, eva\n")
+    other = room.media(folder) / "theirs.error.txt"
+    other.write_text("never ours")
+    look(room)
+    assert names(room, folder) == sorted([kept.name, f"{kept.name}.error.txt", mine.name, other.name])
+    note = kept.with_name(f"{kept.name}.error.txt")
+    note.rename(room.media(INBOX) / note.name)
+    mine.rename(room.media(INBOX) / mine.name)
+    look(room)
+    assert names(room, folder)[:2] == [kept.name, note.name]
     assert names(room, INBOX) == []
-    assert names(room, "errors") == [note.name]
+    assert (room.media("errors") / mine.name).read_text().endswith("photographed again, eva\n")
 
 
 # ready_for_formatting
