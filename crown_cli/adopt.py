@@ -1,6 +1,6 @@
-"""`crown images adopt`: says what taking over a CrownPipe tree would change, and takes it over.
+"""`crown images adopt, phantoms`: takes a CrownPipe tree over, and retires what is no product in it.
 
-The craft is in crown/product_images/adopt.py.
+The craft is in crown/product_images: adopt, phantoms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.images_common import open_images, who_option
+from crown_cli.images_common import open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
@@ -63,6 +63,57 @@ def adopt(
         show_json({"dry_run": dry_run, **asdict(done), "reasons": done.reasons()})
     else:
         _report(done, dry_run)
+
+
+@click.command()
+@click.argument("pattern", default="*")
+@click.option("--retire", is_flag=True, help="Take them from the share and from this list; needs --reason.")
+@click.option("--yes", is_flag=True, help="Retire more than 20 with published files at once.")
+@click.option("--dry-run", is_flag=True, help="Say what would be retired, change nothing.")
+@reason_option(required=False)
+@who_option
+@json_option
+def phantoms(
+    pattern: str, retire: bool, yes: bool, dry_run: bool, reason: str | None, who: str | None, as_json: bool
+) -> None:
+    """Numbers that only CrownPipe knew: products made of a file name's collision, or whose pictures are gone.
+
+    Without --retire, lists those whose number matches PATTERN, with what stands of them on the share. Retiring keeps
+    the bytes of every file in the store, by hash, and removes the file.
+
+    \b
+    crown images phantoms
+    crown images phantoms 52000123_1 --retire --reason 'a second upload, no product' --dry-run
+    crown images phantoms 52000123_1 --retire --reason 'a second upload, no product'
+    """  # noqa: D301 - click's mark for lines that keep their breaks
+    from crown.product_images import phantoms as craft
+
+    if retire and not dry_run and not (reason or "").strip():
+        raise click.UsageError("Retiring needs a reason; give it with --reason.")
+    with open_images() as room:
+        if retire and not dry_run:
+            found = craft.retire(
+                room, pattern, who=who or getpass.getuser(), via="cli", reason=reason or "", many=yes
+            )
+        else:
+            found = craft.phantoms(room, pattern)
+    if as_json:
+        show_json({"retired": retire and not dry_run, "phantoms": found})
+        return
+    show_rows(
+        [
+            {
+                "number": one.number,
+                "acts": one.acts,
+                "files": len(one.files),
+                "published": one.published,
+                "first": one.files[0] if one.files else None,
+            }
+            for one in found
+        ],
+        title="Retired; their bytes are in the store" if retire and not dry_run else None,
+        empty="There is no phantom.",
+    )
 
 
 def _report(done: Adoption, dry_run: bool) -> None:

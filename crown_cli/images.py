@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from crown_cli import images_models, images_publishing
-from crown_cli.adopt import adopt
+from crown_cli.adopt import adopt, phantoms
 from crown_cli.images_common import assets_named, decide_on, open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
@@ -272,5 +272,5 @@ def _say_making(making: dict[str, Any], how: str) -> None:
     )
 
 
-for _command in (*images_publishing.COMMANDS, *images_models.COMMANDS, adopt):
+for _command in (*images_publishing.COMMANDS, *images_models.COMMANDS, adopt, phantoms):
     images.add_command(_command)

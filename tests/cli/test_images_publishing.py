@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from crown.journal import logs, secrets
+from crown.product_images import adopt_ledger
 from crown.product_images.room import PRODUCTION, PUBLISHED, Room, open_room
 from crown.settings import load_settings
 from crown_cli.main import cli
@@ -146,3 +147,25 @@ def test_files_of_any_name_are_answered_for_in_json_that_can_be_read(
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["foreign"] == ["production:gr\u00f6\\xe4.jpg"]
+
+
+def test_phantoms_are_listed_tried_and_retired(room: Room, crown: Crown) -> None:
+    number = "52000100_1"
+    picture = room.media("products") / number / "source" / f"{number}_1.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"of a second upload")
+    adopt_ledger.keep(room, f"products/{number}/source/{picture.name}", picture)
+    (listed,) = crown("phantoms")["phantoms"]
+    assert (listed["number"], listed["files"]) == (
+        number,
+        [f"media:products/{number}/source/{picture.name}"],
+    )
+    assert "needs a reason" in crown("phantoms", number, "--retire", exit_code=2)
+    assert crown("phantoms", number, "--retire", "--dry-run") == {"retired": False, "phantoms": [listed]}
+    assert picture.exists()
+    assert crown("phantoms", number, "--retire", "--reason", "no product") == {
+        "retired": True,
+        "phantoms": [listed],
+    }
+    assert not picture.parent.exists()
+    assert crown("phantoms")["phantoms"] == []

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 from sqlalchemy import text
 
+from crown.errors import BadInput
 from crown.ledger import counts
-from crown.product_images import intake, review, stages
+from crown.product_images import intake, phantoms, review, stages
 from crown.product_images.adopt import Adoption, adopt
 from crown.product_images.adopt_measure import measure
 from crown.product_images.room import (
@@ -38,6 +39,7 @@ from crown.product_images.trace import trace
 from crown.product_images.verify import verify
 from crown.settings import load_settings
 from crown.store import files
+from crown_cli.audit_logs import migrate
 from tests.closed import closed
 from tests.pictures import draw_part
 
@@ -404,6 +406,43 @@ def test_a_phantom_product_is_named_kept_and_left_alone(old: Room) -> None:
             text("select distinct product_number from product_images.uploads order by 1")
         )
         assert list(numbers.scalars()) == ["52000123", "52000124"]
+
+
+def test_a_phantom_is_listed_and_retired_and_its_bytes_are_kept(old: Room) -> None:
+    media = old.settings.media
+    old_photo(media, "52000123_1")
+    phantom = media / "products" / "52000123_1"
+    second = draw_master(phantom / "source" / "52000123_1_1.png", shade=90)
+    old_outputs(second, phantom / "formats", "52000123_1_1")
+    shutil.copytree(phantom / "formats", media / "production" / "52000123_1")
+    theirs = {**contents(phantom), **contents(media / "production" / "52000123_1")}
+    act = {"timestamp": "2024-11-05T09:30:00Z", "user": "mary", "action": "initial_upload"}
+    for number in ("52000123", "52000888"):
+        (media / "products" / number).mkdir(exist_ok=True)
+        (media / "products" / number / ".audit.json").write_text(
+            json.dumps({"product_number": number, "upload_history": [act]})
+        )
+    migrate(old.engine, media)
+    take_over(old)
+    run(old)
+    listed = phantoms.phantoms(old)
+    assert [(one.number, one.acts, len(one.files), one.published) for one in listed] == [
+        ("52000123_1", 0, 11, 5),
+        ("52000888", 1, 0, 0),
+    ]
+    before = {path: value for path, value in contents(media).items() if "/52000123_1/" not in path}
+    assert phantoms.retire(old, "52000123_1", who="eva", via="cli", reason="no product") == listed[:1]
+    assert contents(media) == before
+    assert not phantom.exists()
+    assert all(old.objects.holds(content_hash) for content_hash in theirs.values())
+    web = f"web/52000123_1_1_{WEB}.jpg"
+    assert trace(old, theirs[web])["made"]["key"] == f"production/52000123_1/{web}"
+    assert [one.number for one in phantoms.phantoms(old)] == ["52000888"]
+    phantoms.retire(old, "*", who="eva", via="cli", reason="its pictures are gone")
+    assert phantoms.phantoms(old) == []
+    with pytest.raises(BadInput, match="No phantom matches"):
+        phantoms.retire(old, "52000123", who="eva", via="cli", reason="x")
+    assert verify(old).sound
 
 
 def test_a_product_whose_number_ends_like_a_view_is_no_phantom(room: Room) -> None:

@@ -1,0 +1,141 @@
+"""Phantoms: product numbers that only the old system knew, of which no photo ever came to Crown.
+
+They came of a file name's collision (`52000123_1` as a product), or their pictures are gone and the history is left.
+Listed here, and retired when a person says so. Finding them in an old tree is adopt_tree.py.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import text
+
+from crown.errors import BadInput, Refused
+from crown.journal import activity
+from crown.product_images import adopt_ledger
+from crown.product_images.room import DEPARTMENT, MEDIA, PRODUCTS, Room
+from crown.store import files, watch
+
+RETIRED = "phantom_retired"
+#: More phantoms with published files than this at once are taken for a slip.
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A number without a photo.
+
+    Attributes:
+        number: as the old system spelt it.
+        acts: rows of the old history that name it.
+        files: what stands of it, as `root:path`; none of it is ours.
+        published: how many of these are in a production target.
+    """
+
+    number: str
+    acts: int
+    files: list[str] = field(default_factory=list)
+    published: int = 0
+
+
+_NUMBERS = """
+    with old as (
+        select split_part(key, '/', case when starts_with(key, 'archive/') then 3 else 2 end) as number, 0 as acts
+        from ledger.makings where asset = :old_files
+        union all
+        select product_number, 1 from journal.activity
+        where department = :department and via = 'import' and product_number is not null
+    )
+    select number, sum(acts) as acts from old
+    where not exists (select from product_images.uploads u where u.product_number = old.number)
+      and not exists (select from journal.activity a where a.what = :retired and a.subject = old.number)
+    group by number order by number
+"""
+
+
+def phantoms(room: Room, pattern: str = "*") -> list[Phantom]:
+    """The phantoms whose number matches a shell pattern, by number."""
+    with room.engine.connect() as connection:
+        rows = connection.execute(
+            text(_NUMBERS),
+            {"old_files": adopt_ledger.OLD_FILES, "department": DEPARTMENT, "retired": RETIRED},
+        ).all()
+    return [
+        _phantom(room, row.number, int(row.acts)) for row in rows if fnmatch.fnmatchcase(row.number, pattern)
+    ]
+
+
+def retire(
+    room: Room, pattern: str, *, who: str, via: activity.Via, reason: str, many: bool = False
+) -> list[Phantom]:
+    """Take what stands of the matching phantoms from the share and forget them; returns them as they were.
+
+    The bytes of every file are kept in the store first, with the path they had (`crown images trace HASH`).
+
+    Args:
+        room: the department's room.
+        pattern: shell pattern of numbers.
+        who: the person.
+        via: from where.
+        reason: for the record.
+        many: more than `MOST` with published files are meant.
+
+    Raises:
+        BadInput: nothing matches.
+        Refused: more match than anyone means by accident.
+    """
+    found = phantoms(room, pattern)
+    if not found:
+        raise BadInput(f"No phantom matches {pattern!r}; `crown images phantoms` lists them.")
+    published = sum(1 for one in found if one.published)
+    if published > MOST and not many:
+        raise Refused(
+            f"{published} phantoms with published files match {pattern!r}; look at them with --dry-run and repeat with"
+            " --yes when all are meant."
+        )
+    for one in found:
+        for place in one.files:
+            root, _, path = place.partition(":")
+            _take_away(room, root, path)
+        with room.engine.begin() as connection:
+            activity.record(
+                connection,
+                who=who,
+                what=RETIRED,
+                subject=one.number,
+                department=DEPARTMENT,
+                via=via,
+                product_number=one.number,
+                details=reason,
+                old={"files": one.files[:100], "published": one.published},
+            )
+    return found
+
+
+def _phantom(room: Room, number: str, acts: int) -> Phantom:
+    media = [f"{MEDIA}:{path}" for path in _standing(room.roots[MEDIA], f"{PRODUCTS}/{number}")]
+    published = [
+        f"{target}:{path}" for target in room.targets for path in _standing(room.roots[target], number)
+    ]
+    return Phantom(number, acts, media + published, len(published))
+
+
+def _standing(root: Path, folder: str) -> Iterator[str]:
+    """Files of a phantom below a root; links, and what may not be read or named, are nobody's to remove."""
+    if folder.endswith("/") or ".." in folder.split("/") or not (root / folder).is_dir():
+        return
+    for path, status in watch.listing(root / folder, depth=8, closed=[]):
+        if stat.S_ISREG(status.st_mode) and watch.storable(path):
+            yield f"{folder}/{path}"
+
+
+def _take_away(room: Room, root: str, path: str) -> None:
+    here = room.roots.path(root, path)
+    content_hash = files.sha256(here)
+    adopt_ledger.keep(room, path if root == MEDIA else f"{root}/{path}", here)
+    if files.remove_ours(here, frozenset({content_hash})):  # written to meanwhile, it stays
+        files.prune_empty(here.parent, room.roots[root])
