@@ -1,0 +1,59 @@
+"""The demo of product images tells what happens when people change their mind, and tells the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import Engine
+
+from crown.product_images.room import INBOX, open_room
+from crown.settings import load_settings
+from crown_cli.demo_images_story import own_specs, tell
+from crown_cli.world import World
+from tests.product_images import flow
+
+PRODUCTS = ("52000123", "52000124", "52000125", "52000126", "52000127")
+
+
+def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_removal_once(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    settings = load_settings(
+        {
+            "CROWN_HOME": str(tmp_path / "home"),
+            "CROWN_WORKERS": "1",
+            "CROWN_STALLED_MINUTES": "0",
+            "CROWN_SPECS": "128x128_72dpi_jpeg,64x64_72dpi_jpeg",
+            "CROWN_OUTPUT_SPECS": str(own_specs(tmp_path / "home")),
+        },
+        None,
+    )
+    world = World(settings, database_url, engine)
+    flow.finish(open_room(engine, settings), *PRODUCTS)
+
+    def run() -> dict[str, Any]:
+        for upload in (settings.media / INBOX).iterdir():  # what is told does not depend on their size
+            with Image.open(upload) as opened:
+                smaller = opened.resize((opened.width // 6, opened.height // 6))
+            smaller.save(upload, quality=92)
+        made = flow.run(open_room(engine, settings))
+        return {"assets": {asset: {"successful": len(keys)} for asset, keys in made.items()}}
+
+    run()
+    assert tell(world, run) == [
+        "A text edit of 52000125 rewrote the tags of 2 published files; 0 pictures were rendered again.",
+        "An edit of the spec 128x128_72dpi_jpeg made 5 thumbnails and published 5 files; nothing else was touched.",
+        "A re-upload of 52000126 and two new views came in; their cut-outs wait for a person: 52000124_3, 52000125_1,"
+        " 52000126.",
+        "The re-upload was approved and replaced the published pictures of 52000126, 52000125_1 was rejected with a"
+        " reason, and a retouched 52000124_3 in ready_for_formatting/demo/ was taken with its own hash: 4 files"
+        " published.",
+        "Retiring 3 products at once was held until a person confirms it, nothing was removed; the retirement was then"
+        " taken back.",
+    ]
+    before = flow.published(open_room(engine, settings))
+    assert len(before) == 2 * (len(PRODUCTS) + 1)
+    assert tell(world, run) == []
+    assert flow.published(open_room(engine, settings)) == before
