@@ -32,7 +32,7 @@ def images() -> None:
 @click.option("--troubles", is_flag=True, help="List what failed or needs a person, with the reasons.")
 @json_option
 def status(review: bool, troubles: bool, as_json: bool) -> None:
-    """How many items of each asset are current, waiting, failed.
+    """How many items of each asset are current, waiting, failed, and how many pictures are where.
 
     \b
     crown images status --review
@@ -40,6 +40,7 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
     """  # noqa: D301
     from crown.ledger import counts
     from crown.product_images import cutout_models, removals
+    from crown.product_images.counters import counters
     from crown.product_images.review import cutouts
     from crown.product_images.room import DEPARTMENT
 
@@ -68,11 +69,12 @@ def status(review: bool, troubles: bool, as_json: bool) -> None:
             states = counts.by_state(connection, f"{DEPARTMENT}/")
             held = removals.standing(connection)
             models = cutout_models.standing_sentences(connection, room.settings)
-        absent = room.absent_targets()
+        absent, counted = room.absent_targets(), counters(room)
     if as_json:
-        show_json({"assets": states, "held": held, "absent": absent, "models": models})
+        show_json({"counters": counted, "assets": states, "held": held, "absent": absent, "models": models})
         return
     show_rows([{"asset": asset, **count} for asset, count in states.items()])
+    click.echo(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in vars(counted).items()))
     for sentence in (*models, *(removal.sentence for removal in held), *absent.values()):
         click.echo(sentence)
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from crown.database.engine import connect, our_url
 from crown.ledger import counts
 from crown.product_images import review, stages
+from crown.product_images.counters import counters
 from crown.product_images.room import (
     CUTOUTS,
     INBOX,
@@ -36,7 +37,7 @@ from crown.settings import load_settings
 from crown.store import files
 from tests.conftest import copy_of
 from tests.pictures import draw_part
-from tests.product_images.flow import approve, look, published, room_settings, run, upload
+from tests.product_images.flow import approve, finish, look, published, room_settings, run, upload
 
 RENDERED = list(RENDITIONS.values())
 
@@ -108,6 +109,35 @@ def test_the_doubtful_stand_first_in_the_review(room: Room) -> None:
             )
     waiting = review.cutouts(room, undecided=True)
     assert [cutout.photo for cutout in waiting] == ["52000124", "52000125", "52000123"]
+
+
+def test_the_counters_say_how_many_pictures_are_where(room: Room) -> None:
+    def counted() -> dict[str, int]:
+        return {name: count for name, count in vars(counters(room)).items() if count}
+
+    assert counted() == {}
+    for name in ("52000123.jpg", "_1.jpg", "prices.txt"):
+        (room.media(INBOX) / name).write_bytes(b"no picture")
+    assert counted() == {"inbox": 3}
+    look(room)
+    assert counted() == {"name_conflicts": 1, "errors": 2}
+    finish(room, "52000124", "52000124_2", "52000125")
+    Image.new("RGBA", (60, 40), (1, 2, 3, 255)).save(room.media(REVIEW) / "52000126.png")
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000127.jpg")
+    left = {"name_conflicts": 1, "errors": 2}
+    assert counted() == left | {"inbox": 1, "ready_for_formatting": 3}
+    look(room)
+    stages.make(room, [INBOX_PHOTOS])
+    stages.make(room, [PHOTOS])
+    stages.plan(room, [CUTOUTS])
+    assert counted() == left | {"pending_cutout": 5, "products": 4}
+    run(room)
+    assert counted() == left | {
+        "cutouts_to_review": 1,
+        "cutouts_failed": 1,
+        "products": 4,
+        "products_in_production": 2,
+    }
 
 
 def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:
