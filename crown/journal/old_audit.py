@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput
@@ -23,10 +24,21 @@ from crown.journal.plain import plain_text
 DEPARTMENT = "product_images"
 
 
+def _within_the_calendar(moment: datetime) -> datetime:
+    try:
+        _utc(moment)
+    except OverflowError:
+        raise ValueError("a time that lies outside the calendar") from None
+    return moment
+
+
+_Moment = Annotated[datetime, AfterValidator(_within_the_calendar)]
+
+
 class HistoryItem(BaseModel):
     """One act of `upload_history`."""
 
-    timestamp: datetime
+    timestamp: _Moment
     user: str | None = None
     action: str = Field(min_length=1)
     details: str | None = None
@@ -39,7 +51,7 @@ class AuditFile(BaseModel):
     product_number: str = Field(min_length=1)
     upload_history: list[HistoryItem] = []
     formats_generated: list[str] = []
-    last_production_sync: datetime | None = None
+    last_production_sync: _Moment | None = None
 
 
 @dataclass(frozen=True)

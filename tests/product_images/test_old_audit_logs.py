@@ -118,6 +118,10 @@ def test_a_dry_run_counts_and_changes_nothing(engine: Engine, old: Path) -> None
             '{"product_number": "1", "upload_history": [{"timestamp": "once", "action": "x"}]}',
             "upload_history.0.timestamp",
         ),
+        (
+            '{"product_number": "1", "last_production_sync": "0001-01-01T00:00:00+14:00"}',
+            "outside the calendar",
+        ),
         ("", "Invalid JSON"),
     ],
 )
