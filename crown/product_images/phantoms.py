@@ -117,6 +117,9 @@ def retire(
 
 
 def _phantom(room: Room, number: str, acts: int) -> Phantom:
+    # The number is whatever an old file said; only one that is the name of a folder has files.
+    if "/" in number or number in (".", "..") or len(number.encode()) > 255:
+        return Phantom(number, acts)
     media = [f"{MEDIA}:{path}" for path in _standing(room.roots[MEDIA], f"{PRODUCTS}/{number}")]
     published = [
         f"{target}:{path}" for target in room.targets for path in _standing(room.roots[target], number)
@@ -126,7 +129,7 @@ def _phantom(room: Room, number: str, acts: int) -> Phantom:
 
 def _standing(root: Path, folder: str) -> Iterator[str]:
     """Files of a phantom below a root; links, and what may not be read or named, are nobody's to remove."""
-    if folder.endswith("/") or ".." in folder.split("/") or not (root / folder).is_dir():
+    if not (root / folder).is_dir() or (root / folder).is_symlink():
         return
     for path, status in watch.listing(root / folder, depth=8, closed=[]):
         if stat.S_ISREG(status.st_mode) and watch.storable(path):

@@ -445,6 +445,24 @@ def test_a_phantom_is_listed_and_retired_and_its_bytes_are_kept(old: Room) -> No
     assert verify(old).sound
 
 
+@pytest.mark.parametrize("number", ["/etc", "../inbox", ".", "5" * 300])
+def test_a_number_that_an_old_file_made_up_reaches_no_folder(room: Room, number: str) -> None:
+    (room.media("products") / "x").mkdir()
+    (room.media("products") / "x" / ".audit.json").write_text(
+        json.dumps(
+            {
+                "product_number": number,
+                "upload_history": [{"timestamp": "2024-11-05T09:30:00Z", "action": "x"}],
+            }
+        )
+    )
+    (room.media("inbox") / "52000123.jpg").write_bytes(b"a person's")
+    migrate(room.engine, room.settings.media)
+    (listed,) = phantoms.retire(room, "*", who="eva", via="cli", reason="made up")
+    assert (listed.number, listed.files) == (number, [])
+    assert (room.media("inbox") / "52000123.jpg").exists()
+
+
 def test_a_product_whose_number_ends_like_a_view_is_no_phantom(room: Room) -> None:
     media = room.settings.media
     master = draw_master(media / "products" / "ABC_12" / "source" / "ABC_12_1.png")
