@@ -118,7 +118,7 @@ def retire(
 
 def _phantom(room: Room, number: str, acts: int) -> Phantom:
     # The number is whatever an old file said; only one that is the name of a folder has files.
-    if "/" in number or number in (".", "..") or len(number.encode()) > 255:
+    if not number.strip() or "/" in number or number in (".", "..") or len(number.encode()) > 255:
         return Phantom(number, acts)
     media = [f"{MEDIA}:{path}" for path in _standing(room.roots[MEDIA], f"{PRODUCTS}/{number}")]
     published = [

@@ -445,7 +445,7 @@ def test_a_phantom_is_listed_and_retired_and_its_bytes_are_kept(old: Room) -> No
     assert verify(old).sound
 
 
-@pytest.mark.parametrize("number", ["/etc", "../inbox", ".", "5" * 300])
+@pytest.mark.parametrize("number", ["/etc", "../inbox", ".", " ", "5" * 300])
 def test_a_number_that_an_old_file_made_up_reaches_no_folder(room: Room, number: str) -> None:
     (room.media("products") / "x").mkdir()
     (room.media("products") / "x" / ".audit.json").write_text(
