@@ -30,40 +30,52 @@ class Plan:
 # Hundreds of thousands of rows are hashed several times: in memory, and without compiling a statement that runs once.
 _ROOM_TO_COMPARE = "select set_config('work_mem', '128MB', true), set_config('jit', 'off', true)"
 
-# The anti-join writes only rows that differ, so a planning that changes nothing writes no log.
+# The anti-join writes only rows that differ, so a planning that changes nothing writes no log. It reads of the items
+# no more than it compares; the rest is looked up for those that are gone.
+_BY_FINGERPRINT = "i.wanted <> ledger.fingerprint(w.recipe, {hashes})"
+_BY_INPUTS = f"""
+    case when cardinality(w.inputs) > 0 and i.recipe = w.recipe and i.inputs = w.inputs then false
+         else {_BY_FINGERPRINT} end
+"""
 _PLAN = """
 with wanted as (
-    select key, recipe, inputs, waiting_for, decision_id, ledger.fingerprint(recipe, input_hashes) as fingerprint
-    from ({wanted}) w
+    {wanted}
 ), changed as (
-    select coalesce(w.key, i.key) as key, w.key is null as gone, w.recipe, w.inputs, w.waiting_for, w.decision_id,
-           w.fingerprint, i.wanted, i.made, i.making_id, i.recipe as old_recipe, i.inputs as old_inputs
-    from wanted w full join (select * from ledger.items where asset = :asset {scope}) i using (key)
+    select coalesce(w.key, i.key) as key, w.key is null as gone, w.recipe, w.inputs, w.waiting_for, {told}.decision_id,
+           ledger.fingerprint(w.recipe, {told}.input_hashes) as fingerprint
+    from wanted w
+    full join (select key, state, wanted, waiting_for, recipe, inputs from ledger.items
+               where asset = :asset {scope}) i using (key)
+    {looked_up}
     where i.key is null
        or (w.key is null and i.state <> 'retired' {but_kept})
-       or (w.key is not null and (i.wanted <> w.fingerprint or i.state = 'retired'
-                                  or i.waiting_for is distinct from w.waiting_for))
+       or (w.key is not null and (i.state = 'retired' or i.waiting_for is distinct from w.waiting_for or {differs}))
 ), judged as (
-    select c.*, kept.making_id as kept_id,
+    select c.*, kept.making_id as kept_id, old.wanted as old_wanted, old.recipe as old_recipe, old.inputs as old_inputs,
            case when c.gone then 'retired'
                 when c.waiting_for is not null then 'waiting'
                 when kept.making_id is not null then 'current'
                 else 'pending' end as new_state
     from changed c
-    left join ledger.makings kept
-      on kept.asset = :asset and kept.key = c.key and kept.fingerprint = c.fingerprint and kept.present
+    left join lateral (  -- limited, so that it is looked up for the few that changed
+        select making_id from ledger.makings m
+        where m.asset = :asset and m.key = c.key and m.fingerprint = c.fingerprint and m.present limit 1) kept on true
+    left join lateral (
+        select wanted, recipe, inputs from ledger.items o
+        where c.gone and o.asset = :asset and o.key = c.key limit 1) old on true
 ), written as (
-    insert into ledger.items
+    insert into ledger.items as i
         (asset, key, state, waiting_for, wanted, recipe, inputs, decision_id, making_id, made)
-    select :asset, key, new_state, waiting_for, coalesce(fingerprint, wanted), coalesce(recipe, old_recipe),
+    select :asset, key, new_state, waiting_for, coalesce(fingerprint, old_wanted), coalesce(recipe, old_recipe),
            coalesce(inputs, old_inputs), decision_id,
-           case when new_state = 'current' then kept_id else making_id end,
-           case when new_state = 'current' then fingerprint else made end
+           case when new_state = 'current' then kept_id end, case when new_state = 'current' then fingerprint end
     from judged
     on conflict (asset, key) do update set
         state = excluded.state, waiting_for = excluded.waiting_for, wanted = excluded.wanted,
         recipe = excluded.recipe, inputs = excluded.inputs, decision_id = excluded.decision_id,
-        making_id = excluded.making_id, made = excluded.made, claim_id = null, changed_at = clock_timestamp(),
+        making_id = case when excluded.state = 'current' then excluded.making_id else i.making_id end,
+        made = case when excluded.state = 'current' then excluded.made else i.made end,
+        claim_id = null, changed_at = clock_timestamp(),
         attempts = 0, next_try = null, error_class = null, error = null
     returning state
 )
@@ -79,6 +91,8 @@ def plan(
     *,
     keys: Sequence[str] | None = None,
     keep: Sequence[str] = (),
+    inputs_decide: bool = False,
+    looked_up: str | None = None,
 ) -> Plan:
     """Compare `wanted` with the ledger and set the states of what differs, in the caller's transaction.
 
@@ -86,10 +100,15 @@ def plan(
         connection: an open transaction; an advisory lock on the asset is held until it ends.
         asset: slash-joined asset key, `product_images/cutouts`.
         wanted: a SELECT of `key text, recipe text, inputs bigint[], input_hashes text[], waiting_for text,
-            decision_id bigint`; one row per item that should exist. An item that it no longer names is retired.
+            decision_id bigint` (by name); one row per item that should exist. An item that it no longer names is retired.
         parameters: bind parameters of `wanted`.
         keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
         keep: keys that are not retired, although `wanted` names them no longer.
+        inputs_decide: where an item has inputs, recipe and inputs alone decide its input hashes (a making never
+            changes), so those of an item that has both still are not hashed again. Whoever hashes something else of
+            the same inputs raises the version in the recipe.
+        looked_up: a SELECT of `input_hashes` and `decision_id` for the row `w` of `wanted`, which then lacks both;
+            run for the items that differ or may.
 
     A new fingerprint frees the item from any claim: the worker's result will be dropped.
     """
@@ -102,7 +121,16 @@ def plan(
     but_kept = "and not i.key = any(:kept_keys)" if keep else ""
     if keep:
         bound["kept_keys"] = list(keep)
-    rows = connection.execute(text(_PLAN.format(wanted=wanted, scope=scope, but_kept=but_kept)), bound)
+    hashes = "w.input_hashes" if looked_up is None else f"(select input_hashes from ({looked_up}) d)"
+    statement = _PLAN.format(
+        wanted=wanted,
+        scope=scope,
+        but_kept=but_kept,
+        differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
+        told="w" if looked_up is None else "d",
+        looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
+    )
+    rows = connection.execute(text(statement), bound)
     return Plan(**dict(rows.tuples().all()))
 
 

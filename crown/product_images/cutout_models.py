@@ -46,8 +46,8 @@ _CUTOUTS = """
            case when r.making_id is null then w.decision_id end as decision_id
     from ledger.items p
     left join ledger.makings m on m.making_id = p.making_id and p.state = 'current'
-    left join lateral (
-        select k.making_id, k.content_hash,
+    left join (
+        select distinct on (u.photo, u.of_hash) u.photo, u.of_hash, k.making_id, k.content_hash,
                -- A trained model cut this photo out before the person did: that stays said in the file.
                exists (select from ledger.makings e join ledger.recipes q using (recipe)
                        where e.asset = 'product_images/cutouts' and e.key = u.photo and e.present
@@ -56,8 +56,8 @@ _CUTOUTS = """
         join ledger.items i on i.asset = 'product_images/inbox_photos'
                            and i.key = u.photo || '@retouch@' || u.content_hash and i.state = 'current'
         join ledger.makings k on k.making_id = i.making_id
-        where u.kind = 'retouch' and u.photo = p.key and u.of_hash = m.content_hash
-        order by u.upload_id desc limit 1) r on true
+        where u.kind = 'retouch'
+        order by u.photo, u.of_hash, u.upload_id desc) r on r.photo = p.key and r.of_hash = m.content_hash
     left join product_images.models_in_force o on o.photo = p.key
     left join unnest(cast(:chosen_models as text[]), cast(:chosen_recipes as text[])) as ready(model, recipe)
            on ready.model = o.model

@@ -71,14 +71,15 @@ _PRODUCT = {
 }
 _ANY_PRODUCT = "regexp_replace(split_part(split_part(i.key, '@', 1), '/', 1), '_[0-9]+$', '')"
 _SUMMARY = """
-    with usual as materialized (  -- inlined, it would be looked up for every item
+    with usual as materialized (  -- looked up once, and only when an item was never made
         select avg(size_bytes) as bytes, avg(seconds) as seconds from (
             select size_bytes, seconds from ledger.makings where asset = :asset
             order by making_id desc limit 200) newest)
     select count(*) as to_make, count(i.making_id) as changed, count(distinct {product}) as products,
-           sum(coalesce(m.size_bytes, usual.bytes)) as bytes, sum(coalesce(m.seconds, usual.seconds)) as seconds,
+           sum(coalesce(m.size_bytes, (select bytes from usual))) as bytes,
+           sum(coalesce(m.seconds, (select seconds from usual))) as seconds,
            (array_agg(i.key order by i.key))[1:100] as keys
-    from ledger.items i cross join usual left join ledger.makings m on m.making_id = i.making_id
+    from ledger.items i left join ledger.makings m on m.making_id = i.making_id
     where i.asset = :asset and i.state in ('pending', 'failed')
 """
 _CHANGES = """

@@ -1,6 +1,7 @@
 """What the publishing half wants: texts of products, judgements under profiles, and files in the targets.
 
-Each is a SELECT for the ledger's planning, with its recipes and parameters. How the items are made stands in
+Each is a SELECT for the ledger's planning, with its recipes and parameters; hundreds of thousands of renditions are
+compared by their makings, which are only looked up for those that differ. How the items are made stands in
 `tasks.py`, what is held back in `removals.py`.
 """
 
@@ -13,7 +14,8 @@ from crown.product_images import texts
 from crown.product_images.room import COMPLIANCE, PUBLISHED, RENDITIONS, TEXTS, Room
 from crown.product_images.targets import DEFAULT
 
-Wanted = tuple[str, tuple[Recipe, ...], dict[str, Any]]
+#: The SELECT, its recipes and parameters, and what is looked up (`planning.plan`).
+Wanted = tuple[str, tuple[Recipe, ...], dict[str, Any], str | None]
 
 _TEXTS = """
     select n.number as key, cast(:texts as text) as recipe, cast('{}' as bigint[]) as inputs,
@@ -26,52 +28,59 @@ _TEXTS = """
 """
 # The master's size is no part of the rendition's bytes, yet a profile may ask for it.
 _JUDGED = "array[m.content_hash, coalesce(m.facts ->> 'source_longest_side', '')]"
-_COMPLIANCE = f"""
-    select p.profile || '/' || r.key as key, p.recipe, array[m.making_id] as inputs, {_JUDGED} as input_hashes,
-           cast(null as text) as waiting_for, m.decision_id
-    from ledger.items r join ledger.makings m on m.making_id = r.making_id
+_COMPLIANCE = """
+    select p.profile || '/' || r.key as key, p.recipe, array[r.making_id] as inputs,
+           cast(null as text) as waiting_for
+    from ledger.items r
     join unnest(cast(:profiles as text[]), cast(:judged as text[]), cast(:recipes as text[]))
         as p(profile, spec, recipe) on p.spec = split_part(r.key, '/', 2)
-    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired'
+    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired' and r.making_id is not null
+"""
+_COMPLIANCE_LOOKED_UP = f"""
+    select {_JUDGED} as input_hashes, m.decision_id from ledger.makings m where m.making_id = w.inputs[1]
 """
 # Texts and judgements that are being made anew leave in force what was made before.
 _PUBLISHED = f"""
     with photo as materialized (
-        select i.key as photo, regexp_replace(i.key, '_[0-9]+$', '') as number, x.making_id, x.content_hash
+        select i.key as photo, regexp_replace(i.key, '_[0-9]+$', '') as number, w.making_id
         from ledger.items i
         left join ledger.items w on w.asset = 'product_images/texts' and w.state <> 'retired'
                                 and w.key = regexp_replace(i.key, '_[0-9]+$', '')
-        left join ledger.makings x on x.making_id = w.making_id
         where i.asset = 'product_images/masters'
     )
     select t.prefix || n.number || '/' || t.category || '/' || n.photo || '_' || t.spec || '.' || t.extension as key,
-           cast(:publish as text) as recipe, array_remove(array[m.making_id, n.making_id], null) as inputs,
-           array[m.content_hash, coalesce(n.content_hash, ''), coalesce(m.facts ->> 'digital_source_type', '')]
-               as input_hashes,
+           cast(:publish as text) as recipe, array_remove(array[r.making_id, n.making_id], null) as inputs,
            case when t.absent is not null then t.absent
                 when n.making_id is null then 'product_images/texts'
                 when t.profile is null then null
                 when c.making_id is null then 'product_images/compliance'
-                else j.facts ->> 'blocks' end as waiting_for,
-           m.decision_id
+                else j.facts ->> 'blocks' end as waiting_for
     from ledger.items r
-    join ledger.makings m on m.making_id = r.making_id
     join photo n on n.photo = split_part(r.key, '/', 1)
     join unnest(cast(:prefixes as text[]), cast(:specs as text[]), cast(:categories as text[]),
                 cast(:extensions as text[]), cast(:profiles as text[]), cast(:recipes as text[]),
                 cast(:absent as text[]))
         as t(prefix, spec, category, extension, profile, recipe, absent) on t.spec = split_part(r.key, '/', 2)
+    left join lateral (  -- limited, so that it is not joined where no profile asks for it
+        select content_hash, facts from ledger.makings
+        where t.profile is not null and making_id = r.making_id limit 1) m on true
     left join ledger.items c on c.asset = 'product_images/compliance' and c.key = t.profile || '/' || r.key
                             and c.state = 'current' and c.wanted = ledger.fingerprint(t.recipe, {_JUDGED})
     left join ledger.makings j on j.making_id = c.making_id
-    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired'
+    where r.asset = any(cast(:renditions as text[])) and r.state <> 'retired' and r.making_id is not null
+"""
+_PUBLISHED_LOOKED_UP = """
+    select array[m.content_hash, coalesce(x.content_hash, ''), coalesce(m.facts ->> 'digital_source_type', '')]
+               as input_hashes, m.decision_id
+    from ledger.makings m left join ledger.makings x on x.making_id = w.inputs[2]
+    where m.making_id = w.inputs[1]
 """
 
 
 def wanted_texts(room: Room) -> Wanted:
     """One item per product that has a photo and is not retired."""
     recipe = Recipe(TEXTS, "texts", {"version": 1, **texts.usual(room)})
-    return _TEXTS, (recipe,), {"texts": recipe.hash, "none": texts.NONE}
+    return _TEXTS, (recipe,), {"texts": recipe.hash, "none": texts.NONE}, None
 
 
 def wanted_judgements(room: Room) -> Wanted:
@@ -91,7 +100,7 @@ def wanted_judgements(room: Room) -> Wanted:
         "recipes": [recipes[profile].hash for profile, _ in pairs],
         "renditions": list(RENDITIONS.values()),
     }
-    return _COMPLIANCE, tuple(recipes.values()), parameters
+    return _COMPLIANCE, tuple(recipes.values()), parameters, _COMPLIANCE_LOOKED_UP
 
 
 def wanted_files(room: Room) -> Wanted:
@@ -123,6 +132,7 @@ def wanted_files(room: Room) -> Wanted:
         _PUBLISHED,
         (publish,),
         parameters | {"publish": publish.hash, "renditions": list(RENDITIONS.values())},
+        _PUBLISHED_LOOKED_UP,
     )
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -69,7 +70,11 @@ _PRODUCTS = """
 
 
 def plan(
-    connection: Connection, wanted: str, parameters: Mapping[str, Any], absent: Collection[str] = ()
+    connection: Connection,
+    wanted: str,
+    parameters: Mapping[str, Any],
+    looked_up: str | None = None,
+    absent: Collection[str] = (),
 ) -> tuple[Plan, list[Held]]:
     """Plan production, but retire nothing of a target whose removal is held or whose folder is absent.
 
@@ -77,6 +82,7 @@ def plan(
         connection: an open transaction.
         wanted: see `planning.plan`.
         parameters: see `planning.plan`.
+        looked_up: see `planning.plan`.
         absent: targets whose folder is not there.
 
     Returns:
@@ -84,7 +90,10 @@ def plan(
     """
     planning.lock_for_planning(connection, PUBLISHED)
     point = connection.begin_nested()
-    planned = planning.plan(connection, PUBLISHED, wanted, parameters)
+    carry_out = partial(
+        planning.plan, connection, PUBLISHED, wanted, parameters, inputs_decide=True, looked_up=looked_up
+    )
+    planned = carry_out()
     going = _going(connection) if planned.retired else []
     held = [
         removal
@@ -95,7 +104,7 @@ def plan(
     keep = [key for removal in going if removal.target in stay for key in removal.keys]
     if keep:
         point.rollback()
-        planned = planning.plan(connection, PUBLISHED, wanted, parameters, keep=keep)
+        planned = carry_out(keep=keep)
         _pause(connection, keep)
     else:
         point.commit()

@@ -86,7 +86,10 @@ _RENDITIONS = """
 
 @dataclass(frozen=True)
 class Stage:
-    """An asset's SELECT of what is wanted, its recipes, and the lane that makes it."""
+    """An asset's SELECT of what is wanted, its recipes, and the lane that makes it.
+
+    Of an item with inputs, `wanted` hashes nothing but what these makings hold (`planning.plan`, inputs_decide).
+    """
 
     asset: str
     wanted: str
@@ -95,6 +98,8 @@ class Stage:
     lane: Lane
     #: Hashes of recipes whose result is the bytes of the last input.
     copying: frozenset[str] = frozenset()
+    #: See `planning.plan`.
+    looked_up: str | None = None
 
 
 @dataclass
@@ -132,8 +137,11 @@ def plan_stage(connection: Connection, room: Room, one: Stage) -> tuple[Plan, li
     """Plan one stage in the caller's transaction."""
     recipes.register(connection, one.recipes)
     if one.asset == PUBLISHED:
-        return removals.plan(connection, one.wanted, one.parameters, room.absent_targets())
-    return planning.plan(connection, one.asset, one.wanted, one.parameters), []
+        return removals.plan(connection, one.wanted, one.parameters, one.looked_up, room.absent_targets())
+    planned = planning.plan(
+        connection, one.asset, one.wanted, one.parameters, inputs_decide=True, looked_up=one.looked_up
+    )
+    return planned, []
 
 
 def recipe_state(room: Room) -> str:
@@ -214,7 +222,7 @@ def _rendition_stage(room: Room, asset: str) -> Stage:
 
 
 def _texts(room: Room) -> Stage:
-    wanted, made, parameters = publishing.wanted_texts(room)
+    wanted, made, parameters, _ = publishing.wanted_texts(room)
     context = {
         "standing": partial(texts.standing, room.engine, made[0].hash),
         "usual": texts.usual(room),
@@ -224,16 +232,15 @@ def _texts(room: Room) -> Stage:
 
 
 def _judgements(room: Room) -> Stage:
-    wanted, made, parameters = publishing.wanted_judgements(room)
-    return Stage(
-        COMPLIANCE, wanted, made, parameters, Lane((COMPLIANCE,), tasks.judge_rendition, room.context)
-    )
+    wanted, made, parameters, looked_up = publishing.wanted_judgements(room)
+    lane = Lane((COMPLIANCE,), tasks.judge_rendition, room.context)
+    return Stage(COMPLIANCE, wanted, made, parameters, lane, looked_up=looked_up)
 
 
 def _published(room: Room) -> Stage:
-    wanted, made, parameters = publishing.wanted_files(room)
+    wanted, made, parameters, looked_up = publishing.wanted_files(room)
     lane = Lane((PUBLISHED,), tasks.publish, room.context, room.place, in_process=True)
-    return Stage(PUBLISHED, wanted, made, parameters, lane)
+    return Stage(PUBLISHED, wanted, made, parameters, lane, looked_up=looked_up)
 
 
 _STAGES: dict[str, Callable[[Room], Stage]] = {
