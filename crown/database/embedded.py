@@ -87,6 +87,8 @@ def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
             f"{folder} holds a PostgreSQL {found.read_text().strip()} database; see docs/operating.md, major upgrade."
         )
     server = PostgresServer(folder, cleanup_mode="stop")
+    # The library has one lock for all servers of the machine, in a folder of the first user who came by.
+    server._lock = type(server._lock)(folder.parent / f".{folder.name}.lock")
     holder = (os.getpid(), folder)
     with _starting:
         _start(server, folder, throwaway=throwaway)

