@@ -175,11 +175,8 @@ def open_room(engine: Engine, settings: Settings) -> Room:
     room = Room(engine, settings)
     marker = settings.home / "share-seen"
     media = settings.media
-    if (
-        marker.exists()
-        and marker.read_text(encoding="utf-8") == str(media)
-        and not media.joinpath(INBOX).is_dir()
-    ):
+    seen = marker.exists() and marker.read_text(encoding="utf-8") == str(media)
+    if seen and not media.joinpath(INBOX).is_dir():
         raise SystemicFailure(
             f"{media} held our folders and is empty or gone now; mount the share. If it was emptied on purpose, "
             f"remove {marker}, then run again."
@@ -192,7 +189,8 @@ def open_room(engine: Engine, settings: Settings) -> Room:
             if target.name not in absent:
                 files.make_folder(target.folder, room.ownership)
         files.make_folder(settings.home, Ownership(0o640, 0o750))
-        marker.write_text(str(media), encoding="utf-8")
+        if not seen:  # writing it anew in every step waits for the disk
+            marker.write_text(str(media), encoding="utf-8")
     except OSError as error:
         raise SystemicFailure(
             f"{error.filename or media} cannot be written ({error.strerror}); correct its owner, its mode, or the"
