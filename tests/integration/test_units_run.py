@@ -44,11 +44,17 @@ STOP_SECONDS = 60
 @contextmanager
 def service(unit: str, tmp_path: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The service while it runs; it is asked to end by SIGTERM, as systemd asks."""
+    # As systemd starts it. A test run in the background of a shell would hand on an ignored SIGINT, which
+    # Dagster copies onto SIGTERM.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with (tmp_path / f"{unit}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command_line(unit, tmp_path), cwd=ROOT, env=environment, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                command_line(unit, tmp_path), cwd=ROOT, env=environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
         try:
             yield process
         finally:
