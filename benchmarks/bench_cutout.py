@@ -59,7 +59,8 @@ def overlap(alpha: np.ndarray, truth: np.ndarray) -> float:
 
 def run(cutter: Cutter, family: str, count: int, start: int) -> list[Result]:
     results = []
-    for kind in FAMILIES[family]:
+    started, kinds = time.monotonic(), FAMILIES[family]
+    for place, kind in enumerate(kinds, 1):
         for backdrop in BACKDROPS:
             for number in range(start, start + count):
                 sample = photograph(family, kind, backdrop, number)
@@ -68,6 +69,11 @@ def run(cutter: Cutter, family: str, count: int, start: int) -> list[Result]:
                 difference = np.abs(alpha.astype(np.float32) - sample.alpha).sum() / 255
                 error = float(difference) / max(float((sample.alpha >= 128).sum()), 1)
                 results.append(Result(sample, alpha, overlap(alpha, sample.alpha), error, verdict))
+        print(
+            f"  {place} of {len(kinds)} kinds, {time.monotonic() - started:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     return results
 
 

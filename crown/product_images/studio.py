@@ -1,8 +1,9 @@
 """Our own cut-out for pictures taken in a studio: a part in front of a smooth, empty backdrop.
 
-Needs no weights and no network. The steps stand in their own modules: the backdrop (`studio_backdrop`), part or
-backdrop by regions (`studio_regions`), holes (`studio_holes`), soft edges (`studio_matting`); here is their order.
-The same picture always gives the same bytes.
+The steps stand in their own modules: a first opinion from colours and edges (`studio_regions` and its helpers,
+called through `studio_second`), a small network that says how likely each pixel is part (`studio_network`), the
+two weighed against each other by one more cut along the edges, and soft edges (`studio_matting`); here is their
+order. The same picture always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -12,47 +13,46 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from crown.product_images import (
-    studio_backdrop,
-    studio_holes,
-    studio_matting,
-    studio_outline,
-    studio_regions,
-)
+from crown.product_images import studio_backdrop, studio_matting, studio_network, studio_second
 
-FIRST_PIXELS = 400_000
-"""Size at which the whole frame is looked at, to find where the part lies."""
 WORK_PIXELS = 1_000_000
-"""Size at which that window is looked at, and everything but the soft edge decided."""
-_LARGEST_ZOOM = 2.5
+"""Size at which the network looks at the window around the part; the outline is decided there."""
+SETTLE_PIXELS = 400_000
+"""Size at which the network's answer is weighed against the edges of that window."""
+BULKY = 4
+"""Half width, in pixels of the window, from which a difference between network and edges goes to the edges."""
+FAINT = 0.3
+"""How likely a pixel must be part to be looked at more closely."""
+_SMALLEST_WINDOW = 256
+
+_Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Result: `alpha` H x W uint8; `steadiness`, the overlap (0 to 1) that remains when prices are varied."""
+    """Result.
+
+    `alpha`, H x W uint8; `steadiness`, 0 to 1, how far the looks at the picture agree; `doubts`, what it was made
+    from, each 0 when they agree fully.
+    """
 
     alpha: np.ndarray
     steadiness: float
+    doubts: dict[str, float]
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One look at a working picture: its picture in linear light, its mask, and how steady the mask is."""
+DOUBTS = {
+    "far": 0.55,
+    "second": 0.11,
+    "prices": 0.05,
+    "settled_prices": 0.68,
+}
+"""What each kind of disagreement costs; the steadiness is exp(-sum of weight x doubt).
 
-    light: np.ndarray
-    mask: np.ndarray
-    steadiness: float
-
-
-class _Scene:
-    """What the steps of one look share: the picture, its texture, its regions and their means."""
-
-    def __init__(
-        self, lab: np.ndarray, rough: np.ndarray, regions: studio_regions.Regions, calm: float
-    ) -> None:
-        self.lab, self.rough, self.regions, self.calm = lab, rough, regions, calm
-        self.means = studio_regions.colours_of(regions, lab)
-        self.roughness = studio_regions.mean_of(regions, rough)
+far: the network's look at the whole frame against the result.
+second: the opinion without the network against the result.
+prices, settled_prices: what changes in the cuts along the edges, without and with the network, when prices change.
+"""
 
 
 def cut_out(rgb: np.ndarray) -> np.ndarray:
@@ -71,20 +71,81 @@ def analyse(rgb: np.ndarray) -> Cut:
     """As `cut_out`, with what triage wants to know."""
     height, width = rgb.shape[:2]
     alpha = np.zeros((height, width), np.uint8)
-    first = _look(_working(rgb, FIRST_PIXELS))
+    far = _far(_working(rgb, studio_network.COARSE_PIXELS))
     whole = (0, height, 0, width)
-    window = _window(first.mask, height, width) if first.mask.any() else whole
-    second = _look(_working(rgb[_slices(window)], WORK_PIXELS))
-    if window != whole and _leaves(second.mask, window, whole):
+    window = _window(np.maximum(far.share, far.second.mask), height, width)
+    picture, near = _near(rgb, window, far)
+    if window != whole and _leaves(near > 0.5, window, whole):
         # A wire too thin for the first look runs out of the window.
         window = whole
-        second = _look(_working(rgb, WORK_PIXELS))
-    if not second.mask.any():
-        return Cut(alpha, 0.0)
-    alpha[_slices(window)] = studio_matting.matte(rgb[_slices(window)], second.mask, second.light)
-    rows, columns = first.mask.shape
-    seen = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA) > 127
-    return Cut(alpha, min(second.steadiness, _agreement(first.mask, seen)))
+        picture, near = _near(rgb, window, far)
+    share, settled = _settled(picture, near)
+    mask = studio_second.tidy(share > 0.5)
+    if not mask.any():
+        return Cut(alpha, 0.0, {})
+    light = studio_matting.linear(picture)
+    alpha[_slices(window)] = studio_matting.matte(rgb[_slices(window)], mask, share, light)
+    seen = _reduced(alpha, far.share)
+    doubts = {
+        "far": 1 - _agreement(far.share > 0.5, seen),
+        "second": 1 - _agreement(far.second.mask, seen),
+        "prices": 1 - far.second.steadiness,
+        "settled_prices": 1 - settled.steadiness,
+    }
+    cost = sum(DOUBTS[name] * value for name, value in doubts.items())
+    return Cut(alpha, float(np.exp(-cost)), doubts)
+
+
+# --- the looks -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Far:
+    """The look at the whole frame: how likely each pixel is part, and the opinion without the network."""
+
+    share: np.ndarray
+    second: studio_second.Opinion
+
+
+def _far(picture: np.ndarray) -> _Far:
+    second = studio_second.opinion(picture)
+    lab = studio_backdrop.to_lab(picture)
+    return _Far(studio_network.coarse(lab, second.field, second.share), second)
+
+
+def _near(rgb: np.ndarray, window: _Window, far: _Far) -> tuple[np.ndarray, np.ndarray]:
+    """The window at a working size, and how much of each of its pixels is part."""
+    picture = _working(rgb[_slices(window)], WORK_PIXELS)
+    field, share = (_carried(image, picture, window, rgb) for image in (far.second.field, far.share))
+    return picture, studio_network.fine(studio_backdrop.to_lab(picture), field, share)
+
+
+def _settled(picture: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, studio_second.Opinion]:
+    """Weigh the network's answer for the window against its edges.
+
+    The network knows the outline to the pixel and now and then misses a whole face; a cut along the edges fills
+    faces and frays the outline. So a difference between the two goes to the edges where it is bulky.
+
+    Returns:
+        How much of each pixel is part, H x W float32; and the opinion that was asked.
+    """
+    small = _working(picture, SETTLE_PIXELS)
+    size = (small.shape[1], small.shape[0])
+    asked = studio_second.opinion(small, cv2.resize(near, size, interpolation=cv2.INTER_AREA))
+    part = cv2.resize(asked.mask.astype(np.float32), near.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    differs = (part != (near > 0.5)).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BULKY + 1, 2 * BULKY + 1))
+    core = cv2.morphologyEx(differs, cv2.MORPH_OPEN, disc)
+    bulky = (cv2.dilate(core, disc) > 0) & (differs > 0)
+    return np.where(bulky, part, near).astype(np.float32), asked
+
+
+# --- how far they agree ----------------------------------------------------------------------------------------
+
+
+def _reduced(alpha: np.ndarray, like: np.ndarray) -> np.ndarray:
+    rows, columns = like.shape[:2]
+    return cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA) > 127
 
 
 def _agreement(first: np.ndarray, second: np.ndarray) -> float:
@@ -96,7 +157,7 @@ def _agreement(first: np.ndarray, second: np.ndarray) -> float:
     return 1 - float(apart.sum()) / union if union else 1.0
 
 
-_Window = tuple[int, int, int, int]
+# --- windows and sizes -----------------------------------------------------------------------------------------
 
 
 def _slices(window: _Window) -> tuple[slice, slice]:
@@ -113,84 +174,47 @@ def _leaves(mask: np.ndarray, window: _Window, whole: _Window) -> bool:
 
 
 def _working(rgb: np.ndarray, pixels: int) -> np.ndarray:
+    """The picture made smaller, to about `pixels`; a small one as it is."""
     height, width = rgb.shape[:2]
-    scale = min((pixels / (height * width)) ** 0.5, _LARGEST_ZOOM)
-    if 0.95 < scale < 1.05:
+    scale = (pixels / (height * width)) ** 0.5
+    if scale > 0.95:
         return np.ascontiguousarray(rgb)
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
 
 
-def _window(mask: np.ndarray, height: int, width: int) -> _Window:
-    """Where to look closer: the box of the part with a margin, in full-size pixels."""
-    rows, columns = mask.shape
+def _window(share: np.ndarray, height: int, width: int) -> _Window:
+    """Where to look closer: the box of what may be part with a margin, in full-size pixels."""
+    rows, columns = share.shape
+    mask = studio_second.tidy(share > FAINT)
+    if not mask.any():
+        return 0, height, 0, width
     y, x = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    margin = max(0.2 * (y[-1] - y[0]), 0.2 * (x[-1] - x[0]), 0.04 * max(rows, columns))
-    top, bottom = max(0.0, y[0] - margin) / rows, min(float(rows), y[-1] + 1 + margin) / rows
-    left, right = max(0.0, x[0] - margin) / columns, min(float(columns), x[-1] + 1 + margin) / columns
-    return int(top * height), int(np.ceil(bottom * height)), int(left * width), int(np.ceil(right * width))
+    margin = max(0.15 * (y[-1] - y[0]), 0.15 * (x[-1] - x[0]), 0.04 * max(rows, columns))
+    top, bottom = _span((y[0] - margin) / rows, (y[-1] + 1 + margin) / rows, height)
+    left, right = _span((x[0] - margin) / columns, (x[-1] + 1 + margin) / columns, width)
+    return top, bottom, left, right
 
 
-def _look(picture: np.ndarray) -> _Look:
-    lab = studio_backdrop.to_lab(picture)
-    sharp = studio_regions.sharpness(lab)
-    backdrop = studio_backdrop.fit(lab, sharp)
-    calm = studio_regions.calmness(sharp, backdrop.sure)
-    lightness, chroma = studio_backdrop.unexplained(lab, backdrop.field)
-    difference = np.hypot(lightness, studio_regions.CHROMA * chroma)
-    noise = float(np.quantile(difference[backdrop.sure], 0.98))
-    regions = studio_regions.split(lab, difference, sharp, 4 + noise)
-    scene = _Scene(lab, studio_regions.texture(lab, backdrop.sure), regions, calm)
-    lean = studio_regions.leaning(regions, scene.means, backdrop, scene.roughness)
-    settled = [_settle(scene, lean, price, rounds) for price, rounds in ((8.0, 3), (3.0, 1), (20.0, 1))]
-    masks, close = [mask for mask, _ in settled], settled[0][1]
-    steadiness = min(_overlap(masks[0], masks[1]), _overlap(masks[0], masks[2]))
-    steadiness = min(steadiness, 1 - min(1.0, close / max(int(masks[0].sum()), 1)))
-    near, _ = studio_backdrop.refit(lab, cv2.dilate(masks[0].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    light = studio_matting.linear(picture)
-    mask = studio_outline.shave(light, studio_outline.snap(lab, masks[0], near, sharp, calm))
-    return _Look(light, _tidy(mask), steadiness)
+def _span(first: float, last: float, length: int) -> tuple[int, int]:
+    """From shares of a side to its pixels, at least `_SMALLEST_WINDOW` of them where there are as many."""
+    low, high = first * length, last * length
+    missing = max(0.0, min(_SMALLEST_WINDOW, length) - (high - low))
+    low, high = low - missing / 2, high + missing / 2
+    return max(0, int(low)), min(length, int(np.ceil(high)))
 
 
-def _settle(scene: _Scene, lean: np.ndarray, price: float, rounds: int) -> tuple[np.ndarray, int]:
-    """First the silhouette, then in a few rounds what within it is backdrop after all.
-
-    Returns the mask, and the most pixels that any round decided closely.
-    """
-    closest = 0
-    regions = scene.regions
-    part = studio_regions.minimum_cut(regions, lean, scene.calm, price)
-    mask = part[regions.labels]
-    for _ in range(rounds):
-        if not part.any():
-            break
-        rim = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        near, lit = studio_backdrop.refit(scene.lab, rim)
-        expected, brightest = (
-            studio_regions.colours_of(regions, near),
-            studio_regions.colours_of(regions, lit),
-        )
-        again = studio_regions.releaning(scene.means, expected, brightest, scene.roughness)
-        kept = studio_regions.minimum_cut(regions, again, scene.calm, price * 0.6, within=part)
-        opened, close = studio_holes.accepted(scene.lab, near, lit, scene.rough, mask, kept[regions.labels])
-        mask, closest = mask & ~opened, max(closest, close)
-        part = part & (studio_regions.mean_of(regions, mask.astype(np.float32)) > 0.5)
-    return _tidy(mask), closest
-
-
-def _tidy(mask: np.ndarray) -> np.ndarray:
-    """Without specks of dust, and without pin holes."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count > 1:
-        area = stats[:, cv2.CC_STAT_AREA].copy()
-        area[0] = 0
-        mask = (area >= max(12, 0.004 * int(area.max())))[labels]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] < 6
-    return mask | small[labels] if count > 1 else mask
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union."""
-    union = int((first | second).sum())
-    return float((first & second).sum()) / union if union else 1.0
+def _carried(image: np.ndarray, picture: np.ndarray, window: _Window, rgb: np.ndarray) -> np.ndarray:
+    """A piece of what was computed for the whole frame, in the size of the picture of the window."""
+    (height, width), (rows, columns) = rgb.shape[:2], image.shape[:2]
+    top, bottom, left, right = window
+    y = top + (np.arange(picture.shape[0], dtype=np.float32) + 0.5) * (bottom - top) / picture.shape[0]
+    x = left + (np.arange(picture.shape[1], dtype=np.float32) + 0.5) * (right - left) / picture.shape[1]
+    map_x, map_y = np.meshgrid(x * columns / width - 0.5, y * rows / height - 0.5)
+    return cv2.remap(
+        image,
+        map_x.astype(np.float32),
+        map_y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -11,6 +11,8 @@ import numpy as np
 
 BAND = 2.0
 """Half width of the band, in pixels of the working picture."""
+COLOUR = 0.6
+"""How much the mixture of colours counts at best, beside the outline that was decided at working size."""
 _ROWS = 512
 
 _CODES = np.arange(256, dtype=np.float32) / 255
@@ -82,12 +84,13 @@ def _wide_blur(stack: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def matte(rgb: np.ndarray, mask: np.ndarray, light: np.ndarray) -> np.ndarray:
+def matte(rgb: np.ndarray, mask: np.ndarray, share: np.ndarray, light: np.ndarray) -> np.ndarray:
     """Soft alpha at the size of `rgb`.
 
     Args:
         rgb: H x W x 3 uint8, full size.
         mask: The part at working size.
+        share: How much of each working pixel is part, 0 to 1; read beside the outline of `mask` only.
         light: Linear light of the working picture, same size as `mask`.
 
     Returns:
@@ -97,6 +100,10 @@ def matte(rgb: np.ndarray, mask: np.ndarray, light: np.ndarray) -> np.ndarray:
     rows, columns = mask.shape
     part, back = near_colours(light, mask)
     distance = signed_distance(mask)
+    # The outline runs between the pixels, where the share passes one half.
+    distance = np.where(
+        np.abs(distance) < 1, np.where(mask, np.maximum(share, 0.5), np.minimum(share, 0.5)) - 0.5, distance
+    ).astype(np.float32)
     scale_x, scale_y = columns / width, rows / height
     alpha = np.zeros((height, width), np.uint8)
     xs = ((np.arange(width, dtype=np.float32) + 0.5) * scale_x - 0.5)[None]
@@ -144,9 +151,10 @@ def _mix(seen: np.ndarray, part: np.ndarray, back: np.ndarray, far: np.ndarray) 
     span = part - back
     size = (span * span).sum(axis=1)
     share = ((seen - back) * span).sum(axis=1) / np.maximum(size, 1e-8)
-    # Where part and backdrop are alike the mixture says nothing: then the outline itself decides.
+    # Where part and backdrop are alike the mixture says nothing: then the outline itself decides. It has a say
+    # everywhere, since a part of many colours is not the mixture that its mean colour promises.
     level = 0.02 * (0.05 + back.mean(axis=1))
-    trust = size / (size + level**2 * 3)
+    trust = COLOUR * size / (size + level**2 * 3)
     outline = np.clip(far + 0.5, 0, 1)
     mixed = trust * np.clip(share, 0, 1) + (1 - trust) * outline
     floor = np.clip((far - BAND) + 1, 0, 1)

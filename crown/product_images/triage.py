@@ -48,13 +48,13 @@ LIMITS = {
 """From which value on a feature raises its flag."""
 WEIGHTS = {
     "unsteady": 6.0,
-    "backdrop_inside": 8.0,
-    "left_out": 6.0,
-    "weak_edge": 2.0,
-    "fringe": 3.0,
-    "ragged": 8.0,
-    "thin": 0.5,
-    "border_touch": 0.3,
+    "backdrop_inside": 7.3,
+    "left_out": 7.4,
+    "weak_edge": 1.3,
+    "fringe": 2.0,
+    "ragged": 2.0,
+    "thin": 1.2,
+    "border_touch": 0.2,
     "tiny": 20.0,
     "fills_frame": 3.0,
 }

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib import resources
+
 import cv2
 import numpy as np
 import pytest
 
-from crown.product_images import studio, studio_backdrop, studio_matting, studio_regions
+from crown.product_images import (
+    studio,
+    studio_backdrop,
+    studio_matting,
+    studio_network,
+    studio_regions,
+    studio_second,
+)
+from crown.product_images.studio_version import NETWORKS
 
 HEIGHT, WIDTH = 360, 480
 
@@ -154,3 +165,38 @@ def test_foreground_takes_the_backdrop_out_of_mixed_pixels_only() -> None:
     assert np.array_equal(clean[~rim], mixed[~rim])
     assert np.abs(clean[rim].astype(int) - (30, 120, 40)).max() <= 12
     assert np.abs(mixed[rim].astype(int) - (30, 120, 40)).max() > 100
+
+
+def test_the_networks_in_the_package_are_those_that_the_version_names() -> None:
+    folder = resources.files("crown.product_images")
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in NETWORKS}
+    assert found == NETWORKS
+    assert set(found) == {entry.name for entry in folder.iterdir() if entry.name.endswith(".onnx")}
+
+
+@pytest.mark.parametrize("shape", [(33, 70), (64, 96)])
+def test_the_networks_answer_in_the_size_of_the_picture(shape: tuple[int, int]) -> None:
+    lab = np.full((*shape, 3), (80, 2, -3), np.float32)
+    share = studio_network.coarse(lab, lab, np.zeros(shape, np.float32))
+    assert share.shape == shape
+    assert studio_network.fine(lab, lab, share).shape == shape
+    assert 0 <= share.min() <= share.max() < 0.5
+
+
+def test_the_second_opinion_needs_no_network_and_hears_one() -> None:
+    solid = coverage(RING)[::2, ::2]
+    alone = studio_second.opinion(photo(coverage(RING), (160, 40, 40))[::2, ::2])
+    assert overlap(alone.mask * 255, solid) > 0.9
+    half = solid.copy()
+    half[:, 120:] = 0
+    grey = photo(coverage(RING), (205, 205, 206), noise=0.5)[::2, ::2]
+    whole, part = (studio_second.opinion(grey, told=told).mask for told in (solid, half))
+    assert overlap(whole * 255, solid) > overlap(part * 255, solid)
+
+
+def test_looks_that_disagree_cost_steadiness() -> None:
+    clear = studio.analyse(photo(coverage(RING), (160, 40, 40))[::2, ::2].copy())
+    faint = studio.analyse(photo(coverage(RING), (206, 206, 208), noise=4.0)[::2, ::2].copy())
+    assert clear.steadiness > 0.9
+    assert faint.steadiness < clear.steadiness
+    assert all(value >= 0 for value in clear.doubts.values())
