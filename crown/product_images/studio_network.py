@@ -1,6 +1,6 @@
 """The small network that says how likely each pixel is part: its inputs, its two passes, how it is run.
 
-Two convolutional networks of U shape in one package file each, trained by benchmarks/train_studio.py on generated
+Two convolutional networks of U shape, each a file of the package, trained by benchmarks/train_studio.py on generated
 pictures: `coarse` sees the whole frame at `COARSE_PIXELS`, `fine` a window at working size together with what
 `coarse` said about it. Which window, and what becomes of the answer, is decided in `studio`.
 """
@@ -82,6 +82,7 @@ def _session(name: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # What a run needed is given back before the picture is cut at full size.
+    # What a run needed is given back before the soft edge is computed at full size.
+    options.enable_cpu_mem_arena = False
     path = Path(__file__).with_name(f"studio_{name}.onnx")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
