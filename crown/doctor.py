@@ -338,7 +338,7 @@ def _asked(host: str, port: int, path: str) -> dict[str, object]:
 def _check_weights(settings: Settings) -> _Answers:
     model = settings.cutout_model
     if model == "studio":
-        yield "ok", "the cut-out model `studio` needs no weights", ""
+        yield "ok", "the cut-out model `studio` brings its own weights", ""
         return
     if settings.weights_dir is None:
         yield (

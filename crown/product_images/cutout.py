@@ -1,6 +1,6 @@
 """Cutting a part out of its photo: which engine, with which weights, and the file that comes out.
 
-Two engines stand behind one protocol: `studio`, our own, which needs no weights, and the models of rembg, which
+Two engines stand behind one protocol: `studio`, our own, which brings its own weights, and the models of rembg, which
 are used only when their weights already lie in the weights folder; nothing is ever downloaded. How the studio
 engine decides stands in `studio`, how good a result looks in `triage`.
 The heavy libraries are imported inside the functions, so that definitions load without them.
