@@ -150,8 +150,10 @@ def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(room: Room) -> 
     assert 0 < drawn.iou < 1
     assert drawn.difference is not None
     assert drawn.difference > promotion.LIMIT
-    triage = {cutout.photo: cutout.facts["triage"]["score"] for cutout in review.cutouts(room)}
-    assert drawn.score_before == triage[DRAWN] != drawn.score_after
+    today = {cutout.photo: cutout.facts["triage"] for cutout in review.cutouts(room)}[DRAWN]
+    assert drawn.facts is not None
+    assert drawn.facts["triage"]["features"] != today["features"]
+    assert (drawn.score_before, drawn.score_after) == (today["score"], drawn.facts["triage"]["score"])
     assert room.objects.holds(drawn.after_hash or "")
     assert orphans.unknown_objects(room) == []
 
