@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check lock clean bench
+.PHONY: help setup demo up test check pytest lock clean bench
 
 help: ## What can be made
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,7 +36,10 @@ check: $(READY) ## Lint, format, types and import rules
 # Tests write and sync thousands of small files: in memory, where there is room for them.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
-test: check ## Lint, types, import rules and all tests
+test: $(READY) ## Lint, types, import rules and all tests
+	@$(MAKE) --no-print-directory -j2 check pytest
+
+pytest: $(READY)
 	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench-%: $(READY) ## A benchmark: bench-ledger, bench-images, bench-cutout, bench-art

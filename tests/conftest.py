@@ -60,7 +60,7 @@ def server_folder() -> Iterator[Path]:
 def copy_of(server_url: str, template: str = "template_crown") -> Iterator[str]:
     """A database of one's own, made as a copy of another that nobody is connected to; its address."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    _execute(server_url, f"create database {name} template {template}")
+    _execute(server_url, f"create database {name} template {template} strategy file_copy")
     try:
         yield _database(server_url, name)
     finally:
