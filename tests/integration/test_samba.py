@@ -10,12 +10,14 @@ import grp
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import tempfile
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -123,8 +125,10 @@ def share(room: Room, base: Path) -> Iterator[Share]:
         until(lambda: _answers(port), 30, "an answer of smbd")
         yield Share(port, room.settings.media)
     finally:
-        os.killpg(server.pid, 15)
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+        with suppress(ProcessLookupError):  # a helper of smbd may not have listened
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def _configure(base: Path, media: Path) -> tuple[Path, int]:
