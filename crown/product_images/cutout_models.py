@@ -7,7 +7,6 @@ or chosen for the photo. How a model is tried stands in `rehearsal.py`, how it c
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,10 +19,9 @@ from crown.errors import BadInput, ConfigurationError, Refused
 from crown.journal import activity
 from crown.ledger import decisions, planning, recipes
 from crown.ledger.recipes import Recipe
-from crown.product_images.names import photo_name
+from crown.product_images.names import matches, photo_name
 from crown.product_images.room import CUTOUTS, DEPARTMENT, PHOTOS, Room
 from crown.settings import Settings
-from crown.store.roots import comparable
 
 #: Stage of the decisions on models; they let the sensor see that something is to be done.
 MODEL_STAGE = f"{DEPARTMENT}/cutout_model"
@@ -222,12 +220,6 @@ def _matching(connection: Connection, pattern: str) -> dict[str, bool]:
     if not found:
         raise BadInput(f"No photo matches {pattern!r}; write its name as in review, such as 52000123_1.")
     return found
-
-
-def matches(photo: str, pattern: str) -> bool:
-    """Whether a photo's key is the pattern, or matches it as a shell pattern."""
-    name, wanted = comparable(photo), comparable(pattern)
-    return name == wanted or fnmatch.fnmatchcase(name, wanted)
 
 
 def _give(

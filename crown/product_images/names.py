@@ -6,12 +6,14 @@ brought to its normal form once and parsed once; everything later uses the photo
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from crown.errors import BadInput
+from crown.store.roots import comparable
 
 #: Endings taken in, lower case, with the dot.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb", ".heic", ".heif")
@@ -111,3 +113,12 @@ def copy_of(file_name: str) -> PhotoName | None:
 def accepted(file_name: str) -> bool:
     """Whether a file's ending is one we take in."""
     return PurePosixPath(file_name).suffix.lower() in EXTENSIONS
+
+
+def matches(photo: str, pattern: str) -> bool:
+    """Whether a photo's key is the pattern, or matches it as a shell pattern.
+
+    Brackets may be part of a product number: the key itself always means that photo.
+    """
+    name, wanted = comparable(photo), comparable(pattern)
+    return name == wanted or fnmatch.fnmatchcase(name, wanted)

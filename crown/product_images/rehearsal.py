@@ -24,8 +24,8 @@ from crown.ledger.claims import Claim, Failed, Input, Job, Made
 from crown.ledger.lane import Lane
 from crown.ledger.recipes import Recipe
 from crown.product_images import cutout_models, stages, tasks, telling
-from crown.product_images.cutout_models import matches
 from crown.product_images.mask_difference import SAME, between
+from crown.product_images.names import matches
 from crown.product_images.rehearsal_records import (
     MEASURES,
     Rehearsal,

@@ -24,7 +24,7 @@ from crown.ledger import decisions, placed
 from crown.ledger.decisions import Decision
 from crown.product_images import intake, names, notes
 from crown.product_images.intake import Upload
-from crown.product_images.names import photo_name
+from crown.product_images.names import matches, photo_name
 from crown.product_images.room import (
     CUTOUTS,
     DEPARTMENT,
@@ -109,15 +109,9 @@ def cutouts(
             row.reason,
         )
         for row in rows
-        if pattern == "*" or _matches(row.photo, pattern)
+        if pattern == "*" or matches(row.photo, pattern)
     ]
     return sorted(found, key=lambda c: (c.facts.get("triage", {}).get("score", 100), c.photo))
-
-
-def _matches(photo: str, pattern: str) -> bool:
-    # Brackets may be part of a product number: the key itself always means that photo.
-    name, wanted = comparable(photo), comparable(pattern)
-    return name == wanted or fnmatch.fnmatchcase(name, wanted)
 
 
 def decide(
