@@ -43,7 +43,11 @@ def scene(number: int) -> Scene:
         return Scene(sample.rgb, sample.alpha)
     aspect = rng.choice([1.0, 4 / 3, 3 / 2, 3 / 4])
     height, width = round((megapixels * 1e6 / aspect) ** 0.5), round((megapixels * 1e6 * aspect) ** 0.5)
-    strokes = TUNING[str(rng.choice(KINDS))](rng) if rng.random() < 0.35 else made_up(rng)
+    source = rng.random()
+    if source < 0.25:
+        strokes = TUNING[str(rng.choice(KINDS))](rng)
+    else:
+        strokes = made_up(rng) if source < 0.6 else repeated(rng)
     place = str(rng.choice(["", "tiny", "border"], p=[0.74, 0.12, 0.14]))
     solid, material = pictures._draw(rng, strokes, place, height, width)
     look = str(rng.choice(["", "chrome", "white", "black"], p=[0.5, 0.2, 0.15, 0.15]))
@@ -83,6 +87,47 @@ def made_up(rng: Rng) -> list[Stroke]:
     # A hole cut last may leave nothing; one piece always stays.
     strokes.append(_piece(rng, *rng.uniform(-0.8, 0.8, 2), rng.uniform(0.1, 0.35), False))
     return strokes
+
+
+def repeated(rng: Rng) -> list[Stroke]:
+    """Random pieces repeated as in made things: around a centre, mirrored, or in rows; holes the same way."""
+    strokes: list[Stroke] = []
+    thin = rng.random() < 0.35
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = rng.uniform(-0.5, 0.5, 2)
+        piece = _piece(rng, x, y, rng.uniform(0.25, 0.8), thin)
+        strokes += _copies(rng, piece)
+    if rng.random() < 0.7:
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = rng.uniform(-0.5, 0.5, 2)
+            hole = _piece(rng, x, y, rng.uniform(0.05, 0.3), False)
+            strokes += _copies(rng, Stroke(hole.points, solid=False, width=hole.width))
+    strokes.append(_piece(rng, *rng.uniform(-0.8, 0.8, 2), rng.uniform(0.08, 0.35), thin))
+    return strokes
+
+
+def _copies(rng: Rng, piece: Stroke) -> list[Stroke]:
+    """One piece in a pattern."""
+    pattern = int(rng.integers(4))
+    if pattern == 0:
+        copies = int(rng.integers(2, 17))
+        angles = 2 * np.pi * np.arange(copies) / copies
+        moved = [piece.points @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in angles]
+    elif pattern == 1:
+        moved = [piece.points, piece.points * (-1, 1)]
+        if rng.random() < 0.4:
+            moved += [p * (1, -1) for p in moved]
+    elif pattern == 2:
+        rows, columns = int(rng.integers(1, 4)), int(rng.integers(2, 7))
+        small = (piece.points - piece.points.mean(axis=0)) * rng.uniform(0.5, 1.3) / columns
+        moved = [
+            small + (x, y)
+            for x in np.linspace(-0.85, 0.85, columns)
+            for y in (np.linspace(-0.6, 0.6, rows) if rows > 1 else [rng.uniform(-0.4, 0.4)])
+        ]
+    else:
+        moved = [piece.points]
+    return [Stroke(points, piece.solid, piece.material, piece.width) for points in moved]
 
 
 def _piece(rng: Rng, x: float, y: float, size: float, thin: bool) -> Stroke:
@@ -167,7 +212,7 @@ def dressed(rng: Rng, part: np.ndarray, solid: np.ndarray, light: np.ndarray) ->
     height, width = solid.shape
     part = part * np.clip(1 + rng.normal(0, rng.choice([0.02, 0.25]), 3), 0.2, 2).astype(np.float32)
     part = part * np.exp(rng.normal(0, 0.35))
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         inside = solid > 0.5
         if inside.any():
             wanted = light[inside].mean(axis=0) * rng.uniform(0.75, 1.25)

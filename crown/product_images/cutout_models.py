@@ -65,11 +65,11 @@ _CUTOUTS = """
                case when o.photo is null then cast(:promoted as text) else o.recipe end as decided,
                case when o.photo is null then cast(:decision as bigint) else o.decision_id end as decision_id) w
     left join ledger.items c on c.asset = 'product_images/cutouts' and c.key = p.key
-    left join ledger.makings k on k.making_id = c.making_id and k.present
-    left join ledger.recipes held
-           on held.recipe = k.recipe and held.name = 'cut-out' and held.body ->> 'model' = w.model
-          and w.decided is distinct from w.recipe
-          and k.fingerprint = ledger.fingerprint(k.recipe, array[m.content_hash])
+    left join lateral (  -- limited, so that it is looked up only where the recipe would change
+        select h.recipe from ledger.makings k join ledger.recipes h using (recipe)
+        where w.decided is distinct from w.recipe and (c.state <> 'current' or c.recipe is distinct from w.recipe)
+          and k.making_id = c.making_id and k.present and h.name = 'cut-out' and h.body ->> 'model' = w.model
+          and k.fingerprint = ledger.fingerprint(k.recipe, array[m.content_hash]) limit 1) held on true
     where p.asset = 'product_images/photos' and p.state <> 'retired'
 """
 

@@ -239,15 +239,20 @@ def _say(
     return said
 
 
-def show(room: Room) -> list[str]:
+def show(room: Room, *, new: bool = True) -> list[str]:
     """Lay undecided cut-outs into review/bg_removed and take away ours that are decided, outdated or retired; returns
     the photos newly shown. A person's file under such a name is left alone.
+
+    With `new` False only what is laid out already is looked at: a library of thousands is then not read.
     """
-    shown, current = [], {c.photo: c for c in cutouts(room, undecided=True)}
+    shown: list[str] = []
     laid_out = {
         PurePosixPath(path).stem: (path, ours)
         for path, ours in placed.below(room.engine, MEDIA, REVIEW).items()
     }
+    if not new and not laid_out:
+        return shown
+    current = {c.photo: c for c in cutouts(room, undecided=True, photos=None if new else laid_out)}
     # A person may have changed the case of a name, or their desktop its form of Unicode: it is the same file.
     spelt = {comparable(name): name for name, _ in watch.listing(room.roots.path(MEDIA, REVIEW))}
     for photo in sorted(laid_out.keys() | current.keys()):

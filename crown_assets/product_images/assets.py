@@ -146,7 +146,7 @@ def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
     """Approved cut-outs: exactly the bytes that a person approved."""
     with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, [MASTERS], run_id=context.run_id)
-        review.show(room)
+        review.show(room, new=False)
         return _result(context, room, report, MASTERS)
 
 
