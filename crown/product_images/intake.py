@@ -83,7 +83,7 @@ def take_in(
     found = name_bytes_aside(room, INBOX, watch.listing(inbox), report.refused)
     sightings = watch.look(room.engine, MEDIA, found, f"{INBOX}/", settle_seconds=settle_seconds)
     statuses = {f"{INBOX}/{name}": status for name, status in found}
-    report.folders = _folders(inbox)
+    report.folders = folders_left(room, INBOX)
     ready: list[tuple[PhotoName, Sighting]] = []
     for sighting in sightings:
         name = Path(sighting.path).name
@@ -107,13 +107,14 @@ def take_in(
     return report
 
 
-def _folders(inbox: Path) -> list[str]:
-    """Folders that people put into the inbox, which is flat; each is said in the log."""
-    found = sorted(e.name for e in os.scandir(inbox) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")
+def folders_left(room: Room, folder: str) -> list[str]:
+    """Folders that people put into one that is flat; nothing in them is seen, and each is said in the log."""
+    found = watch.folders(room.roots.path(MEDIA, folder))
     for name in found:
         _log.warning(
-            "%s is a folder in the inbox and is not looked into; put the pictures themselves there.", name
-        )
+            "%s/%s is a folder and is not looked into; put the pictures into %s.",
+            folder, watch.spelt_out(name), folder,
+        )  # fmt: skip
     return found
 
 

@@ -352,6 +352,7 @@ def collect(room: Room, *, settle_seconds: float = SETTLE_SECONDS) -> ReviewRepo
         )
         for folder, depth in ((REVIEW, 0), (READY, 1))
     )
+    _folders_left(room)
     current = {c.photo: c for c in cutouts(room, photos=_photos_named(room, reviewed, ready))}
     for sighting in watch.look(room.engine, MEDIA, ready, f"{READY}/", settle_seconds=settle_seconds):
         with _one_file(sighting, report):
@@ -360,6 +361,14 @@ def collect(room: Room, *, settle_seconds: float = SETTLE_SECONDS) -> ReviewRepo
     if not report.unfinished:
         _collect_gone(room, reviewed, current, report)
     return report
+
+
+def _folders_left(room: Room) -> None:
+    """Say which folders of people are not looked into: any in the review, and those in a person's own."""
+    intake.folders_left(room, REVIEW)
+    for person in watch.folders(room.roots.path(MEDIA, READY)):
+        if watch.storable(person):
+            intake.folders_left(room, f"{READY}/{person}")
 
 
 def _photos_named(room: Room, *listings: Sequence[tuple[str, Any]]) -> set[str]:

@@ -98,6 +98,16 @@ def listing(
     return found
 
 
+def folders(folder: Path) -> list[str]:
+    """Names of the folders that stand in `folder`; links, droppings, and what may not be read are left out."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_dropping(e.name)]
+    except PermissionError:
+        return []
+    return sorted(names)
+
+
 def look(
     engine: Engine,
     root: str,

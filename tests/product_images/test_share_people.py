@@ -130,8 +130,20 @@ def test_a_folder_in_the_inbox_is_said_and_left(room: Room, caplog: pytest.LogCa
     (room.media(INBOX) / "shoot 03").mkdir()
     draw_part(room.media(INBOX) / "shoot 03" / "52000123.jpg")
     look(room)
-    assert "shoot 03 is a folder in the inbox" in caplog.text
+    assert "inbox/shoot 03 is a folder and is not looked into" in caplog.text
     assert names(room, "inbox/shoot 03") == ["52000123.jpg"]
+
+
+@pytest.mark.parametrize("folder", ["ready_for_formatting/eva/june", "review/bg_removed/june"])
+def test_a_picture_in_a_folder_too_deep_is_said_and_left(
+    room: Room, caplog: pytest.LogCaptureFixture, folder: str
+) -> None:
+    (room.media(".") / folder).mkdir(parents=True)
+    draw_part(room.media(".") / folder / "52000123.jpg")
+    look(room)
+    assert f"{folder} is a folder and is not looked into" in caplog.text
+    assert names(room, folder) == ["52000123.jpg"]
+    assert uploads(room) == []
 
 
 @pytest.mark.parametrize(
