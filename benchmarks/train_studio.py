@@ -10,12 +10,14 @@
 opencv-python-headless. torch and onnx are no dependencies of the project: make a virtual environment outside of it.
 A picture takes about 1 s of one core, a step about 1 s; the pictures from 1000000 on are only looked at. The second
 training keeps what batch norm took for usual in the first one: with four frames at a time it is what makes the
-networks steady. One thread, fixed seeds; another processor may round differently, and the pictures present when a
-step asks for them count, so the weights that matter are the files in the package.
+networks steady. Fixed seeds; another processor or another number of threads may round differently, and the pictures
+present when a step asks for them count, so the weights that matter are the files in the package.
 
-Those were made so: 600 steps before the frame's network was shown the second opinion (the weights of that channel
-then began at zero), 200 steps with it, and the second training, twice: 500 steps, then 400 of 480. 560 to 800
-pictures; about an hour of one core in all.
+Those were made so: 800 pictures and 600 steps before the frame's network was shown the second opinion (the weights of
+that channel then began at zero), 200 steps with it, and then second trainings, each from the one before: 500 steps,
+400 of 480, 200 of 3000 at a rate of 4e-4; 1400 of 3600 at 6e-4 while 1700 more pictures arrived (numbers from 2000 on,
+some of them with outlines repeated as in made things); 6200 of 6600 at 7e-4, falling over the last 45 %. About three hours
+of one core in all.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +130,7 @@ def load(path: Path, rng: np.random.Generator) -> dict[str, Any]:
         scene = {key: data[key] for key in data.files}
     rows, columns = scene["small_alpha"].shape
     field = scene["field"].astype(np.float32)
+    field[..., 0] = np.clip(field[..., 0], 0, 100)
     full = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_LINEAR)
     turn = int(rng.integers(4))
     image = studio_network.inputs(studio_backdrop.to_lab(scene["small"]), full)
@@ -293,14 +298,37 @@ def _overlaps(logit: Any, truth: Any) -> list[float]:
     return [float(x) / float(y) for x, y in zip(both, either, strict=True) if y > 50]
 
 
-def train(folder: Path, into: Path, steps: int, rate: float, cooling: float, resume: Path | None) -> None:
+def _batches(folder: Path, steps: int) -> Iterator[dict[str, Any]]:
+    """Random batches; the next one is read while the networks work on this one."""
+    rng = np.random.default_rng(1)
+    shelves: list[list[Path]] = []
+
+    def drawn(step: int) -> dict[str, Any]:
+        nonlocal shelves
+        if step % 200 == 0:
+            shelves = _shelves(folder)
+        sizes = np.array([len(shelf) for shelf in shelves], float)
+        shelf = shelves[int(rng.choice(len(shelves), p=sizes / sizes.sum()))]
+        return _batch([shelf[int(i)] for i in rng.integers(0, len(shelf), BATCH)], rng)
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(drawn, 0)
+        for step in range(steps):
+            batch = ahead.result()
+            ahead = reader.submit(drawn, step + 1)
+            yield batch
+
+
+def train(
+    folder: Path, into: Path, steps: int, rate: float, cooling: float, resume: Path | None, threads: int
+) -> None:
     """Train both networks together on what `generate` left (also on pictures that arrive meanwhile)."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     torch.manual_seed(1)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     nets = {name: build(name).to(memory_format=torch.channels_last) for name in WIDTHS}
     mean = {name: build(name) for name in WIDTHS}
     state = torch.load(resume, weights_only=True) if resume else {}
@@ -317,19 +345,13 @@ def train(folder: Path, into: Path, steps: int, rate: float, cooling: float, res
         optimiser, lambda k: min(1.0, (k + 1) / warm, max(0.0, (steps - k) / cool))
     )
     started, lately = time.monotonic(), []
-    shelves: list[list[Path]] = []
-    for step in range(steps):
-        if step % 100 == 0:
-            shelves = _shelves(folder)
-        sizes = np.array([len(shelf) for shelf in shelves], float)
-        shelf = shelves[int(rng.choice(len(shelves), p=sizes / sizes.sum()))]
-        batch = _batch([shelf[int(i)] for i in rng.integers(0, len(shelf), BATCH)], rng)
+    for step, batch in enumerate(_batches(folder, steps)):
         with torch.autocast("cpu", torch.bfloat16):
             far, truth, near, crop_truth = _both(nets, batch, rng)
         loss = _loss(far, truth) + _loss(near, crop_truth)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        torch.nn.utils.clip_grad_norm_(weights, 0.5, error_if_nonfinite=True)
         optimiser.step()
         schedule.step()
         lately.append(float(loss.detach()))
@@ -345,7 +367,7 @@ def train(folder: Path, into: Path, steps: int, rate: float, cooling: float, res
             lately.clear()
         if step % 200 == 199 or step == steps - 1:
             if resume is None:
-                _calibrate(mean, shelves)
+                _calibrate(mean, _shelves(folder))
             _validate(folder, mean)
             torch.save({name: net.state_dict() for name, net in mean.items()}, into / "studio_networks.pt")
 
@@ -457,12 +479,13 @@ def main() -> int:
     parser.add_argument(
         "--cooling", type=float, default=0.3, help="share of the steps in which the rate falls to 0"
     )
+    parser.add_argument("--threads", type=int, default=1, help="cores that train (default 1)")
     parser.add_argument("--resume", type=Path, help="networks to start from")
     given = parser.parse_args()
     if given.what == "generate":
         generate(given.folder, given.first, given.count)
     elif given.what == "train":
-        train(given.folder, given.into, given.steps, given.rate, given.cooling, given.resume)
+        train(given.folder, given.into, given.steps, given.rate, given.cooling, given.resume, given.threads)
     else:
         export(given.folder, given.into)
     return 0

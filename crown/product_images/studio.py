@@ -1,9 +1,9 @@
 """Our own cut-out for pictures taken in a studio: a part in front of a smooth, empty backdrop.
 
 The steps stand in their own modules: a first opinion from colours and edges (`studio_regions` and its helpers,
-called through `studio_second`), a small network that says how likely each pixel is part (`studio_network`), the
-two weighed against each other by one more cut along the edges, and soft edges (`studio_matting`); here is their
-order. The same picture always gives the same bytes.
+called through `studio_second`), two small networks that hear it and say how likely each pixel is part
+(`studio_network`), and soft edges (`studio_matting`); here is their order. The same picture always gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from crown.product_images import studio_backdrop, studio_matting, studio_network
 
 WORK_PIXELS = 1_000_000
 """Size at which the network looks at the window around the part; the outline is decided there."""
-SETTLE_PIXELS = 400_000
-"""Size at which the network's answer is weighed against the edges of that window."""
-BULKY = 4
-"""Half width, in pixels of the window, from which a difference between network and edges goes to the edges."""
+SMALL_PIXELS = 400_000
+"""A smaller window is enlarged to this, at most to twice its sides: a pixel of a tiny part is much of it."""
+SECOND = 0.1
+"""What it costs in steadiness when the rules alone see quite another part."""
 FAINT = 0.3
 """How likely a pixel must be part to be looked at more closely."""
 _SMALLEST_WINDOW = 256
@@ -32,27 +32,12 @@ _Window = tuple[int, int, int, int]
 class Cut:
     """Result.
 
-    `alpha`, H x W uint8; `steadiness`, 0 to 1, how far the looks at the picture agree; `doubts`, what it was made
-    from, each 0 when they agree fully.
+    `alpha`, H x W uint8; `steadiness`, 0 to 1, the overlap with the true part to be expected if each pixel is part as
+    likely as the network says, a little less where the rules alone see another part.
     """
 
     alpha: np.ndarray
     steadiness: float
-    doubts: dict[str, float]
-
-
-DOUBTS = {
-    "far": 0.55,
-    "second": 0.11,
-    "prices": 0.05,
-    "settled_prices": 0.68,
-}
-"""What each kind of disagreement costs; the steadiness is exp(-sum of weight x doubt).
-
-far: the network's look at the whole frame against the result.
-second: the opinion without the network against the result.
-prices, settled_prices: what changes in the cuts along the edges, without and with the network, when prices change.
-"""
 
 
 def cut_out(rgb: np.ndarray) -> np.ndarray:
@@ -79,21 +64,13 @@ def analyse(rgb: np.ndarray) -> Cut:
         # A wire too thin for the first look runs out of the window.
         window = whole
         picture, near = _near(rgb, window, far)
-    share, settled = _settled(picture, near)
-    mask = studio_second.tidy(share > 0.5)
+    mask = studio_second.tidy(near > 0.5)
     if not mask.any():
-        return Cut(alpha, 0.0, {})
+        return Cut(alpha, 0.0)
     light = studio_matting.linear(picture)
-    alpha[_slices(window)] = studio_matting.matte(rgb[_slices(window)], mask, share, light)
-    seen = _reduced(alpha, far.share)
-    doubts = {
-        "far": 1 - _agreement(far.share > 0.5, seen),
-        "second": 1 - _agreement(far.second.mask, seen),
-        "prices": 1 - far.second.steadiness,
-        "settled_prices": 1 - settled.steadiness,
-    }
-    cost = sum(DOUBTS[name] * value for name, value in doubts.items())
-    return Cut(alpha, float(np.exp(-cost)), doubts)
+    alpha[_slices(window)] = studio_matting.matte(rgb[_slices(window)], mask, near, light)
+    agreed = _agreement(far.second.mask, _reduced(alpha, far.share))
+    return Cut(alpha, _expected(near, mask) * (1 - SECOND * (1 - agreed)))
 
 
 # --- the looks -------------------------------------------------------------------------------------------------
@@ -115,29 +92,9 @@ def _far(picture: np.ndarray) -> _Far:
 
 def _near(rgb: np.ndarray, window: _Window, far: _Far) -> tuple[np.ndarray, np.ndarray]:
     """The window at a working size, and how much of each of its pixels is part."""
-    picture = _working(rgb[_slices(window)], WORK_PIXELS)
+    picture = _enlarged(_working(rgb[_slices(window)], WORK_PIXELS))
     field, share = (_carried(image, picture, window, rgb) for image in (far.second.field, far.share))
     return picture, studio_network.fine(studio_backdrop.to_lab(picture), field, share)
-
-
-def _settled(picture: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, studio_second.Opinion]:
-    """Weigh the network's answer for the window against its edges.
-
-    The network knows the outline to the pixel and now and then misses a whole face; a cut along the edges fills
-    faces and frays the outline. So a difference between the two goes to the edges where it is bulky.
-
-    Returns:
-        How much of each pixel is part, H x W float32; and the opinion that was asked.
-    """
-    small = _working(picture, SETTLE_PIXELS)
-    size = (small.shape[1], small.shape[0])
-    asked = studio_second.opinion(small, cv2.resize(near, size, interpolation=cv2.INTER_AREA))
-    part = cv2.resize(asked.mask.astype(np.float32), near.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
-    differs = (part != (near > 0.5)).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BULKY + 1, 2 * BULKY + 1))
-    core = cv2.morphologyEx(differs, cv2.MORPH_OPEN, disc)
-    bulky = (cv2.dilate(core, disc) > 0) & (differs > 0)
-    return np.where(bulky, part, near).astype(np.float32), asked
 
 
 # --- how far they agree ----------------------------------------------------------------------------------------
@@ -155,6 +112,12 @@ def _agreement(first: np.ndarray, second: np.ndarray) -> float:
     apart = (first & ~(cv2.dilate(b, brush) > 0)) | (second & ~(cv2.dilate(a, brush) > 0))
     union = int((first | second).sum())
     return 1 - float(apart.sum()) / union if union else 1.0
+
+
+def _expected(share: np.ndarray, mask: np.ndarray) -> float:
+    """The overlap of a mask with the true part to be expected if each pixel is part as likely as `share` says."""
+    either = float(mask.sum()) + float(share[~mask].sum())
+    return float(share[mask].sum()) / either if either else 0.0
 
 
 # --- windows and sizes -----------------------------------------------------------------------------------------
@@ -181,6 +144,15 @@ def _working(rgb: np.ndarray, pixels: int) -> np.ndarray:
         return np.ascontiguousarray(rgb)
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+
+
+def _enlarged(picture: np.ndarray) -> np.ndarray:
+    """A small picture made larger, to about `SMALL_PIXELS`; a larger one as it is."""
+    height, width = picture.shape[:2]
+    scale = min(2.0, (SMALL_PIXELS / (height * width)) ** 0.5)
+    if scale < 1.2:
+        return picture
+    return cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_CUBIC)
 
 
 def _window(share: np.ndarray, height: int, width: int) -> _Window:

@@ -45,9 +45,17 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 def unexplained(lab: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Difference from the backdrop: (lightness, chroma that no shadow explains), both H x W in L*a*b* units."""
     lightness = lab[..., 0] - field[..., 0]
-    factor = (lab[..., 0] + 16) / (field[..., 0] + 16)
+    factor = shading(lab, field)
     chroma = np.hypot(lab[..., 1] - factor * field[..., 1], lab[..., 2] - factor * field[..., 2])
     return lightness, chroma
+
+
+def shading(lab: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """The factor by which a shadow would have darkened the backdrop to what is seen, H x W.
+
+    A surface that was fitted to the border may leave the range of L* where the part hides the backdrop.
+    """
+    return (lab[..., 0] + 16) / (np.maximum(field[..., 0], 0) + 16)
 
 
 def fit(lab: np.ndarray, sharp: np.ndarray) -> Backdrop:
@@ -73,6 +81,7 @@ def fit(lab: np.ndarray, sharp: np.ndarray) -> Backdrop:
         surface = _polynomial(small, sure.astype(np.float32), degree)
     sure = _flood(small, surface, edges, ring, 6.0)
     field = surface + _membrane(small - surface, sure)
+    field[..., 0] = np.clip(field[..., 0], 0, 100)
     far = cv2.distanceTransform((~sure).astype(np.uint8), cv2.DIST_L2, 5) / max(size)
     full = (width, height)
     return Backdrop(

@@ -25,8 +25,6 @@ WEIGHTS = {
     "share": -0.5,
 }
 """What each measure of a piece adds to the logarithm of the odds that it is backdrop."""
-TOLD = 4.0
-"""What the network takes off these odds where it is sure of part, and adds where it is sure of backdrop."""
 SMALLEST = 12
 """Pieces of fewer pixels of the working picture are returned to the part."""
 _MARGIN = 7
@@ -39,8 +37,7 @@ def accepted(
     rough: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,
-    evidence: np.ndarray,
-) -> tuple[np.ndarray, int]:
+) -> np.ndarray:
     """Decide on every piece that the second cut took away.
 
     Args:
@@ -50,25 +47,20 @@ def accepted(
         rough: H x W from `studio_regions.texture`.
         before: H x W, the part before the second cut.
         after: H x W, the part after it.
-        evidence: H x W, what the network says, -1 backdrop to 1 part; 0 where it was not asked.
 
     Returns:
-        H x W, the pixels that are backdrop; and how many pixels were decided with little between the two sides
-        (odds under e to 1).
+        H x W, the pixels that are backdrop.
     """
     labels, pieces = proposals(before, after)
     total = max(int(before.sum()), 1)
-    good, close = np.zeros(int(labels.max()) + 1, bool), 0
+    good = np.zeros(int(labels.max()) + 1, bool)
     for k, window in pieces:
         piece = labels[window] == k
         measures = measure(
             piece, lab[window], near[window], lit[window], rough[window], before[window], after[window], total
         )
-        odds = sum(WEIGHTS[name] * value for name, value in measures.items())
-        odds -= TOLD * float(evidence[window][piece].mean())
-        good[k] = odds > 0
-        close += int(piece.sum()) if abs(odds) < 1 else 0
-    return good[labels], close
+        good[k] = sum(WEIGHTS[name] * value for name, value in measures.items()) > 0
+    return good[labels]
 
 
 def proposals(

@@ -11,7 +11,7 @@ import numpy as np
 
 BAND = 2.0
 """Half width of the band, in pixels of the working picture."""
-COLOUR = 0.6
+COLOUR = 0.4
 """How much the mixture of colours counts at best, beside the outline that was decided at working size."""
 _ROWS = 512
 

@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from crown.product_images import studio_backdrop
+
 COARSE_PIXELS = 150_000
 """Size at which the whole frame is shown to the first network."""
 STRIDE = 32
@@ -30,7 +32,7 @@ def inputs(lab: np.ndarray, field: np.ndarray) -> np.ndarray:
         lab: H x W x 3 L*a*b*.
         field: The estimated backdrop, same size.
     """
-    factor = (lab[..., 0] + 16) / (field[..., 0] + 16)
+    factor = studio_backdrop.shading(lab, field)
     return np.dstack(
         [
             lab[..., 0] / 50 - 1,

@@ -47,18 +47,19 @@ LIMITS = {
 }
 """From which value on a feature raises its flag."""
 WEIGHTS = {
-    "unsteady": 6.0,
-    "backdrop_inside": 7.3,
-    "left_out": 7.4,
-    "weak_edge": 1.3,
-    "fringe": 2.0,
-    "ragged": 2.0,
-    "thin": 1.2,
+    "unsteady": 5.0,
+    "backdrop_inside": 4.0,
+    "left_out": 4.0,
+    "weak_edge": 0.8,
+    "fringe": 1.0,
+    "ragged": 2.6,
     "border_touch": 0.2,
     "tiny": 20.0,
     "fills_frame": 3.0,
 }
 """What each feature costs: the score is 100 x exp(-sum of weight x feature)."""
+ALONE = 1.8
+"""How much more the rest counts when the engine says nothing of itself."""
 
 
 def judge(
@@ -74,7 +75,7 @@ def judge(
     """
     features = measure(rgb, alpha, already_cut=already_cut)
     features["unsteady"] = 1 - steadiness if steadiness is not None else 0.0
-    cost = sum(WEIGHTS[name] * features[name] for name in WEIGHTS)
+    cost = sum(WEIGHTS[name] * features[name] for name in WEIGHTS) * (ALONE if steadiness is None else 1)
     score = round(100 * float(np.exp(-cost)))
     flags = [name for name, limit in LIMITS.items() if features[name] > limit]
     if score < DOUBTFUL:

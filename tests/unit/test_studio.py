@@ -146,6 +146,25 @@ def test_a_shadow_is_explained_by_the_backdrop_and_paint_is_not() -> None:
     assert chroma[0, 2] > 8
 
 
+def test_a_backdrop_carried_behind_a_large_part_stays_a_colour() -> None:
+    y, x = np.mgrid[-1:1:360j, -1:1:480j]
+    far = np.maximum(np.abs(x), np.abs(y))
+    light = np.repeat((30 + 200 * np.clip((far - 0.6) / 0.4, 0, 1) ** 4)[..., None], 3, axis=2)
+    light[far < 0.8] = (200, 40, 40)
+    lab = studio_backdrop.to_lab(np.round(light).astype(np.uint8))
+    field = studio_backdrop.fit(lab, studio_regions.sharpness(lab)).field
+    assert 0 <= field[..., 0].min() <= field[..., 0].max() <= 100
+    below = field.copy()
+    below[..., 0] = -16
+    assert all(np.isfinite(difference).all() for difference in studio_backdrop.unexplained(lab, below))
+    assert np.isfinite(studio_network.inputs(lab, below)).all()
+
+
+def test_a_part_of_a_few_pixels_keeps_its_outline() -> None:
+    solid = coverage([("circle", (240, 180, 9), 255), ("circle", (240, 180, 4), 0)])
+    assert overlap(studio.cut_out(photo(solid, (160, 40, 40))), solid) > 0.9
+
+
 def test_steps_are_sharp_and_ramps_are_not() -> None:
     lab = np.zeros((60, 120, 3), np.float32)
     lab[:, 30:, 0] = 20
@@ -183,20 +202,20 @@ def test_the_networks_answer_in_the_size_of_the_picture(shape: tuple[int, int]) 
     assert 0 <= share.min() <= share.max() < 0.5
 
 
-def test_the_second_opinion_needs_no_network_and_hears_one() -> None:
-    solid = coverage(RING)[::2, ::2]
+def test_the_second_opinion_needs_no_network() -> None:
     alone = studio_second.opinion(photo(coverage(RING), (160, 40, 40))[::2, ::2])
-    assert overlap(alone.mask * 255, solid) > 0.9
-    half = solid.copy()
-    half[:, 120:] = 0
-    grey = photo(coverage(RING), (205, 205, 206), noise=0.5)[::2, ::2]
-    whole, part = (studio_second.opinion(grey, told=told).mask for told in (solid, half))
-    assert overlap(whole * 255, solid) > overlap(part * 255, solid)
+    assert overlap(alone.mask * 255, coverage(RING)[::2, ::2]) > 0.9
 
 
-def test_looks_that_disagree_cost_steadiness() -> None:
+def test_a_black_part_that_looks_like_deep_shadow_is_not_lost() -> None:
+    solid = coverage([("box", (90, 60, 390, 300), 255), ("circle", (240, 180, 20), 0)])
+    alpha = studio.cut_out(photo(solid, (12, 12, 12), shadow=0.5, ground=60.0))
+    assert overlap(alpha, solid) > 0.95
+
+
+def test_a_faint_part_costs_steadiness() -> None:
     clear = studio.analyse(photo(coverage(RING), (160, 40, 40))[::2, ::2].copy())
     faint = studio.analyse(photo(coverage(RING), (206, 206, 208), noise=4.0)[::2, ::2].copy())
     assert clear.steadiness > 0.9
     assert faint.steadiness < clear.steadiness
-    assert all(value >= 0 for value in clear.doubts.values())
+    assert faint.steadiness > 0
