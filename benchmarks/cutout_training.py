@@ -89,8 +89,10 @@ def hard(rng: Rng) -> Scene:
     source = rng.random()
     if source < 0.4:
         strokes = TUNING[str(rng.choice(KINDS))](rng)
+    elif source < 0.7:
+        strokes = made_up(rng)
     else:
-        strokes = made_up(rng) if source < 0.7 else repeated(rng)
+        strokes = repeated(rng)
     place = str(rng.choice(["", "tiny", "border"], p=[0.5, 0.2, 0.3]))
     solid, material = pictures._draw(rng, strokes, place, height, width)
     light = pictures._backdrop(rng, backdrop, height, width)
