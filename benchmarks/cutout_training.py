@@ -17,18 +17,8 @@ from cutout_shapes import TUNING, Rng, Stroke, box, circle
 HELD_OUT = ("cable", "sieve", "chrome elbow", "fan")
 """Kinds of the tuning family that are never trained on: they tell how well unseen shapes go."""
 KINDS = tuple(kind for kind in TUNING if kind not in HELD_OUT)
-HARD = (
-    ("black", "dark gradient"),
-    ("", "dark gradient"),
-    ("", "grey gradient"),
-    ("chrome", "grey gradient"),
-    ("chrome", "lit table"),
-)
-"""Look of the part and backdrop."""
 FIRST_NUMBER = 100
 """The tuning pictures of lower numbers are for validation and for fitting the triage."""
-HARD_NUMBER = 500_000
-"""From this number on the pictures are of the sorts that fail most."""
 _FIRST_SEED = 600_000_000
 """Seeds of the made-up scenes: between those of the tuning family and those of the figure family."""
 
@@ -44,8 +34,6 @@ class Scene:
 def scene(number: int) -> Scene:
     """Make training picture `number`; the same number always gives the same bytes."""
     rng = np.random.default_rng(_FIRST_SEED + number)
-    if number >= HARD_NUMBER:
-        return hard(rng)
     megapixels = float(rng.uniform(0.3, 1.2))
     if rng.random() < 0.3:
         kind, backdrop = str(rng.choice(KINDS)), str(rng.choice(pictures.BACKDROPS))
@@ -80,27 +68,6 @@ def scene(number: int) -> Scene:
     if not varied:
         return Scene(*pictures._camera(rng, image, solid))
     return photographed(rng, image, solid)
-
-
-def hard(rng: Rng) -> Scene:
-    """Dark on dark, metal and grey on grey, at the border of the frame or tiny, plainly photographed."""
-    look, backdrop = HARD[int(rng.integers(len(HARD)))]
-    height, width = (int(v) for v in rng.integers(550, 1250, 2))
-    source = rng.random()
-    if source < 0.4:
-        strokes = TUNING[str(rng.choice(KINDS))](rng)
-    elif source < 0.7:
-        strokes = made_up(rng)
-    else:
-        strokes = repeated(rng)
-    place = str(rng.choice(["", "tiny", "border"], p=[0.5, 0.2, 0.3]))
-    solid, material = pictures._draw(rng, strokes, place, height, width)
-    light = pictures._backdrop(rng, backdrop, height, width)
-    part = pictures._lit_part(rng, look, solid, material, light)
-    floor = light * pictures._shadow(rng, solid)[..., None]
-    image = floor + (part - floor) * solid[..., None]
-    image *= pictures._vignette(rng, height, width)[..., None]
-    return Scene(*pictures._camera(rng, image, solid))
 
 
 # --- outlines ------------------------------------------------------------------------------------------------
