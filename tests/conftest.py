@@ -94,6 +94,18 @@ def _database(url: str, name: str) -> str:
     return our_url(url).set(database=name).render_as_string(hide_password=False)
 
 
+@contextmanager
+def database_at(server_url: str, revision: str) -> Iterator[Engine]:
+    """An empty database of an earlier revision."""
+    name = f"older_{uuid.uuid4().hex[:8]}"
+    _execute(server_url, f"create database {name}")
+    engine = connect(_database(server_url, name))
+    migrate(engine, revision)
+    yield engine
+    engine.dispose()
+    _execute(server_url, f"drop database {name} with (force)")
+
+
 def _execute(url: str, statement: str) -> None:
     engine = connect(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -113,8 +113,10 @@ def folders_left(room: Room, folder: str) -> list[str]:
     for name in found:
         _log.warning(
             "%s/%s is a folder and is not looked into; put the pictures into %s.",
-            folder, watch.spelt_out(name), folder,
-        )  # fmt: skip
+            folder,
+            watch.spelt_out(name),
+            folder,
+        )
     return found
 
 

@@ -6,7 +6,6 @@ Nothing is rendered or published here.
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 import os
 import unicodedata
@@ -149,11 +148,7 @@ def _decided(room: Room, pattern: str) -> list[tuple[str, str]]:
             ),
             {"stage": CUTOUTS},
         )
-        return [
-            (row.subject, row.content_hash)
-            for row in rows
-            if fnmatch.fnmatchcase(comparable(row.subject), comparable(pattern))
-        ]
+        return [(row.subject, row.content_hash) for row in rows if matches(row.subject, pattern)]
 
 
 def withdrawing(room: Room, pattern: str, who: str) -> Callable[[Connection], None]:

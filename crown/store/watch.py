@@ -99,13 +99,9 @@ def listing(
 
 
 def folders(folder: Path) -> list[str]:
-    """Names of the folders that stand in `folder`; links, droppings, and what may not be read are left out."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_dropping(e.name)]
-    except PermissionError:
-        return []
-    return sorted(names)
+    """Names of the folders that stand in `folder`, sorted; links and droppings are left out."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_dropping(e.name))
 
 
 def look(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +9,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from crown.database.contents import read_contents
-from crown.database.engine import connect
 from crown.database.migrations import migrate
-from tests.conftest import _database, _execute
+from tests.conftest import database_at
 
 _FILL = """
 insert into ledger.recipes (recipe, asset, name, body)
@@ -31,15 +29,10 @@ insert into product_images.uploads (kind, photo, product_number, file_name, cont
 @pytest.fixture
 def older(server_url: str) -> Iterator[Engine]:
     """A database of the revision before, with data in it."""
-    name = f"older_{uuid.uuid4().hex[:8]}"
-    _execute(server_url, f"create database {name}")
-    engine = connect(_database(server_url, name))
-    migrate(engine, "0011_publishing")
-    with engine.begin() as connection:
-        connection.execute(text(_FILL))
-    yield engine
-    engine.dispose()
-    _execute(server_url, f"drop database {name} with (force)")
+    with database_at(server_url, "0011_publishing") as engine:
+        with engine.begin() as connection:
+            connection.execute(text(_FILL))
+        yield engine
 
 
 def test_the_tables_of_rehearsals_are_added_to_a_full_database_and_nothing_else_changes(

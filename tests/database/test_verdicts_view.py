@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-
-import pytest
 from sqlalchemy import Engine, text
 
-from crown.database.engine import connect
 from crown.database.migrations import migrate
-from tests.conftest import _database, _execute
+from tests.conftest import database_at
 
 _DECIDED = """
 insert into ledger.decisions (stage, subject, content_hash, verdict, who, via) values
@@ -32,17 +27,6 @@ _STANDING = [
 ]
 
 
-@pytest.fixture
-def older(server_url: str) -> Iterator[Engine]:
-    name = f"older_{uuid.uuid4().hex[:8]}"
-    _execute(server_url, f"create database {name}")
-    engine = connect(_database(server_url, name))
-    migrate(engine, "0013_fingerprint")
-    yield engine
-    engine.dispose()
-    _execute(server_url, f"drop database {name} with (force)")
-
-
 def _verdicts(engine: Engine) -> list[tuple[str, ...]]:
     with engine.connect() as connection:
         rows = connection.execute(
@@ -52,10 +36,11 @@ def _verdicts(engine: Engine) -> list[tuple[str, ...]]:
 
 
 def test_the_verdicts_of_a_full_database_are_the_same_before_and_after_the_view_is_rewritten(
-    older: Engine,
+    server_url: str,
 ) -> None:
-    with older.begin() as connection:
-        connection.execute(text(_DECIDED))
-    assert _verdicts(older) == _STANDING
-    assert migrate(older, "0014_verdicts") == "0014_verdicts"
-    assert _verdicts(older) == _STANDING
+    with database_at(server_url, "0013_fingerprint") as older:
+        with older.begin() as connection:
+            connection.execute(text(_DECIDED))
+        assert _verdicts(older) == _STANDING
+        assert migrate(older, "0014_verdicts") == "0014_verdicts"
+        assert _verdicts(older) == _STANDING
