@@ -266,6 +266,8 @@ def test_brackets_in_a_number_are_decided_like_any_other(room: Room) -> None:
     assert decisions(room) == [("5200[1]", "reject", "share")]
     review.decide(room, "5200[1]", "approve", who="eva", via="cli")
     assert ("5200[1]", "approve", "eva") in decisions(room)
+    review.decide(room, "5200[1]", "withdraw", who="eva", via="cli")
+    assert ("5200[1]", "withdraw", "eva") in decisions(room)
 
 
 def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(room: Room) -> None:
