@@ -13,16 +13,16 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from crown.errors import ClaimLost, CrownError, PermanentFailure, SystemicFailure
 from crown.ledger import claims
@@ -31,12 +31,13 @@ from crown.ledger.claims import Claim, Failed, Job, Made, Placing
 #: A task gets jobs that share their group and returns one result for each.
 Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
 
+_Owner = TypeVar("_Owner")
 _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY = 24
 _COMMIT_SECONDS = 2.0
-#: Items claimed at once for each process: minutes of work at most, and short tails.
-_PER_WORKER = 16
+#: Groups handed to the pool for each process: the next one lies ready when a process is done with one.
+_AHEAD = 2
 
 
 def nothing_around(_: Sequence[Job]) -> AbstractContextManager[None]:
@@ -55,6 +56,8 @@ class Lane:
         place: gives a made file its final name (see `claims.finish`).
         group: jobs with an equal group are made by one call of the task.
         in_process: run the task here: for work that is bookkeeping or copying.
+        per_worker: items claimed at once for each process: minutes of work at most, and short tails; a multiple
+            of what usually makes a group, so that no group is torn.
         around: entered around each call of the task, in the process that makes it: sets up what a worker
             process needs, such as its log; sent there like the task.
     """
@@ -65,6 +68,7 @@ class Lane:
     place: Callable[[Placing], None] | None = None
     group: Callable[[Job], object] = lambda job: job.item
     in_process: bool = False
+    per_worker: int = 16
     around: Callable[[Sequence[Job]], AbstractContextManager[None]] = nothing_around
 
 
@@ -126,52 +130,104 @@ def run(
         SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
     """
     report, started = LaneReport(), time.monotonic()
-    with engine.connect() as connection:
-        batch = limits.workers * _PER_WORKER
+    desks: list[_Desk] = []
+
+    def groups(connection: Connection) -> Iterator[tuple[_Desk, list[Job]]]:
+        batch = limits.workers * lane.per_worker
         while (
             claim := claims.take(
                 connection, lane.assets, batch, lease_seconds=limits.lease_seconds, run_id=run_id
             )
         ) is not None:
-            desk = _Desk(connection, claim, lane, limits, versions or {}, report, on_progress)
-            try:
-                for group in results(lane, limits, claim, desk.renew_when_due):
-                    desk.add(group)
-                desk.commit()
-            except SystemicFailure:
-                with suppress(ClaimLost):
-                    desk.commit()
-                raise
-            except ClaimLost:
-                desk.drop()
-            finally:
-                claims.release(connection, claim)
-                report.seconds = time.monotonic() - started
-    report.seconds = time.monotonic() - started
+            together = [list(jobs) for _, jobs in groupby(claim.jobs, key=lane.group)]
+            desk = _Desk(connection, claim, lane, limits, versions or {}, report, on_progress, len(together))
+            desks.append(desk)
+            for jobs in together:
+                if desk.lost:
+                    break
+                yield desk, jobs
+
+    def tend() -> None:
+        for desk in desks:
+            desk.tend()
+
+    with engine.connect() as connection:
+        try:
+            taken = -1
+            while taken < (taken := len(desks)):  # what failed meanwhile may be due again
+                for desk, made in results(lane, limits, groups(connection), tend):
+                    desk.add(made)
+        except SystemicFailure:
+            for desk in desks:
+                desk.close()
+            raise
+        finally:
+            for desk in desks:
+                desk.release()
+            report.seconds = time.monotonic() - started
     return report
 
 
 @dataclass
 class _Desk:
-    """Collects the results of one claim and enters them every few dozen rows or seconds."""
+    """Collects the results of one claim and enters them every few dozen rows or seconds.
 
-    connection: Any
+    `open` counts the groups that are not back; a claim that was lost is worked off without entering anything.
+    """
+
+    connection: Connection
     claim: Claim
     lane: Lane
     limits: Limits
     versions: Mapping[str, str]
     report: LaneReport
     on_progress: Callable[[LaneReport], None] | None
+    open: int
     waiting: list[Made | Failed] = field(default_factory=list)
     committed_at: float = field(default_factory=time.monotonic)
     renewed_at: float = field(default_factory=time.monotonic)
+    lost: bool = False
+    released: bool = False
 
     def add(self, results: Sequence[Made | Failed]) -> None:
         self.waiting.extend(results)
-        if len(self.waiting) >= _COMMIT_EVERY or time.monotonic() - self.committed_at > _COMMIT_SECONDS:
-            self.commit()
+        self.open -= 1
+        if not self.open:
+            self.close()
+            self.release()
+        elif len(self.waiting) >= _COMMIT_EVERY:
+            self.close()
 
-    def commit(self) -> None:
+    def close(self) -> None:
+        """Enter what is waiting, or drop it when the claim was lost."""
+        if not self.lost:
+            try:
+                self._commit()
+            except ClaimLost:
+                self.lost = True
+        _remove_unfinished(self.waiting)
+        self.report.dropped += len(self.waiting)
+        self.waiting = []
+
+    def release(self) -> None:
+        if not self.released:
+            claims.release(self.connection, self.claim)
+            self.released = True
+
+    def tend(self) -> None:
+        """Enter what has waited for long, prolong the lease when it is time."""
+        now = time.monotonic()
+        if self.waiting and now - self.committed_at > _COMMIT_SECONDS:
+            self.close()
+        if self.released or self.lost or now - self.renewed_at <= self.limits.lease_seconds / 3:
+            return
+        try:
+            claims.renew(self.connection, self.claim)
+            self.renewed_at = time.monotonic()
+        except ClaimLost:
+            self.lost = True
+
+    def _commit(self) -> None:
         results, self.waiting = self.waiting, []
         if not results:
             return
@@ -197,40 +253,40 @@ class _Desk:
         if self.on_progress is not None:
             self.on_progress(self.report)
 
-    def drop(self) -> None:
-        _remove_unfinished(self.waiting)
-        self.report.dropped += len(self.waiting)
-
-    def renew_when_due(self) -> None:
-        if time.monotonic() - self.renewed_at > self.limits.lease_seconds / 3:
-            claims.renew(self.connection, self.claim)
-            self.renewed_at = time.monotonic()
-
 
 def results(
-    lane: Lane, limits: Limits, claim: Claim, on_wait: Callable[[], None]
-) -> Iterator[Sequence[Made | Failed]]:
-    """Have a claim's jobs made; yields the results of each group as it is done."""
-    groups = [list(jobs) for _, jobs in groupby(claim.jobs, key=lane.group)]
+    lane: Lane, limits: Limits, groups: Iterable[tuple[_Owner, list[Job]]], on_wait: Callable[[], None]
+) -> Iterator[tuple[_Owner, Sequence[Made | Failed]]]:
+    """Have groups of jobs made; yields the results of each as it is done, with whom it belongs to.
+
+    `groups` is drawn from as processes become free, so that nothing is claimed long before it is worked on and no
+    process stands still between two claims.
+    """
+    coming = iter(groups)
     if lane.in_process:
-        for group in groups:
-            yield _guarded(lane.task, group, lane.context, lane.around)
+        for owner, jobs in coming:
+            yield owner, _guarded(lane.task, jobs, lane.context, lane.around)
             on_wait()
         return
     pool = process_pool(limits.workers)
-    futures: dict[Future[Any], list[Job]] = {
-        pool.schedule(
-            _guarded,
-            args=(lane.task, group, dict(lane.context), lane.around),
-            timeout=limits.item_timeout_seconds * len(group),
-        ): group
-        for group in groups
-    }
+    futures: dict[Future[Any], tuple[_Owner, list[Job]]] = {}
     try:
-        while futures:
-            done, _ = wait(futures, timeout=limits.lease_seconds / 6, return_when=FIRST_COMPLETED)
+        while True:
+            for owner, jobs in islice(coming, limits.workers * _AHEAD - len(futures)):
+                future = pool.schedule(
+                    _guarded,
+                    args=(lane.task, jobs, dict(lane.context), lane.around),
+                    timeout=limits.item_timeout_seconds * len(jobs),
+                )
+                futures[future] = owner, jobs
+            if not futures:
+                return
+            done, _ = wait(
+                futures, timeout=min(_COMMIT_SECONDS, limits.lease_seconds / 6), return_when=FIRST_COMPLETED
+            )
             for future in done:
-                yield _outcome(future, futures.pop(future))
+                owner, jobs = futures.pop(future)
+                yield owner, _outcome(future, jobs)
             on_wait()
     finally:
         for future in futures:

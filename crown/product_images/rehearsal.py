@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from crown.errors import BadInput, ConfigurationError
 from crown.journal.work import WorkerLog, without_secrets
 from crown.ledger import lane
-from crown.ledger.claims import Claim, Failed, Input, Job, Made
+from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.lane import Lane
 from crown.ledger.recipes import Recipe
 from crown.product_images import cutout_models, stages, tasks, telling
@@ -45,7 +45,6 @@ REHEARSALS = f"{DEPARTMENT}/rehearsals"
 SAMPLE = 20
 
 _log = logging.getLogger(__name__)
-_PER_WORKER = 16
 _BEFORE, _AFTER = "before", "after"
 
 # A cut-out of today counts when it is of the photo's present bytes. `known` was cut out by this recipe before.
@@ -187,14 +186,9 @@ def _results(room: Room, recipe: Recipe, rows: Sequence[Any], weights: Path | No
     context = room.context | {"weights_dir": str(weights) if weights else None}
     around = WorkerLog(without_secrets(room.settings), DEPARTMENT, None, telling.product_number)
     shadow = Lane((REHEARSALS,), rehearse_photos, context, around=around)
-    limits = room.limits
-    at_once = limits.workers * _PER_WORKER
-    for first in range(0, len(to_do), at_once):
-        jobs = tuple(to_do[first : first + at_once])
-        claim = Claim(0, (REHEARSALS,), None, limits.lease_seconds, jobs)
-        for group in lane.results(shadow, limits, claim, lambda: None):
-            for made in group:
-                yield _result(room, by_photo[made.job.key], made)
+    groups = ((job.key, [job]) for job in to_do)
+    for photo, made in lane.results(shadow, room.limits, groups, lambda: None):
+        yield _result(room, by_photo[photo], made[0])
 
 
 def _without_work(room: Room, recipe: Recipe, row: Any) -> Result | None:

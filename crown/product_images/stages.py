@@ -38,6 +38,8 @@ from crown.product_images.room import (
 from crown.store import files
 
 Progress = Callable[[LaneReport], None]
+_PHOTOS_AT_ONCE = 8
+"""Photos whose renditions a process claims at once."""
 
 _UPLOADS = """
     select distinct photo || '@' || case kind when 'retouch' then 'retouch@' else '' end || content_hash as key,
@@ -216,7 +218,12 @@ def _rendition_stage(room: Room, asset: str) -> Stage:
     made = tuple(Recipe(asset, spec.name, spec.recipe()) for spec in specs)
     parameters = {"names": [spec.name for spec in specs], "recipes": [recipe.hash for recipe in made]}
     lane = Lane(
-        (asset,), tasks.render_photo, room.context, room.place, group=lambda job: job.inputs[0].making_id
+        (asset,),
+        tasks.render_photo,
+        room.context,
+        room.place,
+        group=lambda job: job.inputs[0].making_id,
+        per_worker=_PHOTOS_AT_ONCE * len(room.specs),  # the families are made together
     )
     return Stage(asset, _RENDITIONS, made, parameters, lane)
 
@@ -233,7 +240,7 @@ def _texts(room: Room) -> Stage:
 
 def _judgements(room: Room) -> Stage:
     wanted, made, parameters, looked_up = publishing.wanted_judgements(room)
-    lane = Lane((COMPLIANCE,), tasks.judge_rendition, room.context)
+    lane = Lane((COMPLIANCE,), tasks.judge_rendition, room.context, per_worker=64)
     return Stage(COMPLIANCE, wanted, made, parameters, lane, looked_up=looked_up)
 
 

@@ -16,7 +16,7 @@ from crown.store import files
 
 
 def write_key(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
-    """Write the key into a file; keys that begin with a trouble make that trouble."""
+    """Write the key into a file; keys that begin with a trouble make that trouble, `awaits-x` waits for the file x."""
     return [_one(job, context) for job in jobs]
 
 
@@ -32,6 +32,9 @@ def _one(job: Job, context: Mapping[str, Any]) -> Made | Failed:
         os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "hangs":
         threading.Event().wait()
+    if trouble == "awaits":
+        while not (Path(context["folder"]) / job.key.split("-")[1]).exists():
+            threading.Event().wait(0.01)
     if trouble == "systemic":
         raise SystemicFailure("No space left on device")
     target = Path(context["folder"]) / job.key

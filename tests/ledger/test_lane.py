@@ -66,6 +66,21 @@ def test_an_item_that_hangs_is_killed_at_its_time_limit(engine: Engine, tmp_path
     assert states(engine) == {"a": ("current", None), "hangs-1": ("failed", "TimeLimit")}
 
 
+def test_the_next_claim_is_taken_while_an_item_of_the_last_one_takes_long(
+    engine: Engine, tmp_path: Path
+) -> None:
+    # Two processes claim 32 items at once: z39 comes with the second claim.
+    keys = ["awaits-z39", *(f"z{n:02}" for n in range(40))]
+    report = run(engine, tmp_path, keys, item_timeout_seconds=60)
+    assert sorted(made.job.key for made in report.made) == keys
+
+
+def test_results_are_entered_while_a_neighbour_takes_long(engine: Engine, tmp_path: Path) -> None:
+    keys = ["awaits-z02", "z00", "z01", "z02"]
+    report = run(engine, tmp_path, keys, item_timeout_seconds=60)
+    assert sorted(made.job.key for made in report.made) == keys
+
+
 def test_a_systemic_failure_stops_the_run_and_blames_no_item(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(SystemicFailure, match="No space left"):
         run(engine, tmp_path, ["systemic-1", "z1", "z2"])
