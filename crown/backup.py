@@ -11,8 +11,9 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,9 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crown.database.backup import Restored, SavedDatabase, check_dump, restore_database, save_database
+from crown.database.engine import connect
 from crown.errors import BadInput, ConfigurationError, Refused
+from crown.store import keeping
 from crown.store.files import free_name, sha256, systemic_errors
 from crown.store.objects import Objects
 from crown.versions import version
@@ -74,6 +77,8 @@ class Checked:
     there: int
     from_backup: tuple[str, ...]
     missing: tuple[str, ...]
+    #: Nowhere to be found either, and nothing needs them; see `restore`.
+    passing: tuple[str, ...] = ()
 
 
 def save(url: str, objects: Path, target: Path, *, with_dagster: bool = True, files: bool = False) -> Saved:
@@ -105,9 +110,9 @@ def save(url: str, objects: Path, target: Path, *, with_dagster: bool = True, fi
     except OSError as error:
         raise ConfigurationError(f"{target} cannot be written ({error.strerror}); choose another.") from None
     try:
-        with systemic_errors(f"Writing the backup into {target}"):
+        with systemic_errors(f"Writing the backup into {target}"), _nothing_removed(url):
             database = save_database(url, unfinished, with_dagster=with_dagster)
-            # Listed after the snapshot: originals are only ever added, so it holds all that the rows speak of.
+            # Listed after the snapshot: nothing is removed meanwhile, so it holds all that the rows speak of.
             listed = dict(_originals(objects))
             copied, damaged = _copy(objects, target / COPIES, listed) if files else (0, ())
             _write(unfinished / LIST, "".join(f"{name} {size}\n" for name, size in sorted(listed.items())))
@@ -133,6 +138,16 @@ def save(url: str, objects: Path, target: Path, *, with_dagster: bool = True, fi
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return Saved(final, manifest, copied, damaged)
+
+
+@contextmanager
+def _nothing_removed(url: str) -> Iterator[None]:
+    engine = connect(url, pool_size=1)
+    try:
+        with keeping.nothing_removed(engine):
+            yield
+    finally:
+        engine.dispose()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -192,6 +207,7 @@ def restore(
     dry_run: bool = False,
     accept_missing: bool = False,
     with_grants: bool = True,
+    passing: Callable[[str], Collection[str]] = lambda _: (),
 ) -> tuple[Restored, Checked]:
     """Bring a backup back: everything is compared before anything is replaced.
 
@@ -204,6 +220,8 @@ def restore(
         dry_run: restore into a scratch database, compare, and replace nothing.
         accept_missing: go on although originals are nowhere to be found.
         with_grants: also restore grants to other roles.
+        passing: given the address of the restored database, the originals in it that may be removed at any time,
+            so that none of them is missed.
 
     Raises:
         BadInput: the backup is damaged or not what its manifest says.
@@ -212,12 +230,22 @@ def restore(
     folder = folder.expanduser().absolute()
     manifest = read_manifest(folder)
     checked = check_originals(folder, manifest, objects)
-    if checked.missing and not (accept_missing or dry_run):
-        raise Refused(
-            f"{len(checked.missing)} originals of this backup are neither in {objects} nor beside the backup "
-            f"(the first is {checked.missing[0]}); bring them back, or accept it with --accept-missing. "
-            "Nothing was replaced."
-        )
+
+    def look(restored_url: str) -> None:
+        nonlocal checked
+        if checked.missing:
+            needless = passing(restored_url)
+            checked = replace(
+                checked,
+                missing=tuple(name for name in checked.missing if name not in needless),
+                passing=tuple(name for name in checked.missing if name in needless),
+            )
+        if checked.missing and not (accept_missing or dry_run):
+            raise Refused(
+                f"{len(checked.missing)} originals of this backup are neither in {objects} nor beside the backup "
+                f"(the first is {checked.missing[0]}); bring them back, or accept it with --accept-missing. "
+                "Nothing was replaced."
+            )
 
     def copy_back() -> None:
         for name in checked.from_backup:
@@ -229,6 +257,7 @@ def restore(
         manifest.database,
         dry_run=dry_run,
         with_grants=with_grants,
+        look=look,
         before_exchange=copy_back,
     )
     return restored, checked

@@ -110,6 +110,9 @@ class Settings(BaseModel):
     sweep_gb: float = Field(
         default=20, gt=0, description="Gigabytes that the daily sweep reads; the next goes on where it ended."
     )
+    rehearsal_retention_days: int = Field(
+        default=90, ge=1, description="Age at which a rehearsal's bytes and its sheet are removed."
+    )
     max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
     stalled_minutes: float = Field(
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."

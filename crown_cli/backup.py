@@ -112,6 +112,7 @@ def restore(
             dry_run=dry_run,
             accept_missing=accept_missing,
             with_grants=not without_grants,
+            passing=_only_rehearsed,
         )
     if as_json:
         show_json(
@@ -125,6 +126,7 @@ def restore(
                 "originals_copied_back": 0 if dry_run else len(originals.from_backup),
                 "originals_to_copy_back": len(originals.from_backup) if dry_run else 0,
                 "originals_missing": originals.missing,
+                "originals_cleared": originals.passing,
                 "not_carried": restored.not_carried,
             }
         )
@@ -134,6 +136,10 @@ def restore(
         f"Originals: {originals.there:,} are there, {len(originals.from_backup):,} "
         f"{'would be' if dry_run else 'were'} copied back, {len(originals.missing):,} are missing."
     )
+    if originals.passing:
+        click.echo(
+            f"{len(originals.passing):,} more are gone that only rehearsals of cut-outs made: nothing needs them."
+        )
     for note in restored.not_carried:
         click.echo(f"Not carried over, set it again if you need it: {note}.")
     if restored.kept is None:
@@ -143,3 +149,17 @@ def restore(
             f"The restored database is in place. The one before is kept as {restored.kept}; "
             "drop it when you no longer need it."
         )
+
+
+def _only_rehearsed(url: str) -> set[str]:
+    """Originals that `crown images clear-rehearsals` may have removed since the backup."""
+    from crown.art_records.room import kept_objects
+    from crown.database.engine import connect
+    from crown.product_images import orphans
+
+    engine = connect(url, pool_size=2)
+    try:
+        with engine.connect() as connection:
+            return set(orphans.only_rehearsed(connection, None, kept_objects(engine)))
+    finally:
+        engine.dispose()

@@ -1,6 +1,6 @@
-"""`crown images rehearse, rehearsals, rehearsal, promote`: another cut-out model tried in the shadow, then put in force.
+"""`crown images rehearse, rehearsals, rehearsal, promote, clear-rehearsals`: another cut-out model tried in the shadow.
 
-The craft is in crown/product_images: rehearsal, promotion, cutout_models.
+The craft is in crown/product_images: rehearsal, promotion, cutout_models, rehearsal_removal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crown_cli.images_common import open_images, reason_option, who_option
-from crown_cli.output import json_option, show_json, show_rows
+from crown_cli.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
     from crown.product_images.rehearsal_records import Rehearsal, Result
@@ -136,6 +136,8 @@ def _show(room: Room, found: Rehearsal, *, as_json: bool) -> None:
         click.echo(
             f"Side by side (today, rehearsed, difference): {sheet}, in the console /previews/{found.sheet}"
         )
+    if found.bytes_removed_at is not None:
+        click.echo(f"Its bytes and its sheet were removed by {found.bytes_removed_by}; the figures stay.")
     if found.ended_at is None:
         click.echo("It was not finished; start it again, what is done is not cut out again.")
 
@@ -232,6 +234,63 @@ def _back(room: Room, *, carry_out: bool, reason: str | None, who: str | None, a
         click.echo("Nothing is changed; --apply does it.")
 
 
+@click.command("clear-rehearsals")
+@click.argument("numbers", metavar="[NUMBER]...", type=int, nargs=-1)
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All that ended more than DAYS days ago."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@who_option
+@json_option
+def clear_rehearsals(
+    numbers: tuple[int, ...], older_than: int | None, dry_run: bool, who: str | None, as_json: bool
+) -> None:
+    """Remove the cut-outs and the sheets that rehearsals left, by NUMBER or by age; what came out stays on record.
+
+    A cut-out that anything else needs stays: it was promoted, made by a run, or belongs to another rehearsal. The
+    rehearsal whose promotion is in force is left as it is. Housekeeping does the same every night with those older than
+    CROWN_REHEARSAL_RETENTION_DAYS.
+
+    Ends with 1 when there is no such rehearsal or a file cannot be removed, with 3 when one is in force, or a rehearsal
+    or a backup is under way.
+
+    \b
+    crown images clear-rehearsals 3 4
+    crown images clear-rehearsals --older-than 30 --dry-run
+    crown images clear-rehearsals --older-than 30 --json | jq .bytes
+    """  # noqa: D301
+    from datetime import timedelta
+
+    from crown.art_records.room import kept_objects
+    from crown.product_images import rehearsal_removal
+
+    if bool(numbers) == (older_than is not None):
+        raise click.UsageError("name rehearsals by number (`crown images rehearsals`), or give --older-than")
+    person = who or getpass.getuser()
+    with open_images() as room:
+        others = kept_objects(room.engine)
+        if older_than is None:
+            done = rehearsal_removal.remove(
+                room, numbers, who=person, via="cli", others=others, dry_run=dry_run
+            )
+        else:
+            done = rehearsal_removal.remove_old(
+                room, timedelta(days=older_than), who=person, via="cli", others=others, dry_run=dry_run
+            )
+    if as_json:
+        show_json(done)
+        return
+    if not done.rehearsals:
+        click.echo(f"Nothing to remove: no rehearsal with bytes ended more than {older_than} days ago.")
+        return
+    click.echo(
+        f"Rehearsals {', '.join(str(number) for number in done.rehearsals)}: {done.cutouts:,} cut-outs and"
+        f" {done.sheets:,} sheets {'would be' if dry_run else 'were'} removed ({size(done.bytes)}); {done.kept:,} cut-outs"
+        " stay, because something else needs them."
+    )
+    click.echo("Nothing is changed." if dry_run else "The figures stay: `crown images rehearsals`.")
+
+
 def refuse_unusable(model: str) -> None:
     """Refuse a model that cannot cut out a photo now, for want of weights for instance."""
     from crown.product_images import cutout_models
@@ -263,4 +322,4 @@ def choose_model(
     return [one.__dict__ for one in chosen]
 
 
-COMMANDS = (rehearse, rehearsals, one_rehearsal, promote)
+COMMANDS = (rehearse, rehearsals, one_rehearsal, promote, clear_rehearsals)

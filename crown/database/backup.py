@@ -127,6 +127,7 @@ def restore_database(
     *,
     dry_run: bool = False,
     with_grants: bool = True,
+    look: Callable[[str], None] = lambda _: None,
     before_exchange: Callable[[], None] = lambda: None,
 ) -> Restored:
     """Restore into a scratch database, compare, migrate, and only then exchange it for the one at `url`.
@@ -137,6 +138,7 @@ def restore_database(
         saved: what the manifest says of it.
         dry_run: stop before the exchange and drop the scratch database.
         with_grants: also restore grants to other roles, which must exist.
+        look: called with the scratch database's address when it agrees and is at the newest revision.
         before_exchange: called when everything agrees and nothing has been replaced yet.
 
     Returns:
@@ -157,6 +159,7 @@ def restore_database(
             target = beside(url, scratch)
             _fill(target, path, saved, with_grants=with_grants)
             revision = _compare_and_migrate(target, saved)
+            look(target)
             notes = tuple(own_settings(connection, live))
             kept = None
             if not dry_run:

@@ -1,19 +1,30 @@
-"""Orphans: unfinished files of workers that died, and stored bytes that no row knows.
+"""Orphans: unfinished files of workers that died, and stored bytes that no row needs.
 
-The former are removed when old; the latter are only listed, for nobody deletes an original by rule.
+The former are removed when old. What no row knows is only listed, for nobody deletes an original by rule; what nothing
+but rehearsals names is theirs to remove (`rehearsal_removal.py`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from crown.product_images.room import OBJECTS, PRODUCTS, READY, REVIEW, Room
 from crown.store.files import TEMPORARY
+
+# Rehearsals whose bytes were removed, or that are to be left out, need nothing.
+_NEEDED = """
+    select content_hash from product_images.uploads union
+    select of_hash from product_images.uploads where of_hash is not null union
+    select content_hash from ledger.makings where root = :root union
+    select content_hash from ledger.decisions union
+    select r.after_hash from product_images.rehearsal_results r join product_images.rehearsals h using (rehearsal_id)
+    where r.after_hash is not null and h.bytes_removed_at is null and h.rehearsal_id <> all(:but)
+"""
 
 
 def remove_unfinished(
@@ -50,18 +61,35 @@ def unknown_objects(room: Room, others: Iterable[str] = ()) -> list[str]:
     if not room.roots[OBJECTS].is_dir():
         return []
     with room.engine.connect() as connection:
-        known = set(others).union(
-            connection.execute(
-                text(
-                    "select content_hash from product_images.uploads union"
-                    " select content_hash from ledger.makings where root = :root union"
-                    " select after_hash from product_images.rehearsal_results where after_hash is not null"
-                ),
-                {"root": OBJECTS},
-            ).scalars()
-        )
+        known = set(others).union(connection.execute(text(_NEEDED), {"root": OBJECTS, "but": []}).scalars())
     return sorted(
         entry.name
         for entry in os.scandir(room.roots[OBJECTS])
         if entry.name not in known and not entry.name.startswith(TEMPORARY)
     )
+
+
+def only_rehearsed(
+    connection: Connection, rehearsals: Sequence[int] | None, others: Iterable[str] = ()
+) -> dict[str, datetime]:
+    """Bytes that nothing but the given rehearsals names, by content hash, and when they last came out.
+
+    Args:
+        connection: to the database.
+        rehearsals: their numbers; None: all of them.
+        others: see `unknown_objects`.
+    """
+    if rehearsals is None:
+        found = connection.execute(text("select rehearsal_id from product_images.rehearsals"))
+        rehearsals = list(found.scalars())
+    rows = connection.execute(
+        text(
+            f"with needed as ({_NEEDED}) select after_hash, max(made_at) from product_images.rehearsal_results"
+            " where rehearsal_id = any(:but) and after_hash is not null"
+            "  and not exists (select from needed where content_hash = after_hash)"
+            " group by after_hash order by after_hash"
+        ),
+        {"root": OBJECTS, "but": list(rehearsals)},
+    ).tuples()
+    kept = set(others)
+    return {content_hash: made_at for content_hash, made_at in rows if content_hash not in kept}

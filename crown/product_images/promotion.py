@@ -24,6 +24,7 @@ from crown.product_images.cutout_models import cutting
 from crown.product_images.names import photo_name
 from crown.product_images.rehearsal_records import Rehearsal, read
 from crown.product_images.room import CUTOUTS, DEPARTMENT, OBJECTS, PHOTOS, Room
+from crown.store import keeping
 
 #: `mask_difference.Difference.difference` up to which the promotion is the approval.
 LIMIT = 0.02
@@ -49,7 +50,8 @@ _CONCERNED = """
     left join lateral (
         select r.* from product_images.rehearsal_results r join product_images.rehearsals h using (rehearsal_id)
         where r.photo = p.key and r.photo_hash = m.content_hash and h.recipe = :recipe
-        order by r.error is null desc, r.before_hash is not distinct from k.content_hash desc, r.rehearsal_id desc
+        order by r.error is null desc, h.bytes_removed_at is null desc,
+                 r.before_hash is not distinct from k.content_hash desc, r.rehearsal_id desc
         limit 1) n on true
     left join ledger.verdicts new on new.stage = :cutouts and new.subject = p.key
                                  and new.content_hash = coalesce(e.content_hash, n.after_hash)
@@ -100,7 +102,7 @@ def look(room: Room, rehearsal_id: int, limit: float = LIMIT) -> Promotion:
     Raises:
         BadInput: no such rehearsal.
         ConfigurationError: its model cannot be used now.
-        Refused: the rehearsal was not finished, or the model is another one by now.
+        Refused: the rehearsal was not finished, its bytes were removed, or the model is another one by now.
     """
     rehearsed = _promotable(room, rehearsal_id)
     with room.engine.connect() as connection:
@@ -123,9 +125,10 @@ def promote(
         ConfigurationError: see `look`.
         Refused: see `look`.
     """
-    rehearsed = _promotable(room, rehearsal_id)
-    recipe = cutting(rehearsed.model, room.settings.weights_dir)
     with room.engine.begin() as connection:
+        keeping.remove_nothing_meanwhile(connection)
+        rehearsed = _promotable(room, rehearsal_id)
+        recipe = cutting(rehearsed.model, room.settings.weights_dir)
         planning.lock_for_planning(connection, CUTOUTS)
         meant, rows = _sorted(room, rehearsed, limit, _concerned(connection, rehearsed.recipe))
         before = cutout_models.promoted(connection)
@@ -163,6 +166,11 @@ def _promotable(room: Room, rehearsal_id: int) -> Rehearsal:
         raise Refused(
             f"Rehearsal {rehearsal_id} has {rehearsed.done} of its {len(rehearsed.photos)} photos and was not finished; "
             f"start it again (`crown images rehearse {rehearsed.model}`): what is done is not cut out again."
+        )
+    if rehearsed.bytes_removed_at is not None:
+        raise Refused(
+            f"The bytes of rehearsal {rehearsal_id} were removed on {rehearsed.bytes_removed_at:%Y-%m-%d} by"
+            f" {rehearsed.bytes_removed_by}; rehearse again (`crown images rehearse {rehearsed.model}`)."
         )
     now = cutting(rehearsed.model, room.settings.weights_dir)
     if now.hash != rehearsed.recipe:

@@ -3,7 +3,7 @@
 Nothing of the ledger, the share or the review is touched: the bytes go to the store of originals, what was measured to
 tables of its own. What was cut out once by the same recipe of the same photo is not cut out again, so a rehearsal that
 was killed costs only what was still missing when it is started anew. How a model comes into force stands in
-`promotion.py`.
+`promotion.py`, how the bytes are removed when they are old in `rehearsal_removal.py`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from crown.product_images.rehearsal_records import (
     remember,
 )
 from crown.product_images.room import CUTOUTS, DEPARTMENT, OBJECTS, PHOTOS, Room
+from crown.store import keeping
 from crown.store.objects import Objects
 
 #: Of what the rehearsal's jobs are, in logs; no asset of the ledger.
@@ -68,7 +69,9 @@ _CANDIDATES = """
     left join lateral (
         select r.* from product_images.rehearsal_results r join product_images.rehearsals h using (rehearsal_id)
         where r.photo = p.key and r.photo_hash = m.content_hash and h.recipe = :recipe and r.after_hash is not null
-        order by r.before_hash is not distinct from b.content_hash desc, r.rehearsal_id desc limit 1) known on true
+        order by h.bytes_removed_at is null desc, r.before_hash is not distinct from b.content_hash desc,
+                 r.rehearsal_id desc
+        limit 1) known on true
     where p.asset = :photos and p.state = 'current'
     order by p.key
 """
@@ -126,6 +129,18 @@ def rehearse(
     """
     weights = weights_dir or room.settings.weights_dir
     recipe = cutout_models.cutting(model, weights)
+    with keeping.nothing_removed(room.engine):  # bytes of earlier rehearsals are taken over
+        return _rehearse_chosen(room, recipe, selection, weights, who, on_progress)
+
+
+def _rehearse_chosen(
+    room: Room,
+    recipe: Recipe,
+    selection: Selection,
+    weights: Path | None,
+    who: str,
+    on_progress: Progress | None,
+) -> Rehearsal:
     with room.engine.connect() as connection:
         rows = _chosen(_candidates(connection, recipe), selection)
     rehearsal_id = begin(room, recipe, selection.described(), [row.photo for row in rows], who)

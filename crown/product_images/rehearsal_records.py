@@ -66,7 +66,7 @@ class Result:
 @dataclass(frozen=True)
 class Rehearsal:
     """A rehearsal, how many of its photos are `done`, and what came out (`results`, the worst differences first; empty
-    in a list). `sheet` is a picture below `previews`.
+    in a list). `sheet` is a picture below `previews`. The record outlives its bytes (`bytes_removed_at`).
     """
 
     rehearsal_id: int
@@ -83,6 +83,8 @@ class Rehearsal:
     same_bytes: int
     failed: int
     worst_difference: float | None
+    bytes_removed_at: datetime | None
+    bytes_removed_by: str | None
     results: tuple[Result, ...] = field(default=(), repr=False)
 
     def as_row(self) -> dict[str, Any]:
@@ -99,6 +101,7 @@ class Rehearsal:
             "who": self.who,
             "began_at": self.began_at,
             "state": "finished" if self.ended_at else "unfinished",
+            "bytes_removed_at": self.bytes_removed_at,
         }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from crown.errors import TemporaryFailure
+from crown.errors import SystemicFailure, TemporaryFailure
 from crown.store.files import Ownership, copy, finish, make_folder, sha256, temporary
 
 ROOT = "objects"
@@ -44,7 +45,7 @@ class Objects:
                 raise TemporaryFailure(
                     f"{source} could not be stored intact; check the disk under {self.folder}."
                 )
-            if self.holds(content_hash):
+            if self._takes_over(content_hash):
                 return content_hash, after.st_size
             unfinished.rename(target)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -57,12 +58,54 @@ class Objects:
     def holds(self, content_hash: str) -> bool:
         """Whether the object is there with exactly its bytes."""
         path = self.path(content_hash)
-        return path.is_file() and sha256(path) == content_hash
+        try:
+            return path.is_file() and sha256(path) == content_hash
+        except FileNotFoundError:
+            return False  # removed in this moment
 
     def adopt(self, unfinished: Path, content_hash: str) -> None:
         """Give a file that was written in this store's folder its name; its bytes are known to have that hash."""
         finish(unfinished, self.ownership)
-        if self.holds(content_hash):
+        if self._takes_over(content_hash):
             unfinished.unlink()
         else:
             unfinished.rename(self.path(content_hash))
+
+    def remove(self, content_hash: str, *, unless_put_after: datetime) -> bool:
+        """Remove an object that nothing needs; returns whether it was removed.
+
+        It stays when its bytes were put or adopted after that moment: whoever did it names them in a row that may not
+        be written yet.
+
+        Raises:
+            SystemicFailure: the disk or its rights forbid it.
+        """
+        path, aside = self.path(content_hash), temporary(self.folder / "object")
+        limit = unless_put_after.timestamp()
+        try:
+            if path.stat().st_mtime > limit:
+                return False
+            # Away first, looked at once more, then removed: put and adopt find the bytes either gone, or mark them
+            # before they are away.
+            path.rename(aside)
+            if aside.stat().st_mtime > limit:
+                aside.rename(path)
+                return False
+            aside.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise SystemicFailure(
+                f"{path} cannot be removed ({error.strerror}); mend the disk or the rights of its folder, then repeat."
+            ) from error
+        return True
+
+    def _takes_over(self, content_hash: str) -> bool:
+        """Whether the bytes are there already; they are marked as put just now, for `remove`."""
+        if not self.holds(content_hash):
+            return False
+        try:
+            os.utime(self.path(content_hash))
+        except OSError:
+            return False  # removed in this moment, or another account's: the caller's own copy takes the name
+        return True

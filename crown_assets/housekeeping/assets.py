@@ -1,17 +1,22 @@
 """Housekeeping as an asset: retention, claims of lost workers, orphan files; disk and logs as checks.
 
-What is removed, and why the rest stays, is written in crown.journal.housekeeping and crown.database.retention.
+What is removed, and why the rest stays, is written in crown.journal.housekeeping, crown.database.retention and
+crown.product_images.rehearsal_removal.
 """
 
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 from sqlalchemy import Engine, text
 
 from crown.art_records.room import kept_objects
+from crown.errors import Refused
 from crown.journal.housekeeping import sizes, tidy
-from crown.product_images import orphans
+from crown.product_images import orphans, rehearsal_removal
+from crown.product_images.rehearsal_removal import Removed
+from crown.product_images.room import Room
 from crown.settings import Settings
 from crown_assets.reporting import sentences_as_failures
 from resources.product_images import ProductImagesResource
@@ -40,10 +45,11 @@ _LOG_ROWS_A_DAY = 500_000
     ],
 )
 def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
-    """Old logs and Dagster's transitory events removed, lost claims freed, unfinished files cleared away."""
+    """Old logs, Dagster's transitory events and bytes of rehearsals removed, lost claims freed, unfinished files cleared."""
     with sentences_as_failures(), images.room() as room:
         done = tidy(room.engine, room.settings)
         unfinished = orphans.remove_unfinished(room)
+        rehearsed = _old_rehearsals(room)
         unknown = orphans.unknown_objects(room, kept_objects(room.engine))
         yield dg.MaterializeResult(
             asset_key=KEY,
@@ -54,10 +60,23 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "orphan_rows_removed": dg.MetadataValue.json(done.orphans),
                 "claims_ended": done.claims,
                 "unfinished_files_removed": len(unfinished),
+                "rehearsals_removed": len(rehearsed.rehearsals) if rehearsed else 0,
+                "rehearsed_bytes_removed": rehearsed.bytes if rehearsed else 0,
                 "unknown_objects": dg.MetadataValue.json(unknown[:100]),
             },
             check_results=[_disk_space(room.settings), _log_growth(room.engine, room.settings)],
         )
+
+
+def _old_rehearsals(room: Room) -> Removed | None:
+    """None when a rehearsal or a backup is under way: the next night does it."""
+    age = timedelta(days=room.settings.rehearsal_retention_days)
+    try:
+        return rehearsal_removal.remove_old(
+            room, age, who="housekeeping", via="run", others=kept_objects(room.engine)
+        )
+    except Refused:
+        return None
 
 
 def _disk_space(settings: Settings) -> dg.AssetCheckResult:

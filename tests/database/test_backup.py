@@ -17,11 +17,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from crown.backup import Saved, read_manifest, restore, save
+from crown.database.backup import check_dump
 from crown.database.contents import Contents, differences, read_contents
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate, newest_revision
 from crown.database.swap import beside, database_name, exchange
 from crown.errors import BadInput, ConfigurationError, Refused
+from crown.store import keeping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -343,6 +345,46 @@ def test_a_missing_original_stops_the_restore_unless_it_is_accepted(
     restored, originals = restore(filled, objects, saved.folder, accept_missing=True)
     assert restored.kept is not None
     assert originals.missing == (gone.name,)
+
+
+def test_originals_that_may_be_removed_at_any_time_are_not_missed(
+    filled: str, objects: Path, tmp_path: Path
+) -> None:
+    saved = save(filled, objects, tmp_path / "backups")
+    gone, needed = sorted(objects.iterdir())[:2]
+    gone.unlink()
+    asked: list[int] = []
+
+    def passing(url: str) -> set[str]:
+        asked.append(len(_contents(url).tables))
+        return {gone.name}
+
+    restored, originals = restore(filled, objects, saved.folder, passing=passing)
+    assert restored.kept is not None
+    assert (originals.missing, originals.passing) == ((), (gone.name,))
+    assert asked == [restored.tables], "of the restored database"
+    needed.unlink()
+    with pytest.raises(Refused, match=f"1 originals .*{needed.name}"):
+        restore(filled, objects, saved.folder, passing=passing)
+
+
+def test_nothing_is_removed_from_the_store_while_it_is_saved(
+    filled: str, objects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(
+        "crown.backup.check_dump", lambda *given: (seen.append(_may_remove(filled)), check_dump(*given))[1]
+    )
+    save(filled, objects, tmp_path / "backups")
+    assert [*seen, _may_remove(filled)] == [False, True]
+
+
+def _may_remove(url: str) -> bool:
+    other = connect(url)
+    with other.connect() as connection:
+        found = keeping.may_remove(connection)
+    other.dispose()
+    return found
 
 
 def test_damaged_originals_are_named_and_never_copied(filled: str, objects: Path, tmp_path: Path) -> None:

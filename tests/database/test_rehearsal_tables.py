@@ -65,3 +65,29 @@ def test_a_choice_is_a_decision_and_the_newest_one_holds(engine: Engine) -> None
         assert [tuple(row) for row in held] == [(None, "b", "eva"), ("1", "c", "eva")]
         with pytest.raises(IntegrityError):
             c.execute(choice, {"photo": "1", "model": "a", "recipe": None})
+
+
+def test_rehearsals_of_before_keep_all_they_said_and_their_bytes_are_not_said_to_be_removed(
+    server_url: str,
+) -> None:
+    columns = "rehearsal_id, model, recipe, chosen, photos, who, began_at, ended_at, sheet"
+    with database_at(server_url, "0014_verdicts") as older:
+        with older.begin() as c:
+            c.execute(
+                text(
+                    "insert into product_images.rehearsals (model, recipe, body, chosen, photos, who, ended_at, sheet)"
+                    " select 'm' || n, 'r', '{}', 'all', array['1', '2'], 'eva', now(), n || '.webp'"
+                    " from generate_series(1, 3) n"
+                )
+            )
+            before = c.execute(text(f"select {columns} from product_images.rehearsals order by 1")).all()
+        assert migrate(older, "0015_rehearsal_bytes") == "0015_rehearsal_bytes"
+        with older.begin() as c:
+            after = c.execute(
+                text(
+                    f"select {columns}, bytes_removed_at, bytes_removed_by from product_images.rehearsals order by 1"
+                )
+            ).all()
+            assert [tuple(row) for row in after] == [(*row, None, None) for row in before]
+        with older.begin() as c, pytest.raises(IntegrityError):  # removed, and nobody knows by whom
+            c.execute(text("update product_images.rehearsals set bytes_removed_at = now()"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,22 @@ def test_an_original_is_stored_once_and_verified(tmp_path: Path) -> None:
     assert (objects.path(content_hash).read_bytes(), size) == (b"picture", 7)
     assert objects.put(tmp_path / "photo.jpg") == (content_hash, 7)
     assert [p.name for p in objects.folder.iterdir()] == [content_hash]
+
+
+def test_an_object_goes_unless_its_bytes_were_put_again_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    store = Objects(tmp_path / "objects")
+    content_hash, _ = store.put(tmp_path / "source")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    for again in (False, True):
+        os.utime(store.path(content_hash), (0, moment.timestamp() - 1))
+        if again:
+            store.put(tmp_path / "source")
+        assert store.remove(content_hash, unless_put_after=moment) is not again
+        assert [path.name for path in store.folder.iterdir()] == ([content_hash] if again else [])
+        store.put(tmp_path / "source")
+    store.path(content_hash).unlink()
+    assert not store.remove(content_hash, unless_put_after=moment)
 
 
 def test_a_damaged_object_is_stored_anew(tmp_path: Path) -> None:
