@@ -51,6 +51,8 @@ def load_model(path: Path, model: type[M], renamed: Mapping[str, str] | None = N
         line = mark.line + 1 if mark is not None else 1
         what = getattr(error, "problem", None) or "not readable as YAML"
         raise ConfigurationError(f"{path}:{line}: {what}; correct the YAML there.") from error
+    except (ValueError, RecursionError) as error:  # a date that is none, an alias that holds itself
+        raise ConfigurationError(f"{path} cannot be read as YAML ({error}); correct it.") from error
     if repeated:
         raise ConfigurationError("\n".join(f"{path}:{line}: {what}" for line, what in repeated))
     try:
@@ -137,6 +139,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], renamed: Mapping[str
         message = message[:1].lower() + message[1:]
     if detail["type"] in ("model_type", "dict_type", "mapping_type"):
         message = "here `key: value` pairs are needed"
+    if detail["type"] in ("tuple_type", "list_type"):
+        message = "here a list is needed, such as `[15, 15]`"
     given = detail["input"]
     shown = f" (it says {given!r})" if isinstance(given, str | int | float | bool | list) else ""
     return f"{path or 'the file'}: {message}{shown}"

@@ -8,6 +8,7 @@ The heavy libraries are imported inside the functions, so that definitions load 
 from __future__ import annotations
 
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,19 +263,49 @@ def _open_psd(path: Path, max_pixels: int, label: str) -> _Opened:
     if len(head) < 26:
         raise BadInput(f"{label} is a PSD that ends inside its header: copy it again.")
     # Photoshop file format: signature, version, 6 reserved bytes, channels, rows, columns, depth, mode.
-    _, _, _, height, width, depth, mode = struct.unpack(">4sHxxxxxxHIIHH", head)
+    _, version, channels, height, width, depth, mode = struct.unpack(">4sHxxxxxxHIIHH", head)
     _check_size(label, width, height, max_pixels)
+    if not _psd_is_whole(path, version, channels * height, (width * depth + 7) // 8):
+        raise BadInput(
+            f"{label} cannot be decoded (it ends inside its pixels): it is cut short, upload it again."
+        )
     from psd_tools import PSDImage
+    from psd_tools.compression import PSDDecompressionWarning
     from psd_tools.constants import Resource
 
     try:
-        document = PSDImage.open(path)
-        composite = document.composite(apply_icc=False)
-        profile = document.image_resources.get_data(Resource.ICC_PROFILE)
+        with warnings.catch_warnings():
+            # psd-tools paints a channel that it cannot decode black and only warns.
+            warnings.simplefilter("error", PSDDecompressionWarning)
+            document = PSDImage.open(path)
+            composite = document.composite(apply_icc=False)
+            profile = document.image_resources.get_data(Resource.ICC_PROFILE)
     except Exception as error:  # psd-tools lets struct, index, value and decoder errors through
         raise BadInput(_broken(label, error)) from error
     name = _PSD_MODES.get(mode, "RGB") + (str(depth) if depth > 8 else "")
     return _Opened(_from_pillow(composite, profile), "psd", name, 1, 1)
+
+
+def _psd_is_whole(path: Path, version: int, rows: int, row_bytes: int) -> bool:
+    """Whether a PSD holds the bytes of its stored composite, which psd-tools fills up with black.
+
+    The composite is the last of five sections; its rows are raw, or packed with a table of their lengths in front
+    (Adobe Photoshop File Formats Specification, Image Data Section). Zipped ones psd-tools notices itself.
+    """
+    import numpy as np
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(26)
+        for length in (4, 4, 8 if version == 2 else 4):
+            file.seek(min(int.from_bytes(file.read(length), "big"), size), 1)
+        compression = file.read(2)
+        if compression == b"\0\1":
+            count = np.dtype(">u4" if version == 2 else ">u2")
+            table = file.read(rows * count.itemsize)
+            needed = int(np.frombuffer(table[: len(table) // count.itemsize * count.itemsize], count).sum())
+            return len(table) == rows * count.itemsize and file.tell() + needed <= size
+        return len(compression) == 2 and (compression != b"\0\0" or file.tell() + rows * row_bytes <= size)
 
 
 def _open_heic(path: Path, max_pixels: int, label: str) -> _Opened:
@@ -316,7 +347,9 @@ def _to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Colours to 8-bit sRGB, alpha to 8 bit beside them."""
     alpha = None
     if image.hasalpha():
-        alpha, image = image[image.bands - 1], image.extract_band(0, n=image.bands - 1)
+        # A TIFF may carry more channels behind its alpha (saved selections, spot colours): they show nothing.
+        colours = {"b-w": 1, "grey16": 1, "cmyk": 4}.get(image.interpretation, 3)
+        alpha, image = image[colours], image.extract_band(0, n=colours)
         if alpha.format == "ushort":
             alpha = (alpha >> 8).cast("uchar")
         elif alpha.format != "uchar":

@@ -219,9 +219,13 @@ def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) ->
     import pyvips
 
     try:
-        mark = pyvips.Image.new_from_buffer(data, "").colourspace("srgb").cast("uchar")
+        # Decoded here and whole: of a file cut short libvips would lay on what there is.
+        mark = pyvips.Image.new_from_buffer(data, "", fail_on="error").colourspace("srgb").cast("uchar")
+        mark = mark.copy_memory()
     except pyvips.Error as error:
-        raise ConfigurationError(f"{label} is not a picture libvips can read; put a PNG there.") from error
+        raise ConfigurationError(
+            f"{label} is not a picture libvips can read whole; put a PNG there."
+        ) from error
     mark = mark if mark.hasalpha() else mark.addalpha()
     room = [
         max(1, whole - (0 if overlay.position == "centre" else gap))

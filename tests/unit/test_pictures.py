@@ -218,6 +218,18 @@ def test_of_a_tiff_with_pages_the_first_is_taken_and_the_count_told(tmp_path: Pa
     assert pixels(image)[0, 0].tolist() == [255, 0, 0]
 
 
+def test_channels_behind_the_alpha_of_a_tiff_are_left_out(tmp_path: Path) -> None:
+    import pyvips
+
+    path = tmp_path / "selections.tif"
+    colour = pyvips.Image.new_from_array(np.asarray(gradient())).copy(interpretation="srgb")
+    colour.bandjoin([128, 255]).write_to_file(str(path))
+    seen = pixels(open_picture(path, LIMIT))
+    assert np.array_equal(seen[..., :3], np.asarray(gradient()))
+    assert seen.shape[2] == 4
+    assert (seen[..., 3] == 128).all()
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), dtype=np.uint8)
@@ -328,6 +340,17 @@ def test_a_psd_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(psd_header(64, 64)[:60])
     with pytest.raises(BadInput, match=r"cut.psd cannot be decoded"):
         probe(path, LIMIT)
+
+
+def test_a_psd_cut_short_within_its_pixels_is_refused(tmp_path: Path) -> None:
+    from psd_tools import PSDImage
+
+    path = tmp_path / "cut.psd"
+    PSDImage.frompil(gradient()).save(path)
+    path.write_bytes(path.read_bytes()[:-50])
+    for read in (probe, open_picture):
+        with pytest.raises(BadInput, match=r"cut.psd cannot be decoded"):
+            read(path, LIMIT)
 
 
 def test_a_psd_gives_its_composite(tmp_path: Path) -> None:

@@ -331,6 +331,16 @@ def test_an_unreadable_watermark_is_a_mistake_of_the_settings(tmp_path: Path) ->
         made(cut_out(tmp_path / "m.png"), target, tmp_path)
 
 
+def test_a_watermark_cut_short_is_refused_and_not_laid_on_in_part(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (60, 60, 4), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "watermark.png")
+    whole = (tmp_path / "watermark.png").read_bytes()
+    (tmp_path / "watermark.png").write_bytes(whole[: len(whole) // 2])
+    target = load_specs(brand_dir=tmp_path)["watermark_128x128_72dpi_jpeg"]
+    with pytest.raises(ConfigurationError, match="not a picture libvips can read whole"):
+        made(cut_out(tmp_path / "m.png"), target, tmp_path)
+
+
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path

@@ -141,6 +141,7 @@ def test_a_key_that_would_leave_the_folder_is_refused(key: str) -> None:
         ("  a: {format: png, dpi: 72}\n  a: {format: png, dpi: 72}", 4, "a second time (first in line 3)"),
         ("  a: {format: png, dpi: 72\n  b: 5", 4, "correct the YAML there"),
         ("  a: 5", 3, "`key: value` pairs are needed"),
+        ("  a: {format: png, dpi: 72, border: 15}", 3, "a list is needed, such as `[15, 15]`"),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_what_to_write(
@@ -151,6 +152,13 @@ def test_a_mistake_is_named_with_file_line_and_what_to_write(
         load_specs(path)
     assert f"{path}:{line}: " in str(caught.value)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["specs:\n  a: {background: 2026-13-41}\n", "specs: &s\n  a: *s\n"])
+def test_yaml_that_cannot_be_built_is_a_sentence_with_the_file(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=r"specs\.yaml cannot be read as YAML"):
+        load_specs(path)
 
 
 def test_all_mistakes_of_a_file_are_named_at_once(tmp_path: Path) -> None:
