@@ -49,7 +49,8 @@ def parse(file_name: str) -> PhotoName:
     """The photo that a file name means.
 
     The stem is brought to NFC and upper case, spaces and hyphens become `_`; then a last part of only the
-    digits 0-9 is the view, kept as typed. The time that `errors/` puts before a name is no part of it.
+    digits 0-9 is the view, kept as typed. The time that `errors/` puts before a name is no part of it, nor is a
+    second ending (`52000123.tif.jpg`: Windows hides endings, and converters add theirs).
 
     Raises:
         BadInput: no product number, forbidden characters, or too long.
@@ -57,18 +58,24 @@ def parse(file_name: str) -> PhotoName:
     stem = unicodedata.normalize("NFC", PurePosixPath(file_name).stem)
     stamp = _STAMP.match(stem)
     stem = stem[stamp.end() :] if stamp else stem
+    while accepted(stem):
+        stem = PurePosixPath(stem).stem
+    return _photo(stem, file_name)
+
+
+def _photo(stem: str, given: str) -> PhotoName:
     found = _FORBIDDEN.search(stem)
     if found:
         raise BadInput(
-            f"{file_name!r} holds the character {found.group()!r}; name the file NUMBER.ext or NUMBER_VIEW.ext."
+            f"{given!r} holds the character {found.group()!r}; name the file NUMBER.ext or NUMBER_VIEW.ext."
         )
     photo = photo_name(stem.strip().upper().replace(" ", "_").replace("-", "_"))
     if not photo.number.strip("_."):
-        raise BadInput(f"{file_name!r} holds no product number; name the file NUMBER.ext or NUMBER_VIEW.ext.")
+        raise BadInput(f"{given!r} holds no product number; name the file NUMBER.ext or NUMBER_VIEW.ext.")
     if len(photo.key) > MAX_LENGTH:
-        raise BadInput(f"{file_name[:40]!r}... is longer than {MAX_LENGTH} characters; shorten the name.")
+        raise BadInput(f"{given[:40]!r}... is longer than {MAX_LENGTH} characters; shorten the name.")
     if photo.number.startswith(".") or photo.number.endswith(".") or _RESERVED.fullmatch(photo.number):
-        raise BadInput(f"{file_name!r} cannot be the name of a folder on the share; give the product number.")
+        raise BadInput(f"{given!r} cannot be the name of a folder on the share; give the product number.")
     return photo
 
 
@@ -87,7 +94,7 @@ def product_number(given: str) -> str:
     if "/" in given:
         raise BadInput(f"{given!r} is not a product number; it holds a slash.")
     try:
-        photo = parse(f"{given}.png")
+        photo = _photo(unicodedata.normalize("NFC", given), given)
     except BadInput:
         raise BadInput(
             f"{given!r} cannot be a product number; give it as it stands before the view in a file name."

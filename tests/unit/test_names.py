@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from crown.errors import BadInput
-from crown.product_images.names import accepted, parse, photo_name
+from crown.product_images.names import accepted, parse, photo_name, product_number
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,15 @@ def test_a_hyphen_before_a_view_gives_one_identity() -> None:
 
 def test_a_dot_in_a_number_is_part_of_it_everywhere() -> None:
     assert parse("12345.67.jpg").number == "12345.67"
+
+
+@pytest.mark.parametrize("file_name", ["52000123_1.jpg.jpg", "52000123_1.TIF.jpg", "52000123-1.psd.tif.PNG"])
+def test_a_second_ending_is_no_part_of_the_number(file_name: str) -> None:
+    assert parse(file_name).key == "52000123_1"
+
+
+def test_a_product_number_that_a_person_gives_is_never_shortened() -> None:
+    assert product_number("52000123.jpg") == "52000123.JPG"
 
 
 def test_names_that_look_the_same_are_the_same_photo() -> None:
