@@ -197,7 +197,7 @@ def choose(
             if all(found.values()):
                 raise Refused(
                     f"{', '.join(found)} is a person's retouch, which goes before every model; "
-                    "upload the photo again to have it cut out."
+                    "a newer photo in the inbox is cut out again (the same file is known already)."
                 )
             taken_back = list(found)
             recipes.register(connection, [recipe])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from crown.product_images import intake
 from crown.product_images.room import INBOX, MEDIA, READY, REVIEW, Room
 from crown.store import watch
 from crown.store.roots import comparable
@@ -16,13 +17,24 @@ from crown.store.roots import comparable
 def seen_by_people(room: Room) -> list[tuple[str, str, bool]]:
     """Files of people, and files of ours that are gone: (path, what makes it new, whether it is at rest)."""
     seen = []
-    for folder, depth in ((INBOX, 0), (READY, 1)):
-        files = watch.listing(room.roots.path(MEDIA, folder), depth=depth)
+    for folder, files in (
+        (INBOX, intake.listed(room, INBOX)),
+        (READY, intake.listed(room, READY, closed=[])),
+    ):
         seen += _bytes_as_names(folder, files)
-        files = [one for one in files if watch.storable(one[0])]
-        for sighting in watch.look(room.engine, MEDIA, files, f"{folder}/"):
+        named = [one for one in files if watch.storable(one[0])]
+        for sighting in watch.look(room.engine, MEDIA, named, f"{folder}/"):
             seen.append((sighting.path, _token(room, sighting), sighting.complete))
-    return seen + _review(room)
+    return seen + _folders_left(room) + _review(room)
+
+
+def _folders_left(room: Room) -> list[tuple[str, str, bool]]:
+    """Folders that are not looked into: a run says so in the log, once."""
+    return [
+        (f"{place}/{watch.spelt_out(name)}/", "folder", True)
+        for place in (INBOX, *intake.review_folders(room))
+        for name in watch.folders(room.roots.path(MEDIA, place))
+    ]
 
 
 def _token(room: Room, sighting: watch.Sighting) -> str:
@@ -46,7 +58,7 @@ def _review(room: Room) -> list[tuple[str, str, bool]]:
             .all()
         )
     ours = {comparable(path): moment for path, moment in written.items()}
-    listing = watch.listing(room.roots.path(MEDIA, REVIEW))
+    listing = intake.listed(room, REVIEW)
     # The kernel's change time cannot be set by a person; later than our writing means someone was there.
     touched = []
     for name, status in listing:

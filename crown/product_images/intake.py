@@ -20,11 +20,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from crown.errors import BadInput, CrownError, TemporaryFailure
+from crown.errors import BadInput, CrownError, SystemicFailure, TemporaryFailure
 from crown.journal import activity
 from crown.product_images import names, notes
 from crown.product_images.names import PhotoName
-from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, Room
+from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, READY, REVIEW, Room
 from crown.store import files, watch
 from crown.store.watch import SETTLE_SECONDS, Sighting
 
@@ -79,8 +79,7 @@ def take_in(
         on_progress: called after each file.
     """
     report = IntakeReport()
-    inbox = room.roots.path(MEDIA, INBOX)
-    found = name_bytes_aside(room, INBOX, watch.listing(inbox), report.refused)
+    found = name_bytes_aside(room, INBOX, listed(room, INBOX), report.refused)
     sightings = watch.look(room.engine, MEDIA, found, f"{INBOX}/", settle_seconds=settle_seconds)
     statuses = {f"{INBOX}/{name}": status for name, status in found}
     report.folders = folders_left(room, INBOX)
@@ -105,6 +104,31 @@ def take_in(
             on_progress(report)
     notes.clear(room)
     return report
+
+
+def listed(room: Room, folder: str, *, closed: list[str] | None = None) -> list[tuple[str, os.stat_result]]:
+    """The files that lie in one of the folders of people.
+
+    Args:
+        room: the department's room.
+        folder: of the contract.
+        closed: given, one level of sub-folders is looked into, and it takes those that may not be read.
+
+    Raises:
+        SystemicFailure: the folder may not be read; it is not to be taken for an empty one.
+    """
+    try:
+        return watch.listing(room.roots.path(MEDIA, folder), depth=0 if closed is None else 1, closed=closed)
+    except PermissionError as error:
+        raise SystemicFailure(
+            f"{error.filename} cannot be read; give Crown's user the right to read, write and enter its folder."
+        ) from None
+
+
+def review_folders(room: Room) -> list[str]:
+    """Folders of the review in which no further folder is looked into: the review's, and those of persons."""
+    persons = filter(watch.storable, watch.folders(room.roots.path(MEDIA, READY)))
+    return [REVIEW, *(f"{READY}/{person}" for person in persons)]
 
 
 def folders_left(room: Room, folder: str) -> list[str]:
@@ -260,9 +284,8 @@ def store(
         new = record_upload(connection, upload, kind, of_hash, content_hash, size)
         if note is not None:
             note(connection, content_hash)
-    _log.log(
-        logging.INFO if new else logging.DEBUG,
-        "%s stored as %s of %s" if new else "%s is known already as %s of %s",
+    _log.info(
+        "%s stored as %s of %s" if new else "%s is known already as %s of %s: nothing new",
         upload.path.name,
         kind,
         upload.photo.key,

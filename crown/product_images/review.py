@@ -341,34 +341,38 @@ def collect(room: Room, *, settle_seconds: float = SETTLE_SECONDS) -> ReviewRepo
     """
     report = ReviewReport()
     # The review folder is listed first: a file moved in between is then seen in its new place.
+    closed: list[str] = []
     reviewed, ready = (
-        intake.name_bytes_aside(
-            room, folder, watch.listing(room.roots.path(MEDIA, folder), depth=depth), report.refused
+        intake.name_bytes_aside(room, folder, files_there, report.refused)
+        for folder, files_there in (
+            (REVIEW, intake.listed(room, REVIEW)),
+            (READY, intake.listed(room, READY, closed=closed)),
         )
-        for folder, depth in ((REVIEW, 0), (READY, 1))
     )
-    _folders_left(room)
-    current = {c.photo: c for c in cutouts(room, photos=_photos_named(room, reviewed, ready))}
+    for place in intake.review_folders(room):
+        intake.folders_left(room, place)
+    for name in closed:
+        _log.warning(
+            "%s may not be looked into, so nothing counts as taken away; give the group the right to read, write and"
+            " enter it.",
+            watch.spelt_out(f"{READY}/{name}".removesuffix("/.")),
+        )
+    named = _photos_named(reviewed, ready) | {
+        PurePosixPath(path).stem for path in placed.below(room.engine, MEDIA, REVIEW)
+    }
+    current = {c.photo: c for c in cutouts(room, photos=named)}
     for sighting in watch.look(room.engine, MEDIA, ready, f"{READY}/", settle_seconds=settle_seconds):
         with _one_file(sighting, report):
             _collect_ready(room, sighting, current, report)
     _collect_reviewed(room, reviewed, current, report, settle_seconds)
-    if not report.unfinished:
+    if not closed:
         _collect_gone(room, reviewed, current, report)
     return report
 
 
-def _folders_left(room: Room) -> None:
-    """Say which folders of people are not looked into: any in the review, and those in a person's own."""
-    intake.folders_left(room, REVIEW)
-    for person in watch.folders(room.roots.path(MEDIA, READY)):
-        if watch.storable(person):
-            intake.folders_left(room, f"{READY}/{person}")
-
-
-def _photos_named(room: Room, *listings: Sequence[tuple[str, Any]]) -> set[str]:
-    """The photos that a file in the folders means, or that we laid out."""
-    photos = {PurePosixPath(path).stem for path in placed.below(room.engine, MEDIA, REVIEW)}
+def _photos_named(*listings: Sequence[tuple[str, Any]]) -> set[str]:
+    """The photos that the names of files mean."""
+    photos = set()
     for listing in listings:
         for path, _ in listing:
             with suppress(BadInput):
@@ -406,7 +410,7 @@ def _collect_ready(room: Room, sighting: Sighting, current: dict[str, Cutout], r
             report.approved.append(photo.key)
     elif _was_cutout(room, photo.key, content_hash):
         _refuse_outdated(room, sighting, photo, report)
-    elif _retouch(room, sighting, photo, who, report, approve=True):
+    elif _retouch(room, sighting, photo, report, approved_by=who):
         report.approved.append(photo.key)
 
 
@@ -426,13 +430,14 @@ def _photo_of(room: Room, sighting: Sighting, report: ReviewReport) -> names.Pho
     if name.endswith(notes.REASON):
         notes.put_back(room, sighting.path)
         return None
-    if path.is_symlink() or not path.is_file() or not names.accepted(name):
+    regular = path.is_file() and not path.is_symlink()
+    if regular and not sighting.complete:
+        report.unfinished.append(name)
+        return None
+    if not regular or not names.accepted(name):
         reason = f"{name!r} is not a picture file; put the PNG itself there."
         intake.set_aside(room, sighting.path, ERRORS, reason)
         report.refused[name] = reason
-        return None
-    if not sighting.complete:
-        report.unfinished.append(name)
         return None
     try:
         return intake.photo_of(room, name)
@@ -443,7 +448,7 @@ def _photo_of(room: Room, sighting: Sighting, report: ReviewReport) -> names.Pho
 
 
 def _retouch(
-    room: Room, sighting: Sighting, photo: names.PhotoName, who: str, report: ReviewReport, *, approve: bool
+    room: Room, sighting: Sighting, photo: names.PhotoName, report: ReviewReport, *, approved_by: str | None
 ) -> bool:
     path = room.roots.path(MEDIA, sighting.path)
     try:
@@ -456,7 +461,9 @@ def _retouch(
             report.refused[path.name] = str(error)
         return False
     try:
-        _store_retouch(room, Upload(photo, path, path.lstat(), facts, who), who if approve else None)
+        status = path.lstat()
+        upload = Upload(photo, path, status, facts, intake.uploader(status))
+        _store_retouch(room, upload, approved_by)
     except TemporaryFailure:
         report.unfinished.append(path.name)
         return False
@@ -516,16 +523,48 @@ def _collect_reviewed(
             path = room.roots[MEDIA] / sighting.path
             if path.is_file() and not path.is_symlink() and files.sha256(path) in hashes:
                 continue
-            photo = _photo_of(room, sighting, report)
-            if photo is None:
-                continue
-            content_hash = files.sha256(path)
-            if photo.key in current and current[photo.key].content_hash == content_hash:
-                continue  # a copy of what is shown already
-            if _was_cutout(room, photo.key, content_hash):
-                _refuse_outdated(room, sighting, photo, report)
-            elif _retouch(room, sighting, photo, intake.uploader(path.lstat()), report, approve=False):
+            before = os.path.lexists(path)
+            _collect_changed(room, sighting, current, report)
+            if before and not os.path.lexists(path):
+                # We took it, as a retouch or because it cannot be used: that is no rejection by a person.
                 placed.forget(room.engine, MEDIA, laid_out)
+
+
+def _collect_changed(
+    room: Room, sighting: Sighting, current: dict[str, Cutout], report: ReviewReport
+) -> None:
+    """A file in the review that is not what we laid out there."""
+    photo = _photo_of(room, sighting, report)
+    if photo is None:
+        return
+    path = room.roots.path(MEDIA, sighting.path)
+    content_hash = files.sha256(path)
+    cutout = current.get(photo.key)
+    if cutout is not None and cutout.content_hash == content_hash:
+        _put_back(room, cutout, path)
+    elif _was_cutout(room, photo.key, content_hash):
+        _refuse_outdated(room, sighting, photo, report)
+    else:
+        _retouch(room, sighting, photo, report, approved_by=None)
+
+
+def _put_back(room: Room, cutout: Cutout, path: Path) -> None:
+    """The cut-out that is current now, put into the review by a person: nothing new while it waits there.
+
+    One that was rejected by taking it away waits again. One that was decided otherwise stays so, and the file goes.
+    """
+    if (cutout.verdict, cutout.who) == ("reject", SHARE):
+        _say(room, cutout.photo, cutout.content_hash, "withdraw", SHARE, "share", f"put back into {REVIEW}")
+    elif cutout.verdict is not None and files.remove_ours(path, frozenset({cutout.content_hash})):
+        _log.warning(  # the store holds these bytes
+            "%s is removed from %s: %s has said %s to this picture already; `crown images withdraw %s` takes that"
+            " back.",
+            path.name,
+            REVIEW,
+            cutout.who,
+            cutout.verdict,
+            cutout.photo,
+        )
 
 
 def _collect_gone(
@@ -533,10 +572,14 @@ def _collect_gone(
 ) -> None:
     there = {comparable(f"{REVIEW}/{name}") for name, _ in reviewed}
     laid_out = placed.below(room.engine, MEDIA, REVIEW)
+    # What is still copied may be the very picture, on its way to another folder.
+    on_the_way = _photos_named([(name, None) for name in report.unfinished])
     gone = {
         path: PurePosixPath(path).stem
         for path in laid_out
-        if comparable(path) not in there and not room.roots.path(MEDIA, path).exists()
+        if comparable(path) not in there
+        and PurePosixPath(path).stem not in on_the_way
+        and not room.roots.path(MEDIA, path).exists()
     }
     decided = {c.photo: c.verdict for c in cutouts(room, photos=gone.values())}
     taken_away = [

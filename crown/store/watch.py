@@ -99,9 +99,17 @@ def listing(
 
 
 def folders(folder: Path) -> list[str]:
-    """Names of the folders that stand in `folder`, sorted; links and droppings are left out."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_dropping(e.name))
+    """Names of the folders that stand in `folder`, sorted; links and droppings are left out.
+
+    One that may not be read holds none: `listing` is where that is noticed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                e.name for e in entries if e.is_dir(follow_symlinks=False) and not is_dropping(e.name)
+            )
+    except PermissionError:
+        return []
 
 
 def look(

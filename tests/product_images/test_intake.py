@@ -101,11 +101,15 @@ def test_the_original_of_an_earlier_upload_is_kept(room: Room, tmp_path: Path) -
     assert {p.read_bytes() for p in room.objects.folder.iterdir()} == contents
 
 
-def test_identical_bytes_are_recorded_once(room: Room, part: Path) -> None:
+def test_identical_bytes_are_recorded_once_and_the_log_says_so(
+    room: Room, part: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     for _ in range(2):
         drop(room, "52000123.jpg", part)
         report = take(room)
     assert report.known == ["52000123.jpg"]
+    assert "52000123.jpg is known already as original of 52000123: nothing new" in caplog.text
     assert uploads(room) == [("52000123", "52000123.jpg")]
     assert in_folder(room, INBOX) == []
 

@@ -10,16 +10,29 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pytest
 from PIL import Image
 from sqlalchemy import text
 
+from crown.errors import SystemicFailure
 from crown.ledger import counts, planning
-from crown.product_images import folders, review
-from crown.product_images.room import CUTOUTS, INBOX, MASTERS, READY, RENDITIONS, REVIEW, REVIEW_FAILED, Room
+from crown.product_images import folders, review, stages
+from crown.product_images.room import (
+    CUTOUTS,
+    INBOX,
+    INBOX_PHOTOS,
+    MASTERS,
+    PHOTOS,
+    READY,
+    RENDITIONS,
+    REVIEW,
+    REVIEW_FAILED,
+    Room,
+)
 from crown.product_images.trace import trace
 from crown.product_images.verify import verify
 from crown.store import files
@@ -74,6 +87,23 @@ def shown(room: Room) -> Room:
     upload(room, "52000123.jpg")
     run(room)
     return room
+
+
+def cut_already(room: Room, red: int = 200) -> Path:
+    """A photo that needs no engine, for its backdrop is transparent, waits in review: its file there."""
+    picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
+    picture.paste((red, 30, 30, 255), (10, 10, 50, 30))
+    picture.save(room.media(INBOX) / "52000123.png")
+    look(room)
+    for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
+        stages.make(room, [asset], run_id="run-1")
+    review.show(room)
+    return room.media(REVIEW) / "52000123.png"
+
+
+def logged(room: Room) -> str:
+    """The log file, which a room writes from its first stage on."""
+    return (room.settings.logs / "crown.log").read_text("utf-8")
 
 
 @pytest.fixture
@@ -256,6 +286,125 @@ def test_a_file_taken_from_review_is_rejected(shown: Room) -> None:
     (shown.media(REVIEW) / "52000123.png").unlink()
     look(shown)
     assert decisions(shown) == [("52000123", "reject", "share")]
+
+
+@pytest.mark.parametrize("spoilt", ["a JPEG under its name", "nothing", "a link", "the earlier cut-out"])
+def test_a_picture_that_we_set_aside_from_review_is_no_rejection_and_is_laid_out_again(
+    room: Room, spoilt: str, tmp_path: Path
+) -> None:
+    path = cut_already(room)
+    if spoilt == "a JPEG under its name":
+        Image.new("RGB", (300, 200), (200, 30, 30)).save(path, format="JPEG")
+    elif spoilt == "nothing":
+        path.write_bytes(b"")
+    elif spoilt == "a link":
+        path.rename(tmp_path / "moved.png")
+        path.symlink_to(tmp_path / "moved.png")
+    else:
+        shutil.copyfile(path, tmp_path / "old.png")
+        cut_already(room, red=100)
+        shutil.copyfile(tmp_path / "old.png", path)
+    look(room)
+    review.show(room)
+    assert [name for name in names(room, "errors") if name.endswith("52000123.png")]
+    assert decisions(room) == []
+    assert files.sha256(path) == review.cutouts(room)[0].content_hash
+
+
+def test_a_rejection_by_taking_away_is_undone_by_putting_the_file_back(room: Room, tmp_path: Path) -> None:
+    path = cut_already(room)
+    path.rename(tmp_path / "recycled.png")
+    look(room)
+    review.show(room)
+    shutil.copyfile(tmp_path / "recycled.png", path)
+    look(room)
+    review.show(room)
+    assert decisions(room) == [("52000123", "reject", "share"), ("52000123", "withdraw", "share")]
+    assert names(room, REVIEW) == ["52000123.png"]
+    approve(room)
+    review.show(room)
+    assert names(room, REVIEW) == []
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_a_decided_picture_put_into_review_again_goes_and_the_log_says_what_was_decided(
+    room: Room, tmp_path: Path, verdict: Literal["approve", "reject"]
+) -> None:
+    path = cut_already(room)
+    shutil.copyfile(path, tmp_path / "copy.png")
+    review.decide(room, "52000123", verdict, who="eva", via="cli", reason="seen")
+    review.show(room)
+    shutil.copyfile(tmp_path / "copy.png", path)
+    look(room)
+    assert decisions(room) == [("52000123", verdict, "eva")]
+    assert names(room, REVIEW) == []
+    assert f"eva has said {verdict} to this picture already" in logged(room)
+
+
+@pytest.mark.parametrize("folder", [READY, REVIEW])
+def test_a_program_that_saves_under_a_name_of_its_own_is_not_disturbed(room: Room, folder: str) -> None:
+    saving = room.media(folder) / "52000123.png.sb-a1b2c3"
+    saving.write_bytes(b"half of it")
+    assert review.collect(room, settle_seconds=0).unfinished == [saving.name]
+    assert saving.exists()
+
+
+def test_a_file_that_grows_for_ever_holds_up_no_rejection_of_another(room: Room) -> None:
+    path = cut_already(room)
+    growing = room.media(READY) / "52000999.png"
+    growing.write_bytes(b"1")
+    path.unlink()
+    assert review.collect(room, settle_seconds=0).unfinished == [growing.name]
+    assert decisions(room) == [("52000123", "reject", "share")]
+
+
+def test_a_picture_that_is_still_copied_to_ready_is_not_rejected_meanwhile(room: Room) -> None:
+    path = cut_already(room)
+    path.rename(room.media(READY) / "52000123.PNG")
+    assert review.collect(room, settle_seconds=0).rejected == []
+    look(room)
+    assert decisions(room) == [("52000123", "approve", "share")]
+
+
+def test_a_persons_folder_that_may_not_be_read_is_said_and_nothing_counts_as_taken_away(room: Room) -> None:
+    path = cut_already(room)
+    mine = room.media(READY) / "eva"
+    mine.mkdir()
+    path.rename(mine / path.name)
+    with closed(mine):
+        folders.seen_by_people(room)
+        look(room)
+    assert decisions(room) == []
+    assert "ready_for_formatting/eva may not be looked into" in logged(room)
+    look(room)
+    assert decisions(room) == [("52000123", "approve", "eva")]
+
+
+@pytest.mark.parametrize("folder", [INBOX, READY, REVIEW])
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(room: Room, folder: str) -> None:
+    path = cut_already(room)
+    with closed(room.media(folder)), suppress(SystemicFailure):
+        look(room)
+    assert decisions(room) == []
+    look(room)
+    assert names(room, REVIEW) == [path.name]
+
+
+def test_a_folder_alone_starts_the_run_that_says_so_once(room: Room) -> None:
+    (room.media(INBOX) / "shoot 03").mkdir()
+    first = folders.seen_by_people(room)
+    draw_part(room.media(INBOX) / "shoot 03" / "52000123.jpg")
+    assert folders.seen_by_people(room) == first == [("inbox/shoot 03/", "folder", True)]
+
+
+def test_the_owner_of_a_file_retouched_it_and_the_folder_says_who_approved(room: Room) -> None:
+    finish(room, "52000123", person="eva")
+    owner = (room.media(READY) / "eva" / "52000123.png").owner()
+    look(room)
+    with room.engine.connect() as connection:
+        uploaders = connection.execute(text("select uploader from product_images.uploads")).scalars()
+        assert set(uploaders) == {owner}
+    assert decisions(room) == [("52000123", "approve", "eva")]
 
 
 def test_brackets_in_a_number_are_decided_like_any_other(room: Room) -> None:
