@@ -5,16 +5,17 @@ Walking the folders and renaming a file once its rows are committed is the comma
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput
@@ -24,15 +25,23 @@ from crown.journal.plain import plain_text
 DEPARTMENT = "product_images"
 
 
+def _written_out(given: object) -> object:
+    """CrownPipe wrote ISO 8601; read as a number of seconds, `20251101` would be a day in 1970."""
+    if isinstance(given, (int, float)) or (isinstance(given, str) and given.strip().isdigit()):
+        raise ValueError("a time is written as 2025-11-01T10:00:00Z")
+    return given
+
+
 def _within_the_calendar(moment: datetime) -> datetime:
     try:
-        _utc(moment)
+        for day in (-1, 1):  # in any zone that it may be shown in
+            _utc(moment) + timedelta(days=day)
     except OverflowError:
         raise ValueError("a time that lies outside the calendar") from None
     return moment
 
 
-_Moment = Annotated[datetime, AfterValidator(_within_the_calendar)]
+_Moment = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_within_the_calendar)]
 
 
 class HistoryItem(BaseModel):
@@ -71,7 +80,7 @@ def read_audit_file(path: Path) -> AuditFile:
         BadInput: not such a file; the sentence names the place.
     """
     try:
-        return AuditFile.model_validate_json(path.read_bytes())
+        return AuditFile.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}).") from None
     except ValidationError as error:

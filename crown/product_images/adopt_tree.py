@@ -5,7 +5,6 @@ Names and folders are read here, by the rules of the folder contract; no picture
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -159,7 +158,7 @@ def _below(
             continue
         parts = relative.split("/")
         deep_enough = len(parts) > product_at + (2 if top == PRODUCTS else 1)
-        if deep_enough and fnmatch.fnmatchcase(parts[product_at], products):
+        if deep_enough and names.matches(parts[product_at], products):
             yield relative, status
 
 

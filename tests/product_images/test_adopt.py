@@ -23,6 +23,7 @@ from crown.ledger import counts
 from crown.product_images import intake, phantoms, review, stages
 from crown.product_images.adopt import Adoption, adopt
 from crown.product_images.adopt_measure import measure
+from crown.product_images.adopt_tree import read_tree
 from crown.product_images.room import (
     CUTOUTS,
     GROUPS,
@@ -296,6 +297,12 @@ def test_products_can_be_taken_over_one_by_one(old: Room) -> None:
     theirs = old.settings.media / f"production/52000123/web/52000123_{WEB}.jpg"
     with Image.open(theirs) as picture:
         assert picture.size == (1030, 1030)
+
+
+def test_a_number_with_brackets_can_be_taken_over_by_its_name(tmp_path: Path) -> None:
+    for number in ("AB[1]", "CD"):
+        draw_master(tmp_path / f"products/{number}/source/{number}.png")
+    assert set(read_tree(tmp_path, {}, "AB[1]").photos) == {"AB[1]"}
 
 
 def test_with_the_old_sizes_in_the_specs_a_missing_profile_alone_makes_nothing_anew(

@@ -123,6 +123,9 @@ def test_a_dry_run_counts_and_changes_nothing(engine: Engine, old: Path) -> None
             "outside the calendar",
         ),
         ("", "Invalid JSON"),
+        ('{"product_number": "1", "last_production_sync": "9999-12-31T23:59:59Z"}', "outside the calendar"),
+        ('{"product_number": "1", "last_production_sync": "20251101"}', "written as 2025-11-01T10:00:00Z"),
+        ('{"product_number": "1", "last_production_sync": 20251101}', "written as 2025-11-01T10:00:00Z"),
     ],
 )
 def test_a_bad_file_is_said_and_left_and_its_neighbours_go_on(
@@ -135,6 +138,12 @@ def test_a_bad_file_is_said_and_left_and_its_neighbours_go_on(
     assert said in done.bad[str(bad)]
     assert bad.read_text() == content
     assert {row[0] for row in trail(engine)} == {"52000123"}
+
+
+def test_a_file_that_a_windows_editor_saved_is_read(engine: Engine, old: Path) -> None:
+    path = old / "products" / "52000124" / AUDIT_FILE
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert (migrate(engine, old).renamed, path.exists()) == (2, False)
 
 
 def test_a_link_is_not_followed(engine: Engine, old: Path, tmp_path: Path) -> None:
