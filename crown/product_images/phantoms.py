@@ -6,7 +6,6 @@ Listed here, and retired when a person says so. Finding them in an old tree is a
 
 from __future__ import annotations
 
-import fnmatch
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from sqlalchemy import text
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.product_images import adopt_ledger
+from crown.product_images.names import matches
 from crown.product_images.room import DEPARTMENT, MEDIA, PRODUCTS, Room
 from crown.store import files, watch
 
@@ -64,9 +64,7 @@ def phantoms(room: Room, pattern: str = "*") -> list[Phantom]:
             text(_NUMBERS),
             {"old_files": adopt_ledger.OLD_FILES, "department": DEPARTMENT, "retired": RETIRED},
         ).all()
-    return [
-        _phantom(room, row.number, int(row.acts)) for row in rows if fnmatch.fnmatchcase(row.number, pattern)
-    ]
+    return [_phantom(room, row.number, int(row.acts)) for row in rows if matches(row.number, pattern)]
 
 
 def retire(

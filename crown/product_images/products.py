@@ -6,7 +6,6 @@ from it is each stage's planning.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
@@ -14,7 +13,7 @@ from sqlalchemy import Connection, text
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.ledger import decisions, planning
-from crown.product_images.names import product_number
+from crown.product_images.names import matches, product_number
 from crown.product_images.room import (
     COMPLIANCE,
     CUTOUTS,
@@ -148,7 +147,7 @@ def rebuild(
             ),
             {"asset": asset},
         )
-        keys = [row.key for row in rows if fnmatch.fnmatchcase(row.photo or "", pattern.upper())]
+        keys = [row.key for row in rows if matches(row.photo or "", pattern)]
         if keys:
             counted[asset] = planning.remake(connection, asset, keys)
     if not counted:

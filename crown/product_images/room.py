@@ -19,7 +19,7 @@ from crown.ledger.lane import Limits
 from crown.product_images.specs import Spec
 from crown.product_images.targets import DEFAULT, Target, load_targets, needed_specs
 from crown.settings import Settings
-from crown.store import files, objects
+from crown.store import files, objects, watch
 from crown.store.files import Ownership
 from crown.store.objects import Objects
 from crown.store.roots import Roots
@@ -200,4 +200,7 @@ def open_room(engine: Engine, settings: Settings) -> Room:
 
 
 def _is_empty(folder: Path) -> bool:
-    return not folder.is_dir() or not any(folder.iterdir())
+    """Whether nothing of ours can be in it: what a desktop or a new file system leaves behind is nothing."""
+    return not folder.is_dir() or all(
+        watch.is_dropping(one.name) or one.name == "lost+found" for one in folder.iterdir()
+    )

@@ -25,9 +25,13 @@ _RESERVED = ("media", "objects")
 
 
 def _absolute(folder: Path) -> Path:
-    if not folder.expanduser().is_absolute():
+    try:
+        folder = folder.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user on this machine; write the folder from `/` on") from None
+    if not folder.is_absolute():
         raise ValueError("a target's folder begins with `/` or `~`, so that every service means the same")
-    return folder.expanduser()
+    return folder
 
 
 class _Entry(BaseModel):
@@ -116,7 +120,8 @@ def _refuse_nested(targets: Mapping[str, Target], taken: Mapping[str, Path]) -> 
     others = dict(taken)
     for target in targets.values():
         for what, folder in others.items():
-            if target.folder == folder or target.folder in folder.parents or folder in target.folder.parents:
+            one, other = target.folder.resolve(), folder.resolve()  # by another way they are the same files
+            if one.is_relative_to(other) or other.is_relative_to(one):
                 raise ConfigurationError(
                     f"The folder {target.folder} of the target {target.name} and the folder {folder} of {what} lie"
                     " in each other; give each its own."

@@ -9,7 +9,6 @@ import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -73,11 +72,13 @@ def verify(
         on_progress: called with the number of files checked.
 
     Raises:
-        SystemicFailure: a root is not there; nothing is marked then.
+        SystemicFailure: a root that holds files of ours is not there; nothing is marked then.
         BadInput: `emptied` names no target, or one that holds files.
     """
-    for root in (MEDIA, OBJECTS):
-        room.roots.require(root)
+    with room.engine.connect() as connection:
+        holding = text(f"select distinct root from ({_CURRENT}) as standing")
+        for root in connection.execute(holding, {"roots": [MEDIA, OBJECTS]}).scalars():
+            room.roots.require(root)
     for target in emptied:
         _forget_target(room, target)
     absent = room.absent_targets()
@@ -91,7 +92,7 @@ def verify(
     sweep = _Sweep(room, rows, byte_budget)
     for row in sweep.order():
         read = not quick and sweep.has_budget(found.bytes_read)
-        state = _state(room.roots.path(row.root, row.path), row.content_hash, row.size_bytes, read=read)
+        state = _state(room, row, read=read)
         if read:
             found.files_read += 1
             found.bytes_read += row.size_bytes or 0
@@ -99,7 +100,9 @@ def verify(
         found.checked += 1
         if on_progress is not None and found.checked % 100 == 0:
             on_progress(found.checked)
-        if state == "missing" or (state == "changed" and row.root == OBJECTS):
+        if state == "closed":
+            found.changed.append(f"{row.root}:{row.path} (may not be read)")
+        elif state == "missing" or (state == "changed" and row.root == OBJECTS):
             missing.append(row.making_id)
             found.missing.append(f"{row.root}:{row.path}")
         elif state == "changed":
@@ -179,12 +182,16 @@ def _forget_target(room: Room, target: str) -> None:
         connection.execute(text("delete from ledger.files where root = :root"), bound)
 
 
-def _state(path: Path, content_hash: str, size: int | None, *, read: bool) -> str:
-    if path.is_symlink() or not path.is_file():
-        return "missing"
-    if size is not None and path.stat().st_size != size:
-        return "changed"
-    return "changed" if read and files.sha256(path) != content_hash else "sound"
+def _state(room: Room, row: Any, *, read: bool) -> str:
+    try:
+        path = room.roots.path(row.root, row.path)
+        if path.is_symlink() or not path.is_file():
+            return "missing"
+        if row.size_bytes is not None and path.stat().st_size != row.size_bytes:
+            return "changed"
+        return "changed" if read and files.sha256(path) != row.content_hash else "sound"
+    except PermissionError:
+        return "closed"  # what is in it cannot be told, so nothing follows from it but that it is said
 
 
 def _foreign(room: Room, target: str) -> list[str]:

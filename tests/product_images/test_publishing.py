@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
 
-from crown.errors import BadInput, ConfigurationError, Refused
+from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
 from crown.ledger import decisions
 from crown.product_images import judgements, products, removals, review, texts
 from crown.product_images.preview import Forecast, forecast
 from crown.product_images.room import (
     COMPLIANCE,
     MASTERS,
+    OBJECTS,
     PRODUCTION,
     PUBLISHED,
     RENDITIONS,
@@ -229,6 +230,30 @@ def test_foreign_files_whatever_their_name_and_folders_that_may_not_be_read_are_
     assert (found.missing, found.changed) == ([], [])
 
 
+def test_a_new_installation_is_sound_though_no_original_was_stored_yet(opening: Opening) -> None:
+    room = opening()
+    assert not room.roots[OBJECTS].exists()
+    assert verify(room).sound
+
+
+def test_published_files_and_originals_that_cannot_be_read_are_said_and_nothing_is_marked(
+    opening: Opening,
+) -> None:
+    room = opening()
+    finish(room, "52000123", "52000124")
+    run(room)
+    assert verify(room).sound  # and a connection stands; without root's rights none can be opened
+    with closed(room.roots[PRODUCTION] / "52000124"):
+        found = verify(room)
+    path = f"production:52000124/thumbnail/52000124_{SMALL}.jpg"
+    assert (found.missing, found.changed) == ([], [f"{path} (may not be read)"])
+    room.roots[OBJECTS].rename(room.roots[OBJECTS].with_name("unmounted"))
+    with pytest.raises(SystemicFailure, match="is not there"):
+        verify(room)
+    room.roots[OBJECTS].with_name("unmounted").rename(room.roots[OBJECTS])
+    assert run(room) == {}
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -241,6 +266,11 @@ def test_foreign_files_whatever_their_name_and_folders_that_may_not_be_read_are_
         ("targets:\n  shop: {folder: BASE/s, profil: autocare}\n", r":2: .*unknown key 'profil'"),
         ("targets:\n  a: {folder: BASE/s}\n  b: {folder: BASE/s/t}\n", "lie in each other"),
         ("targets:\n  a: {folder: BASE/home/media/inbox}\n", "lie in each other"),
+        ("targets:\n  a: {folder: BASE/home/media/../media/inbox}\n", "lie in each other"),
+        (
+            "targets:\n  a: {folder: ~nobody-of-this-name/s}\n",
+            "targets.yaml:2: targets: a: folder: there is no such",
+        ),
     ],
 )
 def test_a_mistake_in_the_targets_is_named_with_its_line(
@@ -451,6 +481,19 @@ def test_a_target_whose_folder_is_gone_or_empty_loses_nothing_and_is_not_written
     assert len(published(many)) == 11
 
 
+def test_what_a_desktop_or_a_new_file_system_leaves_does_not_make_a_folder_full(opening: Opening) -> None:
+    room = opening()
+    finish(room, "52000123")
+    run(room)
+    folder = room.roots[PRODUCTION]
+    shutil.rmtree(folder)
+    for name in (".DS_Store", "Thumbs.db", "lost+found"):
+        (folder / name).mkdir(parents=True)
+    assert list(room.absent_targets()) == [PRODUCTION]
+    (folder / "theirs").mkdir()
+    assert room.absent_targets() == {}
+
+
 def test_a_target_that_was_emptied_on_purpose_is_filled_again_when_a_person_says_so(many: Room) -> None:
     before = published(many)
     shutil.rmtree(many.roots[PRODUCTION])
@@ -512,6 +555,18 @@ def test_a_forced_rebuild_makes_again_exactly_what_matches_and_gives_the_same_by
     made = run(many)
     assert {asset: len(keys) for asset, keys in made.items()} == counted
     assert published(many) == before
+
+
+def test_a_number_with_brackets_can_be_rebuilt_by_its_name(opening: Opening) -> None:
+    room = opening()
+    finish(room, "AB[1]", "CD")
+    run(room)
+    with room.engine.begin() as connection:
+        products.rebuild(connection, "ab[1]", who="eva", via="cli")
+    assert run(room) == {
+        RENDITIONS["thumbnail"]: [f"AB[1]/{SMALL}"],
+        PUBLISHED: [f"AB[1]/thumbnail/AB[1]_{SMALL}.jpg"],
+    }
 
 
 def test_what_waits_to_be_rebuilt_is_still_taken_away_when_its_approval_goes(many: Room) -> None:
