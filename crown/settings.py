@@ -208,7 +208,7 @@ class Settings(BaseModel):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # A service and a terminal stand in different folders: both must mean the same place.
-        return value and value.expanduser().absolute()
+        return value and expanded(value).absolute()
 
     @field_validator("quiet_hours")
     @classmethod
@@ -250,6 +250,18 @@ class Settings(BaseModel):
     def logs(self) -> Path:
         """The folder of the log file, absolute."""
         return self.log_dir or self.home / "logs"
+
+
+def expanded(path: Path) -> Path:
+    """A path with a leading `~` or `~user` written out.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user on this machine; write the folder from `/` on") from None
 
 
 def variable(field: str) -> str:

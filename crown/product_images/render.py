@@ -244,7 +244,10 @@ def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) ->
     left, top = max(x, 0), max(y, 0)
     width, height = min(x + size[0], image.width) - left, min(y + size[1], image.height) - top
     if width < 1 or height < 1:
-        raise ConfigurationError(f"{label} lies outside the picture; make its offset smaller.")
+        raise PermanentFailure(
+            f"{label} lies outside this picture of {image.width} x {image.height}; make its offset smaller, or give a"
+            " larger photo."
+        )
     under = image.crop(left, top, width, height)
     over = mark.copy(interpretation="srgb").crop(left - x, top - y, width, height)
     laid = under.composite2(over, "over").extract_band(0, n=image.bands).cast("uchar")

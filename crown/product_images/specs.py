@@ -361,9 +361,26 @@ def load_specs(path: Path | None = None, brand_dir: Path | None = None) -> dict[
                 raise ConfigurationError(f"{path}:{line}: twins: {what}")
             changed = {"name": twin, "family": twins.family, "enabled": False, "watermark": twins.watermark}
             specs[twin] = specs[name].model_copy(update=changed)
+    _refuse_equal_files(path, specs)
     for spec in specs.values():
         spec._brand_dir = brand_dir or path.parent
     return specs
+
+
+def _refuse_equal_files(path: Path, specs: Mapping[str, Spec]) -> None:
+    """Raise ConfigurationError when two specs would give two pictures of one product the same file name."""
+    seen: dict[str, str] = {}
+    for name in specs:
+        other = seen.setdefault(name.casefold(), name)
+        view = re.match("[0-9]+_", name)
+        why = "differ only in case"
+        if view and name[view.end() :].casefold() in {known.casefold() for known in specs}:
+            other, why = name[view.end() :], f"name the files of a view {view.group()[:-1]} alike"
+        if other != name:
+            line = line_in(path, ("specs", name))
+            raise ConfigurationError(
+                f"{path}:{line}: specs: {name!r} and {other!r} {why}; rename one of them."
+            )
 
 
 def select_specs(specs: Mapping[str, Spec], selection: Iterable[str] = ()) -> dict[str, Spec]:

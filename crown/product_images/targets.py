@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from crown.errors import ConfigurationError
 from crown.product_images.compliance import Profile, load_profiles
 from crown.product_images.specs import Name, Spec, load_specs, select_specs
-from crown.settings import Settings
+from crown.settings import Settings, expanded
 from crown.yaml_lines import line_in, load_model
 
 #: The target that is always there: the folder of the setting `production_root`.
@@ -25,10 +25,7 @@ _RESERVED = ("media", "objects")
 
 
 def _absolute(folder: Path) -> Path:
-    try:
-        folder = folder.expanduser()
-    except RuntimeError:
-        raise ValueError("there is no such user on this machine; write the folder from `/` on") from None
+    folder = expanded(folder)
     if not folder.is_absolute():
         raise ValueError("a target's folder begins with `/` or `~`, so that every service means the same")
     return folder

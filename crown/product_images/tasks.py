@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from crown.errors import CrownError, PermanentFailure, TemporaryFailure
+from crown.errors import ConfigurationError, PermanentFailure, TemporaryFailure
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.lane import failed
 from crown.ledger.recipes import canonical
@@ -206,9 +206,11 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
     except BaseException as error:
         for place in unfinished:
             place.unlink(missing_ok=True)
-        if isinstance(error, CrownError) and isinstance(error, (PermanentFailure, TemporaryFailure)):
-            return [failed(job, error) for job in jobs]
-        raise
+        if not isinstance(error, (PermanentFailure, TemporaryFailure, ConfigurationError)):
+            raise
+        if len(jobs) > 1:  # one spec's trouble is not that of its neighbours
+            return [result for job in jobs for result in render_photo([job], context)]
+        return [failed(jobs[0], error)]
     seconds = (time.perf_counter() - started) / len(jobs)
     results: list[Made | Failed] = []
     for job, (_, path), place, output in zip(jobs, targets, unfinished, made, strict=True):

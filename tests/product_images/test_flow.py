@@ -445,3 +445,30 @@ def test_a_picture_that_cannot_be_cut_out_is_shown_for_hand_work(room: Room) -> 
     assert [p.name for p in room.media("review/bg_removal_failed").iterdir()] == ["52000123.png"]
     with room.engine.connect() as connection:
         assert counts.by_state(connection)[CUTOUTS]["quarantined"] == 1
+
+
+def test_a_format_that_cannot_be_made_of_a_small_picture_holds_up_no_other_format(
+    room: Room, tmp_path: Path
+) -> None:
+    Image.new("RGBA", (10, 10), (200, 0, 0, 255)).save(tmp_path / "icon.png")
+    (tmp_path / "specs.yaml").write_text(
+        "specs:\n  plain_png: {format: png, dpi: 72, enabled: true}\n"
+        "  marked_png: {format: png, dpi: 72, enabled: true,"
+        " brand_icon: {file: icon.png, position: top_left, offset: [90, 5]}}\n"
+    )
+    own = room.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"})
+    small = open_room(room.engine, own)
+    finish(small, "52000123", size=(60, 40))
+    finish(small, "52000124", size=(300, 200))
+    made = run(small)
+    assert sorted(key for asset in RENDERED for key in made.get(asset, [])) == [
+        "52000123/plain_png",
+        "52000124/marked_png",
+        "52000124/plain_png",
+    ]
+    with small.engine.connect() as connection:
+        failed = connection.execute(
+            text("select key, state, error from ledger.items where state in ('failed', 'quarantined')")
+        ).all()
+    assert [(row.key, row.state) for row in failed] == [("52000123/marked_png", "quarantined")]
+    assert "outside this picture of 60 x 40" in failed[0].error

@@ -170,6 +170,11 @@ def test_folders_are_absolute_wherever_the_program_is_started(
     assert settings.production == Path("/home/ann/media/production")
 
 
+def test_a_home_of_a_user_who_is_not_there_is_a_mistake_of_the_settings() -> None:
+    with pytest.raises(ConfigurationError, match="CROWN_HOME cannot be used: there is no such user"):
+        load_settings({"CROWN_HOME": "~nobody-of-this-name/crown"}, None)
+
+
 def test_secrets_are_not_shown_when_settings_are() -> None:
     settings = load_settings(
         {"CROWN_DATABASE_URL": "postgresql://a:hush@h/d", "CROWN_WEB_TOKEN": "murmured"}, None

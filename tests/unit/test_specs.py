@@ -140,6 +140,16 @@ def test_a_key_that_would_leave_the_folder_is_refused(key: str) -> None:
         ("  a: {format: png, dpi: 72, watermark: {file: ../../etc/passwd}}", 3, "a file in the brand folder"),
         ("  a: {format: png, dpi: 72}\n  a: {format: png, dpi: 72}", 4, "a second time (first in line 3)"),
         ("  a: {format: png, dpi: 72\n  b: 5", 4, "correct the YAML there"),
+        (
+            "  ab: {format: png, dpi: 72}\n  aB: {format: png, dpi: 72}",
+            4,
+            "'aB' and 'ab' differ only in case; rename one of them",
+        ),
+        (
+            "  1_a: {format: png, dpi: 72}\n  a: {format: png, dpi: 72}",
+            3,
+            "'1_a' and 'a' name the files of a view 1 alike; rename one of them",
+        ),
         ("  a: 5", 3, "`key: value` pairs are needed"),
         ("  a: {format: png, dpi: 72, border: 15}", 3, "a list is needed, such as `[15, 15]`"),
     ],
