@@ -160,6 +160,8 @@ def load(path: Path, rng: np.random.Generator) -> dict[str, Any]:
 # --- networks ------------------------------------------------------------------------------------------------
 
 WIDTHS = {"coarse": (32, 48, 64, 96, 96), "fine": (32, 48, 64, 96)}
+DEPTHS = {"coarse": (0, 0, 1, 3, 3), "fine": (0, 0, 2, 4)}
+"""How many residual blocks follow each stage on the way down; the small stages are where shapes are completed."""
 
 
 def build(name: str) -> Any:
@@ -173,13 +175,29 @@ def build(name: str) -> Any:
             nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(True)
         )
 
+    class Residual(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.first = block(width, width)
+            self.second = nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            )
+            # It starts as nothing, so that networks trained without it can be resumed.
+            nn.init.zeros_(self.second[1].weight)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.relu(x + self.second(self.first(x)))
+
     class Net(nn.Module):
-        def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        def __init__(self, channels: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
             super().__init__()
             before = (channels * 4, *widths[:-1])
             self.down = nn.ModuleList(
                 nn.Sequential(block(b, w), block(w, w)) if k else block(b, w)
                 for k, (b, w) in enumerate(zip(before, widths, strict=True))
+            )
+            self.deep = nn.ModuleList(
+                nn.Sequential(*(Residual(w) for _ in range(n))) for w, n in zip(widths, depths, strict=True)
             )
             self.lift = nn.ModuleList(nn.Conv2d(widths[k + 1], widths[k], 1) for k in range(len(widths) - 1))
             self.up = nn.ModuleList(block(w, w) for w in widths[:-1])
@@ -189,14 +207,14 @@ def build(name: str) -> Any:
             x = functional.pixel_unshuffle(image, 2)
             kept = []
             for k, stage in enumerate(self.down):
-                x = stage(functional.max_pool2d(x, 2) if k else x)
+                x = self.deep[k](stage(functional.max_pool2d(x, 2) if k else x))
                 kept.append(x)
             for k in range(len(self.up) - 1, -1, -1):
                 raised = functional.interpolate(self.lift[k](x), scale_factor=2.0, mode="nearest")
                 x = self.up[k](kept[k] + raised)
             return functional.pixel_shuffle(self.head(x), 2)
 
-    return Net(7, WIDTHS[name])
+    return Net(7, WIDTHS[name], DEPTHS[name])
 
 
 def _truth(alpha: np.ndarray) -> np.ndarray:
@@ -333,7 +351,7 @@ def train(
     mean = {name: build(name) for name in WIDTHS}
     state = torch.load(resume, weights_only=True) if resume else {}
     for name in WIDTHS:
-        nets[name].load_state_dict(state.get(name, nets[name].state_dict()))
+        nets[name].load_state_dict({**nets[name].state_dict(), **state.get(name, {})})
         mean[name].load_state_dict(nets[name].state_dict())
         # Four frames are too few for batch norm to know what is usual: from the second stage on it is kept.
         nets[name].train(resume is None)
@@ -435,7 +453,7 @@ def export(folder: Path, into: Path) -> None:
         net.load_state_dict(state[name])
         net.eval()
         for module in list(net.modules()):
-            if isinstance(module, torch.nn.Sequential) and isinstance(module[0], torch.nn.Conv2d):
+            if isinstance(module, torch.nn.Sequential) and len(module) and isinstance(module[0], torch.nn.Conv2d):
                 module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), torch.nn.Identity()
         path = into / f"studio_{name}.onnx"
         model = torch.nn.Sequential(net, torch.nn.Sigmoid())

@@ -1,9 +1,9 @@
 """The version of the studio engine, apart from it, so that recipes are computed without loading it."""
 
-STUDIO_VERSION = 3
+STUDIO_VERSION = 4
 """Goes into the recipe; raised on purpose whenever the same picture would give another alpha."""
 NETWORKS = {
-    "studio_coarse.onnx": "5cfd0f4cdcc4ed7324497a6856ef883b57d27df419e511351e965a0b5d132742",
-    "studio_fine.onnx": "56d5e32a6d9190337dd660707506e6de963a5f721064af8005d939e4eb6a99ad",
+    "studio_coarse.onnx": "e39c7cbdae6128a1a7ecde1b106e35c1bfd6f1c8832a0bb507954c8c08784da2",
+    "studio_fine.onnx": "90c38870505162dbbc1118e9a56169a68976edcffacf037abb19d990fb77c3c0",
 }
 """The networks of this version by sha256; other networks are another version."""

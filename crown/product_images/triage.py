@@ -47,7 +47,7 @@ LIMITS = {
 }
 """From which value on a feature raises its flag."""
 WEIGHTS = {
-    "unsteady": 5.0,
+    "unsteady": 6.0,
     "backdrop_inside": 4.0,
     "left_out": 4.0,
     "weak_edge": 0.8,
