@@ -453,7 +453,11 @@ def export(folder: Path, into: Path) -> None:
         net.load_state_dict(state[name])
         net.eval()
         for module in list(net.modules()):
-            if isinstance(module, torch.nn.Sequential) and len(module) and isinstance(module[0], torch.nn.Conv2d):
+            if (
+                isinstance(module, torch.nn.Sequential)
+                and len(module)
+                and isinstance(module[0], torch.nn.Conv2d)
+            ):
                 module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), torch.nn.Identity()
         path = into / f"studio_{name}.onnx"
         model = torch.nn.Sequential(net, torch.nn.Sigmoid())
