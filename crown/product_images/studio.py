@@ -91,10 +91,17 @@ def _far(picture: np.ndarray) -> _Far:
 
 
 def _near(rgb: np.ndarray, window: _Window, far: _Far) -> tuple[np.ndarray, np.ndarray]:
-    """The window at a working size, and how much of each of its pixels is part."""
-    picture = _enlarged(_working(rgb[_slices(window)], WORK_PIXELS))
+    """The window at a working size, and how much of each of its pixels is part.
+
+    Enlarged, an outline is blurred over more pixels than the network is used to, and it sees too much of them as part
+    (11 % of the part too much and 1 % too little in 32 tuning pictures enlarged twice): the share is raised to the
+    power of the enlargement.
+    """
+    seen = _working(rgb[_slices(window)], WORK_PIXELS)
+    picture = _enlarged(seen)
     field, share = (_carried(image, picture, window, rgb) for image in (far.second.field, far.share))
-    return picture, studio_network.fine(studio_backdrop.to_lab(picture), field, share)
+    near = studio_network.fine(studio_backdrop.to_lab(picture), field, share)
+    return picture, near ** np.float32(picture.shape[0] / seen.shape[0])
 
 
 # --- how far they agree ----------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ LIMITS = {
 }
 """From which value on a feature raises its flag."""
 WEIGHTS = {
-    "unsteady": 6.0,
+    "unsteady": 5.5,
     "backdrop_inside": 4.0,
     "left_out": 4.0,
     "weak_edge": 0.8,
