@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -130,7 +130,7 @@ def run(
         SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
     """
     report, started = LaneReport(), time.monotonic()
-    desks: list[_Desk] = []
+    desks: list[_Desk] = []  # of the claims that are held
 
     def groups(connection: Connection) -> Iterator[tuple[_Desk, list[Job]]]:
         batch = limits.workers * lane.per_worker
@@ -147,15 +147,13 @@ def run(
                     break
                 yield desk, jobs
 
-    def tend() -> None:
-        for desk in desks:
-            desk.tend()
-
     with engine.connect() as connection:
         try:
-            taken = -1
-            while taken < (taken := len(desks)):  # what failed meanwhile may be due again
-                for desk, made in results(lane, limits, groups(connection), tend):
+            worked = True
+            while worked:  # what failed meanwhile may be due again
+                worked = False
+                for desk, made in results(lane, limits, groups(connection), partial(_tend, desks)):
+                    worked = True
                     desk.add(made)
         except SystemicFailure:
             for desk in desks:
@@ -166,6 +164,13 @@ def run(
                 desk.release()
             report.seconds = time.monotonic() - started
     return report
+
+
+def _tend(desks: list[_Desk]) -> None:
+    """Forget the claims that were released, look after the others."""
+    desks[:] = [desk for desk in desks if not desk.released]
+    for desk in desks:
+        desk.tend()
 
 
 @dataclass
@@ -219,7 +224,7 @@ class _Desk:
         now = time.monotonic()
         if self.waiting and now - self.committed_at > _COMMIT_SECONDS:
             self.close()
-        if self.released or self.lost or now - self.renewed_at <= self.limits.lease_seconds / 3:
+        if self.lost or now - self.renewed_at <= self.limits.lease_seconds / 3:
             return
         try:
             claims.renew(self.connection, self.claim)
