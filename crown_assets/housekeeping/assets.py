@@ -15,7 +15,6 @@ from crown.art_records.room import kept_objects
 from crown.errors import Refused
 from crown.journal.housekeeping import sizes, tidy
 from crown.product_images import orphans, rehearsal_removal
-from crown.product_images.rehearsal_removal import Removed
 from crown.product_images.room import Room
 from crown.settings import Settings
 from crown_assets.reporting import sentences_as_failures
@@ -49,7 +48,6 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
     with sentences_as_failures(), images.room() as room:
         done = tidy(room.engine, room.settings)
         unfinished = orphans.remove_unfinished(room)
-        rehearsed = _old_rehearsals(room)
         unknown = orphans.unknown_objects(room, kept_objects(room.engine))
         yield dg.MaterializeResult(
             asset_key=KEY,
@@ -60,23 +58,23 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "orphan_rows_removed": dg.MetadataValue.json(done.orphans),
                 "claims_ended": done.claims,
                 "unfinished_files_removed": len(unfinished),
-                "rehearsals_removed": len(rehearsed.rehearsals) if rehearsed else 0,
-                "rehearsed_bytes_removed": rehearsed.bytes if rehearsed else 0,
+                **_old_rehearsals(room),
                 "unknown_objects": dg.MetadataValue.json(unknown[:100]),
             },
             check_results=[_disk_space(room.settings), _log_growth(room.engine, room.settings)],
         )
 
 
-def _old_rehearsals(room: Room) -> Removed | None:
-    """None when a rehearsal or a backup is under way: the next night does it."""
+def _old_rehearsals(room: Room) -> dict[str, int | str]:
+    """What was removed of them, or why nothing was: the next night does it."""
     age = timedelta(days=room.settings.rehearsal_retention_days)
     try:
-        return rehearsal_removal.remove_old(
+        done = rehearsal_removal.remove_old(
             room, age, who="housekeeping", via="run", others=kept_objects(room.engine)
         )
-    except Refused:
-        return None
+    except Refused as error:
+        return {"rehearsals_left": str(error)}
+    return {"rehearsals_removed": len(done.rehearsals), "rehearsed_bytes_removed": done.bytes}
 
 
 def _disk_space(settings: Settings) -> dg.AssetCheckResult:

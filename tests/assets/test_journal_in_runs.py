@@ -24,6 +24,7 @@ from crown.product_images import review
 from crown.product_images.room import ASSETS, CUTOUTS, ERRORS, INBOX, PUBLISHED
 from crown.product_images.telling import product_number
 from crown.settings import load_settings
+from crown.store import keeping
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources.database import DatabaseResource
@@ -222,6 +223,18 @@ def test_logging_is_set_up_once_for_a_folder_and_a_database(database_url: str, t
     logging.getLogger("crown.test").info("here")
     assert "here" in (tmp_path / "other" / "logs" / "crown.log").read_text()
     logs.close()
+
+
+def test_housekeeping_says_why_it_leaves_the_bytes_of_old_rehearsals(
+    images: ProductImagesResource, engine: Engine
+) -> None:
+    def told() -> dict[str, Any]:
+        (made,) = run(images, "housekeeping").asset_materializations_for_node("housekeeping__tidy")
+        return {key: value.value for key, value in made.metadata.items() if "rehears" in key}
+
+    assert told() == {"rehearsals_removed": 0, "rehearsed_bytes_removed": 0}
+    with keeping.nothing_removed(engine):
+        assert list(told()) == ["rehearsals_left"]
 
 
 def test_log_growth_fails_when_the_database_no_longer_takes_the_log(images: ProductImagesResource) -> None:
