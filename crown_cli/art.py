@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crown_cli import art_reading, art_work
+from crown_cli import art_bookkeeping, art_reading, art_work
 from crown_cli.art_room import TABLES, reason_option, room, who_option
 from crown_cli.output import json_option, show_json, show_rows
 
@@ -318,5 +318,5 @@ def rollback(
         click.echo("Nothing was written; --apply writes it.")
 
 
-for command in (*art_reading.COMMANDS, *art_work.COMMANDS):
+for command in (*art_reading.COMMANDS, *art_work.COMMANDS, *art_bookkeeping.COMMANDS):
     art.add_command(command)

@@ -5,12 +5,12 @@ Nothing here changes anything.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
 
-from crown_cli.art_room import TABLES, room
+from crown_cli.art_room import DAY, TABLES, room
 from crown_cli.output import json_option, show_json, show_rows
 
 
@@ -57,15 +57,13 @@ def history(record: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("record")
-@click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="As it stood at the end of this day; default: now."
-)
+@click.option("--as-of", type=DAY, metavar="DAY", help="As it stood at the end of this day; default: now.")
 @click.option("--recorded", is_flag=True, help="As the books said on that day, not as it is known now.")
 @click.option("--personal", is_flag=True, help="Show notes and payment texts in the clear.")
 @json_option
 @click.pass_context
 def show(
-    context: click.Context, record: str, as_of: datetime | None, recorded: bool, personal: bool, as_json: bool
+    context: click.Context, record: str, as_of: date | None, recorded: bool, personal: bool, as_json: bool
 ) -> None:
     """RECORD as it stands, or as it stood on a day. Exit code 1 when it was not in the books then.
 
@@ -76,7 +74,7 @@ def show(
     from crown.art_records.comparing import masked
     from crown.art_records.history import as_of as state
 
-    on = as_of.date() if as_of else date.max
+    on = as_of or date.max
     with room() as books:
         found = state(books.engine, record, on, recorded=recorded and as_of is not None)
     if found is None:

@@ -1,50 +1,33 @@
-"""Work in the books from the command line: add a print, sell, settle, move, edit, resolve, erase.
+"""Work in the books from the command line: add a print, sell, move, edit, resolve, erase.
 
+The book-keeper's other acts stand in art_bookkeeping.py.
 Every act is validated by crown/art_records/local.py, is a version in the history and stands in the activity trail.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.art_room import TABLES, reason_option, room, who_option
+from crown_cli.art_room import AMOUNT, TABLES, on_option, payment_option, reason_option, room, who_option
 from crown_cli.output import json_option, show_json
 
 if TYPE_CHECKING:
+    from crown.art_records.bookkeeping import BulkReport
     from crown.art_records.erasing import ErasureReport
     from crown.art_records.local import LocalReport
 
 
-class _Amount(click.ParamType):
-    """Pounds or percent as a decimal number."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        """The exact number; 90, 90.00 and £90 are one."""
-        try:
-            amount = Decimal(str(value).strip().removeprefix("£").removesuffix("%"))
-        except InvalidOperation:
-            amount = Decimal("nan")
-        if not amount.is_finite():
-            self.fail(f"{value!r} is not an amount; write it as 90 or 90.00.", param, ctx)
-        return amount
+def day_of(on: date | None) -> date:
+    """The day that was given, else today."""
+    return on or date.today()  # noqa: DTZ011 - a book-keeper's day is the local one
 
 
-_AMOUNT = _Amount()
-_on = click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day; default: today.")
-_payment = click.option("--payment", help="A note on the payment; it is kept as a personal text.")
-
-
-def _day(on: datetime | None) -> date:
-    return on.date() if on else date.today()  # noqa: DTZ011 - a book-keeper's day is the local one
-
-
-def _say(report: LocalReport | ErasureReport, *, as_json: bool) -> None:
+def say(report: LocalReport | BulkReport | ErasureReport, *, as_json: bool) -> None:
+    """Answer with what an act did."""
     if as_json:
         show_json(report.as_dict())
     else:
@@ -55,7 +38,7 @@ def _say(report: LocalReport | ErasureReport, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--total", type=int, required=True, help="How many editions, 1 to 10,000.")
 @click.option("--short-name", help="Default: the initials.")
-@click.option("--price", type=_AMOUNT, help="Retail price of every edition.")
+@click.option("--price", type=AMOUNT, help="Retail price of every edition.")
 @reason_option
 @who_option
 @json_option
@@ -73,21 +56,21 @@ def add_print(
         done = local.add_print(
             books.engine, name, total, who=who, short_name=short_name, price=price, reason=reason
         )
-    _say(done, as_json=as_json)
+    say(done, as_json=as_json)
 
 
 @click.command()
 @click.argument("edition")
-@_on
-@click.option("--price", type=_AMOUNT, help="Retail price; default: the one in the books.")
+@on_option
+@click.option("--price", type=AMOUNT, help="Retail price; default: the one in the books.")
 @click.option("--at", "place", help="Where it was sold (id or name); default: where it is.")
-@click.option("--commission", type=_AMOUNT, help="Percent; default: the edition's own, then the place's.")
-@_payment
+@click.option("--commission", type=AMOUNT, help="Percent; default: the edition's own, then the place's.")
+@payment_option
 @reason_option
 @who_option
 @json_option
 def sell(
-    edition: str, on: datetime | None, price: Decimal | None, place: str | None, commission: Decimal | None,
+    edition: str, on: date | None, price: Decimal | None, place: str | None, commission: Decimal | None,
     payment: str | None, reason: str | None, who: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Record the sale of EDITION (its record id, or its name when that is unique).
@@ -100,39 +83,20 @@ def sell(
 
     with room() as books:
         done = local.sell(
-            books.engine, edition, who=who, sold_on=_day(on), price=price, distributor=place,
+            books.engine, edition, who=who, sold_on=day_of(on), price=price, distributor=place,
             commission=commission, payment=payment, reason=reason,
         )  # fmt: skip
-    _say(done, as_json=as_json)
-
-
-@click.command()
-@click.argument("edition")
-@_payment
-@reason_option
-@who_option
-@json_option
-def settle(edition: str, payment: str | None, reason: str | None, who: str, as_json: bool) -> None:
-    """Record that the sale of EDITION was paid.
-
-    \b
-    crown art settle "Work - 12"
-    """  # noqa: D301
-    from crown.art_records import local
-
-    with room() as books:
-        done = local.settle(books.engine, edition, who=who, payment=payment, reason=reason)
-    _say(done, as_json=as_json)
+    say(done, as_json=as_json)
 
 
 @click.command()
 @click.argument("edition")
 @click.option("--to", required=True, help="Where it goes: id or name of a distributor.")
-@_on
+@on_option
 @reason_option
 @who_option
 @json_option
-def move(edition: str, to: str, on: datetime | None, reason: str | None, who: str, as_json: bool) -> None:
+def move(edition: str, to: str, on: date | None, reason: str | None, who: str, as_json: bool) -> None:
     """Record that EDITION went to another place, on the commission of that place.
 
     \b
@@ -141,8 +105,8 @@ def move(edition: str, to: str, on: datetime | None, reason: str | None, who: st
     from crown.art_records import local
 
     with room() as books:
-        done = local.move(books.engine, edition, to, who=who, on=_day(on), reason=reason)
-    _say(done, as_json=as_json)
+        done = local.move(books.engine, edition, to, who=who, on=day_of(on), reason=reason)
+    say(done, as_json=as_json)
 
 
 @click.command()
@@ -172,7 +136,7 @@ def edit(
         given[name] = text
     with room() as books:
         done = local.edit(books.engine, table, record, given, who=who, reason=reason)
-    _say(done, as_json=as_json)
+    say(done, as_json=as_json)
 
 
 @click.command()
@@ -218,9 +182,9 @@ def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -
     person = text if text is not None else click.prompt("The person's text", err=True)
     with room() as books:
         done = erasing.erase(books.engine, person, objects=books.objects, who=who, reason=reason, apply=apply)
-    _say(done, as_json=as_json)
+    say(done, as_json=as_json)
     if not apply and not as_json:
         click.echo("Nothing was changed; --apply does it.")
 
 
-COMMANDS = (add_print, sell, settle, move, edit, resolve, erase)
+COMMANDS = (add_print, sell, move, edit, resolve, erase)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ json_option: Callable[[_Command], _Command] = click.option(
 
 
 def show_json(value: object) -> None:
-    """Print `value` as JSON; dataclasses, paths, dates and sets are spelt out."""
+    """Print `value` as JSON; dataclasses, paths, dates, decimals and sets are spelt out."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
@@ -96,6 +97,8 @@ def _plain(value: object) -> object:
         return dataclasses.asdict(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, set | frozenset):

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from crown.art_records.comparing import masked
 from crown.art_records.history import find
 from crown.art_records.tables import ENTITIES, PERSONAL
+from crown.art_records.wording import LINKS, day, named, names_of, said
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.journal.activity import Via
@@ -37,21 +38,24 @@ class LocalReport:
     airtable_id: str
     what: str
     changes: list[tuple[str, Any, Any]] = field(default_factory=list)
+    name: str | None = None
+    warning: str | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         changes = [{"field": f, "old": old, "new": new} for f, old, new in self.changes]
         return {"sync_number": self.sync_number, "table": self.table, "airtable_id": self.airtable_id,
-                "what": self.what, "changes": changes}  # fmt: skip
+                "name": self.name, "what": self.what, "changes": changes, "warning": self.warning}  # fmt: skip
 
     def text(self) -> str:
-        """One line for a terminal."""
-        parts = ", ".join(f"{f}: {_plain(old)} → {_plain(new)}" for f, old, new in self.changes)
-        return f"{self.what} {self.airtable_id} as sync {self.sync_number}" + (f": {parts}" if parts else "")
-
-
-def _plain(value: Any) -> str:
-    return "unknown" if value is None else str(value)
+        """One line for a terminal, and one more for a warning."""
+        parts = ", ".join(
+            f"{f}: {said(f, old, self.names)} → {said(f, new, self.names)}" for f, old, new in self.changes
+        )
+        subject = named(self.airtable_id, {self.airtable_id: self.name} if self.name else None)
+        line = f"{self.what} {subject} as sync {self.sync_number}" + (f": {parts}" if parts else "")
+        return f"{line}\n{self.warning}" if self.warning else line
 
 
 @contextmanager
@@ -87,7 +91,10 @@ def _update(
         connection, who=who, what=what, subject=f"{table}/{record['airtable_id']}", department=_DEPARTMENT,
         via=via, old=_jsonable(old), new=_jsonable(new), details=details, context={"sync_number": number},
     )  # fmt: skip
-    return LocalReport(number, table, record["airtable_id"], what, [(n, old[n], new[n]) for n in changed])
+    linked = {v for side in (old, new) for n, v in side.items() if n in LINKS and isinstance(v, str)}
+    names = names_of(connection, {record["airtable_id"], *linked})
+    return LocalReport(number, table, record["airtable_id"], what, [(n, old[n], new[n]) for n in changed],
+                       name=names.get(record["airtable_id"]), names=names)  # fmt: skip
 
 
 def _jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,22 +167,28 @@ def settle(
     edition: str,
     *,
     who: str,
+    paid_on: date,
     payment: str | None = None,
     via: Via = "cli",
     reason: str | None = None,
+    today: date | None = None,
 ) -> LocalReport:
-    """Record that a sale was paid.
+    """Record that a sale was paid on a day.
 
     Raises:
-        Refused: not sold, or settled already.
+        Refused: not sold, settled already, or paid in the future or before the sale.
     """
+    from crown.art_records.bookkeeping import check_paid_on
+
     with _act(engine, who, via, reason) as connection:
         record = _active_edition(connection, edition)
         if not record["is_sold"]:
             raise Refused(f"{record['edition_display_name']} is not sold; there is nothing to settle.")
         if record["is_settled"]:
             raise Refused(f"{record['edition_display_name']} is settled already.")
-        values = {"is_settled": True} | ({"payment_note": payment} if payment else {})
+        check_paid_on(paid_on, record, today)
+        values: dict[str, Any] = {"is_settled": True, "date_settled": paid_on}
+        values |= {"payment_note": payment} if payment else {}
         return _update(connection, "editions", record, values, what="settle", who=who, via=via)
 
 
@@ -221,7 +234,7 @@ def edit(
         for c, f in layout.fields.items()
         if layout.rules[c] not in ("record_id", "edition_name")
     }
-    rules |= {"print_id": "print_links"} if table == "editions" else {}
+    rules |= {"print_id": "print_links", "date_settled": "date"} if table == "editions" else {}
     with _act(engine, who, via, reason) as connection:
         found = find(connection, table, record)
         cleaned: dict[str, Any] = {}
@@ -230,7 +243,7 @@ def edit(
                 raise BadInput(
                     f"{name} is not a field of {table} that can be edited; choose {', '.join(sorted(rules))}."
                 )
-            verdict = judge(given, rules[name], book)
+            verdict = judge(_cell(given, rules[name]), rules[name], book)
             if verdict.outcome == "withheld":
                 shown = "the text" if name in PERSONAL else repr(given)
                 raise BadInput(f"{table}.{name}: {shown} {verdict.problem}.")
@@ -239,6 +252,14 @@ def edit(
             if cleaned.get(name) and _by_id(connection, parent, cleaned[name]) is None:
                 raise BadInput(f"{cleaned[name]} is not in {parent}; give the record id of an existing one.")
         return _update(connection, table, found, cleaned, what="update", who=who, via=via)
+
+
+def _cell(given: str, rule: str) -> str:
+    """What a person writes as an export has it: a day such as 2026-02-03 stands there as 2/3/2026 or in words."""
+    if not given.strip() or rule not in ("date", "long_date"):
+        return given
+    on = day(given)
+    return f"{on.month}/{on.day}/{on.year}" if rule == "date" else f"{on:%B} {on.day}, {on.year}"
 
 
 def _fields_of(name: str, rule: str, value: Any) -> dict[str, Any]:
@@ -336,9 +357,8 @@ def add_print(
         except BaseException as error:
             fail_sync(connection, number, error)
             raise
-    return LocalReport(
-        number, "prints", print_id, "create", [("name", None, name), ("total_editions", None, total)]
-    )
+    changes = [("name", None, name), ("total_editions", None, total)]
+    return LocalReport(number, "prints", print_id, "create", changes, name=name)
 
 
 # ---- conflicts --------------------------------------------------------------------------------------------

@@ -139,8 +139,10 @@ EDITIONS = Entity(
         Column("date_in_gallery", Date),
         Column("notes", Text),
         Column("payment_note", Text),
+        Column("date_settled", Date),
     ),
-    fields=("print_id", "other_print_ids", "distributor_id", "edition_number", "size", "frame_type",
+    # No export carries the day of a payment. First, it leaves the hashes of rows as they were before it came.
+    fields=("date_settled", "print_id", "other_print_ids", "distributor_id", "edition_number", "size", "frame_type",
             "variation", "is_printed", "is_sold", "is_settled", "is_stock_checked", "to_check_in_detail",
             "retail_price", "date_sold", "commission_percentage", "date_in_gallery", "notes", "payment_note"),
     # The exported display name follows the print's name: a renamed print is no change of its editions.

@@ -16,6 +16,7 @@ from crown.errors import BadInput, Refused
 from .conftest import Books, distributor_row, edition_row, print_row, rid
 
 SALE = date(2025, 11, 3)
+PAID = date(2025, 12, 1)
 
 
 @pytest.fixture
@@ -80,11 +81,11 @@ def test_a_sale_that_cannot_be_is_refused_and_nothing_changes(
 
 def test_only_sales_are_settled_and_only_once(stocked: Books) -> None:
     with pytest.raises(Refused, match="not sold"):
-        local.settle(stocked.engine, rid("E", 1), who="ann")
-    local.settle(stocked.engine, rid("E", 2), who="ann")
+        local.settle(stocked.engine, rid("E", 1), who="ann", paid_on=PAID)
+    local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=PAID)
     assert stocked.value(2, "is_settled") is True
     with pytest.raises(Refused, match="settled already"):
-        local.settle(stocked.engine, rid("E", 2), who="ann")
+        local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=PAID)
 
 
 def test_a_move_changes_place_day_and_commission(stocked: Books) -> None:
@@ -121,7 +122,7 @@ def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
 
 def test_no_act_is_nameless(stocked: Books) -> None:
     with pytest.raises(BadInput, match="say who you are"):
-        local.settle(stocked.engine, rid("E", 2), who=" ")
+        local.settle(stocked.engine, rid("E", 2), who=" ", paid_on=PAID)
 
 
 def test_a_new_print_comes_with_all_its_editions_unprinted_and_direct(stocked: Books) -> None:
@@ -214,6 +215,6 @@ def test_an_act_and_its_line_in_the_trail_stand_or_fall_together(stocked: Books)
     with stocked.engine.begin() as connection:
         connection.execute(text("alter table journal.activity add constraint never check (what <> 'settle')"))
     with pytest.raises(Exception, match="never"):
-        local.settle(stocked.engine, rid("E", 2), who="ann")
+        local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=PAID)
     assert stocked.value(2, "is_settled") is False
     assert stocked.one("select count(*) from art.syncs where sync_type = 'manual'") == 0

@@ -311,3 +311,33 @@ def test_rerun_judges_the_kept_files_again(
     done = crown("rerun", "--apply", "--json")
     assert done["applied"]
     assert "ours 2" in one(engine, "select rule_version from art.syncs order by sync_number desc")
+
+
+def test_the_book_keepers_acts_show_a_plan_and_write_with_apply(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    crown("add-print", "New Harbour", "--total", "3", "--price", "£1,200", "--json")
+    gallery = crown("add-gallery", "Harbour Lights", "--commission", "40", "--json")
+    assert {"field": "commission_percentage", "old": None, "new": 40} in gallery["changes"]
+    plan = crown("printed", "New Harbour", "--numbers", "1-2").output
+    assert "New Harbour - 1" in plan
+    assert "2 editions, would be written" in plan
+    assert crown("printed", "New Harbour", "--numbers", "1-2", "--apply", "--json")["applied"]
+    for number in ("1", "2"):
+        crown("move", f"New Harbour - {number}", "--to", "Harbour Lights", "--on", "2026-01-02")
+        crown("sell", f"New Harbour - {number}", "--on", "2026-01-0" + str(int(number) + 2))
+    assert "may be 2026-02-03 or 2026-03-02" in crown(
+        "settle", "New Harbour - 1", "--on", "03/02/2026", code=2
+    ).stderr  # fmt: skip
+    whole = ("settle", "--gallery", "Harbour Lights", "--month", "2026-01", "--on", "2026-02-10")
+    assert "2 editions, £1,440.00 net, would be written\nNothing was written" in crown(*whole).output
+    assert crown(*whole, "--apply", "--json")["total_net"] == 1440
+    assert str(one(engine, "select max(date_settled) from art.editions")) == "2026-02-10"
+    assert "Give an EDITION, or --gallery and --month" in crown("settle", "--month", "2026-01", code=2).stderr
+    back = crown("take-back-sale", "New Harbour - 2", "--settled", "--reason", "returned").output
+    assert "is_sold: yes → no" in back
+    crown("close", "editions", "New Harbour - 3", "--reason", "torn")
+    assert "is_active: no → yes" in crown("reopen", "editions", "New Harbour - 3").output
+    assert crown("show", "New Harbour - 3", "--json")["retail_price"] == 1200
