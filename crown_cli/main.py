@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("crown_cli.images:images", "Product images: plan, run, approve, trace."),
     "art": ("crown_cli.art:art", "Art records."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
+    "people": ("crown_cli.people:people", "Users, roles and API tokens."),
     "doctor": ("crown_cli.doctor:doctor", "What is wrong here, and what to do about it."),
     "env": ("crown_cli.doctor:env", "The variables that plain `dagster dev` needs."),
     "backup": ("crown_cli.backup:backup", "Save the database, and the originals if asked."),
