@@ -321,7 +321,7 @@ def settle_month(
         Refused: nothing of that month is unsettled, a sale has no price, or the day cannot be.
     """
     check_paid_on(paid_on, None, today)
-    with _act(engine, who, via, reason) as connection:
+    with _act(engine, who, via, reason, paid_on) as connection:
         _alone(connection)
         place = _active(connection, "distributors", gallery)
         rows = _editions(

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, text
 
+from crown.art_records.replay import replay_sql
+from crown.art_records.tables import ENTITIES
+
 
 @dataclass(frozen=True)
 class Check:
@@ -51,7 +54,13 @@ def _flag(name: str, says: str) -> Check:
     )  # fmt: skip
 
 
+def _replay(table: str) -> Check:
+    says = f"Every current record of {table} is what its change sets make of the state it was created with."
+    return Check(f"{table}_replay", says, "error", replay_sql(ENTITIES[table]))
+
+
 CHECKS = (
+    *(_replay(table) for table in ENTITIES),
     Check(
         "orphan_links", "Editions are linked to prints and distributors that the books hold.", "error",
         """select e.airtable_id, 'linked to ' || l.target as detail, e.retail_price as money

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.comparing import masked
 from crown.art_records.history import find
-from crown.art_records.tables import ENTITIES, PERSONAL
+from crown.art_records.tables import ENTITIES, LOCK, PERSONAL
 from crown.art_records.wording import LINKS, day, named, names_of, said
 from crown.errors import BadInput, Refused
 from crown.journal import activity
@@ -59,12 +59,19 @@ class LocalReport:
 
 
 @contextmanager
-def _act(engine: Engine, who: str, via: Via, reason: str | None) -> Iterator[Connection]:
-    """A transaction in which the views' triggers write in this person's name."""
+def _act(
+    engine: Engine, who: str, via: Via, reason: str | None, effective_on: date | None = None
+) -> Iterator[Connection]:
+    """A transaction that holds the writers' lock before it reads, so that what it judges is what it writes over.
+
+    The views' triggers write in this person's name, and as of `effective_on` where the act has a day of its own.
+    """
     if not who.strip():
         raise BadInput("An act in the books needs a name: say who you are.")
     with engine.begin() as connection:
-        for name, value in (("who", who), ("via", via), ("reason", reason or "")):
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        day = effective_on.isoformat() if effective_on else ""
+        for name, value in (("who", who), ("via", via), ("reason", reason or ""), ("effective_on", day)):
             connection.execute(text("select set_config(:n, :v, true)"), {"n": f"crown.{name}", "v": value})
         yield connection
 
@@ -128,17 +135,17 @@ def sell(
         Refused: sold already, not printed, before it came to the gallery, or in the future.
         BadInput: no such edition or distributor, or price or commission unknown.
     """
-    with _act(engine, who, via, reason) as connection:
+    with _act(engine, who, via, reason, sold_on) as connection:
         record = _active_edition(connection, edition)
         name = record["edition_display_name"]
         if record["is_sold"]:
             raise Refused(
-                f"{name} is sold already (on {record['date_sold'] or 'an unknown day'}); edit it instead."
+                f"{name} is sold already: on {record['date_sold'] or 'an unknown day'}, "
+                f"{_entered(connection, record, 'is_sold')}; edit it instead."
             )
         if record["is_printed"] is False:
             raise Refused(f"{name} is not printed yet; set is_printed first.")
-        if sold_on > (today or date.today()):  # noqa: DTZ011
-            raise Refused(f"{sold_on} lies in the future; give the day of the sale.")
+        _check_not_future(sold_on, "the sale", today)
         if record["date_in_gallery"] and sold_on < record["date_in_gallery"]:
             raise Refused(
                 f"{name} came to its gallery on {record['date_in_gallery']}, after {sold_on}; correct one."
@@ -180,12 +187,14 @@ def settle(
     """
     from crown.art_records.bookkeeping import check_paid_on
 
-    with _act(engine, who, via, reason) as connection:
+    with _act(engine, who, via, reason, paid_on) as connection:
         record = _active_edition(connection, edition)
         if not record["is_sold"]:
             raise Refused(f"{record['edition_display_name']} is not sold; there is nothing to settle.")
         if record["is_settled"]:
-            raise Refused(f"{record['edition_display_name']} is settled already.")
+            raise Refused(
+                f"{record['edition_display_name']} is settled already, {_entered(connection, record, 'is_settled')}."
+            )
         check_paid_on(paid_on, record, today)
         values: dict[str, Any] = {"is_settled": True, "date_settled": paid_on}
         values |= {"payment_note": payment} if payment else {}
@@ -193,15 +202,17 @@ def settle(
 
 
 def move(
-    engine: Engine, edition: str, to: str, *, who: str, on: date, via: Via = "cli", reason: str | None = None
-) -> LocalReport:
+    engine: Engine, edition: str, to: str, *, who: str, on: date, via: Via = "cli", reason: str | None = None,
+    today: date | None = None,
+) -> LocalReport:  # fmt: skip
     """Record that an edition went to another distributor on a day; its commission follows when known.
 
     Raises:
-        Refused: sold, or not printed.
+        Refused: sold, not printed, or in the future.
     """
-    with _act(engine, who, via, reason) as connection:
+    with _act(engine, who, via, reason, on) as connection:
         record = _active_edition(connection, edition)
+        _check_not_future(on, "the move", today)
         if record["is_sold"]:
             raise Refused(f"{record['edition_display_name']} is sold; it does not move.")
         if record["is_printed"] is False:
@@ -218,12 +229,13 @@ def move(
 
 def edit(
     engine: Engine, table: str, record: str, values: Mapping[str, str], *, who: str, via: Via = "cli",
-    reason: str | None = None,
+    reason: str | None = None, today: date | None = None,
 ) -> LocalReport:  # fmt: skip
     """Change fields by their names; each text goes through the same rule as a cell of an export.
 
     Raises:
         BadInput: no such record or field, or a value that its rule refuses.
+        Refused: a date in the future.
     """
     from crown.art_records.exports import layouts
     from crown.art_records.rules import judge, rulebook
@@ -248,6 +260,8 @@ def edit(
                 shown = "the text" if name in PERSONAL else repr(given)
                 raise BadInput(f"{table}.{name}: {shown} {verdict.problem}.")
             cleaned |= _fields_of(name, rules[name], verdict.value)
+            if isinstance(verdict.value, date):
+                _check_not_future(verdict.value, name, today)
         for name, parent in (("print_id", "prints"), ("distributor_id", "distributors")):
             if cleaned.get(name) and _by_id(connection, parent, cleaned[name]) is None:
                 raise BadInput(f"{cleaned[name]} is not in {parent}; give the record id of an existing one.")
@@ -412,6 +426,34 @@ def resolve(
             {"s": status, "w": who, "i": conflict_id},
         )
         return status
+
+
+# ---- judging ----------------------------------------------------------------------------------------------
+
+
+def _entered(connection: Connection, record: Mapping[str, Any], name: str) -> str:
+    """Who gave a field of an edition its value, and when: a part of a sentence."""
+    row = connection.execute(
+        text("""
+            select s.sync_number, s.sync_type, s.who, s.completed_at from art.syncs s
+            where s.sync_number = coalesce(
+                (select max(c.sync_number) from art.changes c
+                 where c.table_name = 'editions' and c.airtable_id = :i and c.field = :f and c.op <> 'create'),
+                (select v.created_sync from art.edition_versions v
+                 where v.airtable_id = :i and v.valid_to_sync is null))
+        """),
+        {"i": record["airtable_id"], "f": name},
+    ).one()
+    act = {"manual": "entered", "rollback": "restored by a rollback"}.get(
+        row.sync_type, "read from an export"
+    )
+    when = row.completed_at.astimezone()
+    return f"{act} by {row.who} at {when:%Y-%m-%d %H:%M} (sync {row.sync_number})"
+
+
+def _check_not_future(day: date, of: str, today: date | None) -> None:
+    if day > (today or date.today()):  # noqa: DTZ011 - a book-keeper's day is the local one
+        raise Refused(f"{day} lies in the future; give the day of {of}.")
 
 
 # ---- finding ----------------------------------------------------------------------------------------------

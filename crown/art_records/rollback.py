@@ -121,7 +121,7 @@ def rollback(
         engine: The database.
         target: Its number (`art.sync_logs.sync_number`).
         who: The person.
-        apply: Write; otherwise only preview (which is noted on the sync).
+        apply: Write; otherwise only preview, which takes no lock and writes nothing.
         choose: `skip` takes back what is clean; `force` also what was superseded, edited or blocked by changed
             rules. A record that others depend on is never taken back from under them.
         fields: (record id, field) pairs to take back besides; field None means the record's coming or going.
@@ -139,7 +139,8 @@ def rollback(
     from crown.art_records.writing import alone
 
     rules = rule_version or rulebook().version
-    with alone(engine) as connection:
+    one_moment = engine.execution_options(isolation_level="REPEATABLE READ")
+    with alone(engine) if apply else one_moment.connect() as connection:
         _check_target(connection, target)
         steps = _range_steps(connection, target) if through_latest else _steps(connection, target, rules)
         wanted = set(fields)
@@ -169,14 +170,6 @@ def rollback(
         connection.rollback()
         if apply and (chosen or _raised_conflicts(connection, target)):
             _apply(connection, report, who=who, via=via, reason=reason, today=today, rules=rules)
-        elif not apply:
-            connection.execute(
-                text(
-                    "update art.syncs set status = 'rollback_previewed' where sync_number = :n and status = 'completed'"
-                ),
-                {"n": target},
-            )
-            connection.commit()
     return report
 
 

@@ -30,7 +30,7 @@ BOOKKEEPING = (
 PERSONAL = frozenset({"notes", "payment_note"})
 """Fields that hold people's names: masked wherever a change is shown."""
 
-APPLIED = ("completed", "rollback_previewed", "rolling_back", "rollback_failed", "partly_rolled_back")
+APPLIED = ("completed", "rolling_back", "rollback_failed", "partly_rolled_back")
 """States of a sync whose changes (at least in part) stand in the books."""
 
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from crown.art_records.checks import run_checks
 from crown.art_records.rollback import rollback
 
 from .conftest import Books, distributor_row, edition_row, print_row, rid
@@ -15,6 +16,7 @@ from .conftest import Books, distributor_row, edition_row, print_row, rid
 NUMBERS = (1, 2, 3, 4)
 PRINTS = [print_row(1), print_row(2)]
 PLACES = [distributor_row(1, "Direct"), distributor_row(2, "Amber Room")]
+REPLAY = ("prints_replay", "distributors_replay", "editions_replay")
 EXAMPLES = settings(
     max_examples=25, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -202,3 +204,4 @@ def test_the_change_sets_explain_every_state(books: Books, story: list[tuple[Any
         changed = {i for i, _, f in told if f is not None}
         for airtable_id in set(before) & set(after):
             assert (before[airtable_id] != after[airtable_id]) == (airtable_id in changed)
+    assert [result.examples for result in run_checks(books.engine, REPLAY) if not result.passed] == []

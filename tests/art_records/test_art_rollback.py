@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from crown.art_records.rollback import RollbackReport, rollback
 from crown.art_records.samples import Export
+from crown.art_records.writing import alone
 from crown.errors import Refused
 
 from .conftest import Books, distributor_row, edition_row, print_row, rid
@@ -113,13 +114,14 @@ def test_a_closing_is_taken_back_by_reopening(three: Books) -> None:
     assert (three.value(4, "is_active"), three.value(4, "close_reason")) == (True, None)
 
 
-def test_a_preview_writes_nothing_but_says_that_someone_looked(three: Books) -> None:
-    before = three.state()
-    report = rollback(three.engine, 2, who="tester")
+def test_a_preview_writes_nothing_and_waits_for_nobody(three: Books) -> None:
+    before, acts = three.state(), three.rows("select * from art.syncs order by sync_number")
+    with alone(three.engine):
+        report = rollback(three.engine, 2, who="tester")
     assert not report.applied
     assert "2 clean, 1 superseded" in report.text()
     assert three.state() == before
-    assert three.one("select status from art.syncs where sync_number = 2") == "rollback_previewed"
+    assert three.rows("select * from art.syncs order by sync_number") == acts
 
 
 def test_a_decision_counts_for_the_rollback_that_was_seen(three: Books) -> None:
