@@ -70,8 +70,8 @@ def _act(
         raise BadInput("An act in the books needs a name: say who you are.")
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        day = effective_on.isoformat() if effective_on else ""
-        for name, value in (("who", who), ("via", via), ("reason", reason or ""), ("effective_on", day)):
+        own_day = effective_on.isoformat() if effective_on else ""
+        for name, value in (("who", who), ("via", via), ("reason", reason or ""), ("effective_on", own_day)):
             connection.execute(text("select set_config(:n, :v, true)"), {"n": f"crown.{name}", "v": value})
         yield connection
 

@@ -120,6 +120,21 @@ def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
             local.edit(stocked.engine, "editions", rid("E", 3), values, who="ann")
 
 
+def test_no_act_lies_in_the_future(stocked: Books) -> None:
+    before, later = stocked.state(), date(2025, 11, 4)
+    for act in (
+        lambda: local.move(stocked.engine, rid("E", 1), "Direct", who="ann", on=later, today=SALE),
+        lambda: local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=later, today=SALE),
+        lambda: local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=later, today=SALE),
+        lambda: local.edit(
+            stocked.engine, "editions", rid("E", 1), {"date_in_gallery": str(later)}, who="ann", today=SALE
+        ),
+    ):
+        with pytest.raises(Refused, match="2025-11-04 lies in the future"):
+            act()
+    assert stocked.state() == before
+
+
 def test_no_act_is_nameless(stocked: Books) -> None:
     with pytest.raises(BadInput, match="say who you are"):
         local.settle(stocked.engine, rid("E", 2), who=" ", paid_on=PAID)
