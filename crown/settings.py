@@ -126,7 +126,7 @@ class Settings(BaseModel):
         description="Which side is the original: both, the books (exports merge), the books alone (none applied).",
     )
     art_mode: Literal["incremental", "merge", "full"] = Field(
-        default="incremental", description="How a new export is compared; postgres_primary always merges."
+        default="merge", description="How a new export is compared; postgres_primary always merges."
     )
     art_apply: Literal["auto", "ask"] = Field(
         default="auto",

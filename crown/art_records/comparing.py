@@ -57,11 +57,13 @@ class Limits:
         close_share: Largest share of a table's active records that it may close.
         new_share: Largest share of unknown records in a file when the table is not empty: more looks like the
             export of another base.
+        taken_back: Most values entered here that an export which does not say them may take back.
     """
 
     close_rows: int = 20
     close_share: float = 0.05
     new_share: float = 0.5
+    taken_back: int = 0
 
 
 @dataclass
@@ -77,6 +79,14 @@ class TablePlan:
     conflicts: list[Conflict] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
     """(record, field) on which export and books agree again."""
+    returned: list[tuple[str, str, Any]] = field(default_factory=list)
+    """(record, field, value) of open conflicts in which the export says again what it said before both changed."""
+    kept_local: list[tuple[str, str]] = field(default_factory=list)
+    """(record, field) entered here that the export does not say and that a merge keeps."""
+    taken_back: list[tuple[str, str]] = field(default_factory=list)
+    """(record, field) entered here that the export does not say and that this mode writes over."""
+    last_applied: int = 0
+    """The act by which this very file was last written: the same difference after it is another one."""
     mixed: set[str] = field(default_factory=set)
     """Records whose new state is not wholly the export's row."""
     blocks: list[str] = field(default_factory=list)
@@ -109,7 +119,7 @@ class TablePlan:
         import numpy as np
 
         order = np.argsort(self.cleaned.ids[self.created].astype(str))
-        lines = [self.table, self.export.raw.sha256, self.cleaned.rule_version]
+        lines = [self.table, self.export.raw.sha256, self.cleaned.rule_version, str(self.last_applied)]
         lines += [
             f"{i} {h}"
             for i, h in zip(
@@ -135,6 +145,7 @@ def plan_table(
     same = np.zeros(len(cleaned), dtype=bool)
     same[known] = (known_hashes[at[known]] == hashes[known]) & active[at[known]]
     plan = TablePlan(cleaned.table, export, cleaned, hashes, created=np.flatnonzero(~known))
+    plan.last_applied = _last_applied(connection, export)
     candidates = np.flatnonzero(known & ~same)
     if len(candidates):
         _compare_fields(connection, plan, kind, candidates, mode)
@@ -144,6 +155,7 @@ def plan_table(
         # Records born outside Airtable can never be in an export; they stay.
         for airtable_id in sorted(i for i in ids[missing] if i.startswith("rec")):
             plan.changes.append(Change(plan.table, airtable_id, "close", "is_active", True, False))
+        plan.taken_back += _local_work(connection, plan.table, plan.closed)
     _block(connection, plan, limits, active=int(active.sum()), known_rows=len(ids))
     return plan
 
@@ -188,13 +200,16 @@ def _compare_fields(
     pairs = ", ".join(f"('{f}', to_jsonb(v.{f}), to_jsonb(s.{f}))" for f in names)
     rows = connection.execute(
         text(f"""
-            select s.airtable_id, c.field, c.old, c.new, b.value as base, b.value is not null as has_base
+            select s.airtable_id, c.field, c.old, c.new, b.value as base, b.value is not null as has_base,
+                   k.base_value as first, k.base_value is not null as disputed
             from {stage} s
             join art.{kind.versions.name} v on v.airtable_id = s.airtable_id and v.valid_to_sync is null
             cross join lateral (values {pairs}, ('is_active', to_jsonb(v.is_active), to_jsonb(true)))
                 as c (field, old, new)
             left join art.source_values b
                 on b.table_name = :table and b.airtable_id = s.airtable_id and b.field = c.field
+            left join art.conflicts k on k.status = 'open'
+                and k.table_name = :table and k.airtable_id = s.airtable_id and k.field = c.field
             where c.old is distinct from c.new or b.value is not null
             order by s.airtable_id, c.field
         """),
@@ -202,20 +217,50 @@ def _compare_fields(
     )
     withheld = cleaned.withheld
     erased = _erased(connection, kind.name)
-    for airtable_id, name, old, new, base, has_base in rows:
+    for airtable_id, name, old, new, base, has_base, first, disputed in rows:
         if (airtable_id, name) in withheld or _is_erased(erased.get((airtable_id, name)), new):
             plan.mixed.add(airtable_id)
         elif old == new:
             plan.settled.append((airtable_id, name))
         elif mode != "merge" or not has_base:
+            if has_base:
+                plan.taken_back.append((airtable_id, name))
             plan.changes.append(
                 Change(kind.name, airtable_id, "reopen" if name == "is_active" else "update", name, old, new)
             )
         else:
             plan.mixed.add(airtable_id)
-            if new != base:
-                plan.conflicts.append(Conflict(kind.name, airtable_id, name, base, old, new))
+            if new == base:
+                plan.kept_local.append((airtable_id, name))
+            elif disputed and new == first:
+                plan.returned.append((airtable_id, name, new))
+            else:
+                plan.conflicts.append(
+                    Conflict(kind.name, airtable_id, name, first if disputed else base, old, new)
+                )
     connection.execute(text(f"drop table pg_temp.{stage}"))
+
+
+def _last_applied(connection: Connection, export: Export) -> int:
+    return connection.execute(
+        text("""
+            select coalesce(max(sync_number), 0) from art.sync_tables join art.syncs using (sync_number)
+            where table_name = :t and source_hash = :h and status not in ('running', 'failed')
+        """),
+        {"t": export.raw.table, "h": export.raw.sha256},
+    ).scalar_one()
+
+
+def _local_work(connection: Connection, table: str, ids: list[str]) -> list[tuple[str, str]]:
+    """(record, field) of what was entered here into these records and the exports never said."""
+    rows = connection.execute(
+        text("""
+            select airtable_id, field from art.source_values
+            where table_name = :t and airtable_id = any(:ids) order by 1, 2
+        """),
+        {"t": table, "ids": ids},
+    )
+    return [(airtable_id, name) for airtable_id, name in rows]
 
 
 def copy_in(connection: Connection, table: str, columns: tuple[str, ...], lines: list[str]) -> None:
@@ -263,11 +308,29 @@ def _block(connection: Connection, plan: TablePlan, limits: Limits, *, active: i
             f"{plan.table}: {len(plan.created)} of {len(plan.cleaned)} records are unknown; this looks like "
             "the export of another base"
         )
+    if len(plan.taken_back) > limits.taken_back:
+        plan.blocks.append(_taken_back_sentence(connection, plan))
     newest = last_exported_on(connection, plan.table)
     if newest and plan.export.exported_on and plan.export.exported_on < newest:
         plan.blocks.append(
             f"{plan.table}: this export is of {plan.export.exported_on}, the books hold one of {newest} already"
         )
+
+
+def _taken_back_sentence(connection: Connection, plan: TablePlan) -> str:
+    from crown.art_records.wording import named, names_of
+
+    fields: dict[str, list[str]] = {}
+    for airtable_id, name in plan.taken_back:
+        fields.setdefault(airtable_id, []).append(name)
+    names = names_of(connection, fields)
+    told = [f"{named(i, names)}: {', '.join(of)}" for i, of in list(fields.items())[:5]]
+    more = f" and {len(fields) - 5} more records" if len(fields) > 5 else ""
+    values = "1 value" if len(plan.taken_back) == 1 else f"{len(plan.taken_back)} values"
+    return (
+        f"{plan.table}: {values} entered here that the export does not say would be taken back "
+        f"({'; '.join(told)}{more}); the mode merge keeps them"
+    )
 
 
 def last_exported_on(connection: Connection, table: str) -> date | None:

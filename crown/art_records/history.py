@@ -174,10 +174,23 @@ def syncs(engine: Engine, limit: int = 50) -> list[dict[str, Any]]:
 
 
 def open_conflicts(engine: Engine) -> list[dict[str, Any]]:
-    """Conflicts that wait for a decision, personal texts masked."""
+    """Conflicts that wait for a decision, with what books and export say now, personal texts masked."""
+    now = " union all ".join(
+        f"select to_jsonb(v) -> c.field from art.{kind.versions.name} v where c.table_name = '{table}' "
+        "and v.airtable_id = c.airtable_id and v.valid_to_sync is null"
+        for table, kind in ENTITIES.items()
+    )
     with engine.connect() as connection:
         rows = connection.execute(
-            text("select * from art.conflicts where status = 'open' order by conflict_id")
+            text(f"""
+                select c.conflict_id, c.sync_number, c.table_name, c.airtable_id, c.field, c.base_value,
+                       coalesce(n.value, c.local_value) as local_value,
+                       coalesce(s.value, c.source_value) as source_value, c.status
+                from art.conflicts c
+                left join art.source_values s using (table_name, airtable_id, field)
+                left join lateral ({now}) n (value) on true
+                where c.status = 'open' order by c.conflict_id
+            """)
         )
         found = [dict(row._mapping) for row in rows]
     for conflict in found:

@@ -381,7 +381,7 @@ def add_print(
 def resolve(
     engine: Engine, conflict_id: int, take: str, *, who: str, via: Via = "cli", reason: str | None = None
 ) -> str:
-    """Decide an open conflict: `local` keeps the books, `source` takes what the export said.
+    """Decide an open conflict: `local` keeps the books, `source` takes what the newest export said.
 
     Raises:
         BadInput: no such conflict.
@@ -396,7 +396,8 @@ def resolve(
         if conflict is None:
             raise BadInput(f"There is no conflict {conflict_id}; `crown art conflicts` lists them.")
         if conflict.status != "open":
-            raise Refused(f"Conflict {conflict_id} is {conflict.status.replace('_', ' ')} already.")
+            by = f" by conflict {conflict.superseded_by}" if conflict.status == "superseded" else ""
+            raise Refused(f"Conflict {conflict_id} is {conflict.status.replace('_', ' ')}{by} already.")
         if take == "source":
             record = find(connection, conflict.table_name, conflict.airtable_id)
             typed = connection.execute(
@@ -405,7 +406,7 @@ def resolve(
                     f"null::art.{ENTITIES[conflict.table_name].versions.name}, "
                     "jsonb_build_object(cast(:f as text), cast(:v as jsonb))) r"
                 ),
-                {"f": conflict.field, "v": json.dumps(conflict.source_value)},
+                {"f": conflict.field, "v": json.dumps(_newest_source_value(connection, conflict))},
             ).scalar_one()
             if record[conflict.field] != typed:
                 _update(
@@ -426,6 +427,14 @@ def resolve(
             {"s": status, "w": who, "i": conflict_id},
         )
         return status
+
+
+def _newest_source_value(connection: Connection, conflict: Any) -> Any:
+    found = connection.execute(
+        text("select value from art.source_values where table_name = :t and airtable_id = :i and field = :f"),
+        {"t": conflict.table_name, "i": conflict.airtable_id, "f": conflict.field},
+    ).one_or_none()
+    return conflict.source_value if found is None else found.value
 
 
 # ---- judging ----------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class TableReport:
     changes: list[Change] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    kept_local: list[tuple[str, str]] = field(default_factory=list)
+    taken_back: list[tuple[str, str]] = field(default_factory=list)
     noop: str | None = None
 
     @property
@@ -53,6 +55,8 @@ class TableReport:
             "changed_fields": self.changed_fields,
             "created": self.created,
             "closed": self.closed,
+            "kept_local": [{"airtable_id": i, "field": f} for i, f in self.kept_local],
+            "taken_back": [{"airtable_id": i, "field": f} for i, f in self.taken_back],
             "changes": [
                 {"airtable_id": c.airtable_id, "op": c.op, "field": c.field,
                  "old": masked(c.field, c.old), "new": masked(c.field, c.new)}
@@ -142,6 +146,10 @@ def _table_lines(table: TableReport, rows: int) -> list[str]:
     lines.append("  " + ", ".join(f"{table.counts['records_' + word]} {word}" for word in words))
     if table.changed_fields:
         lines.append("  fields: " + ", ".join(f"{name} {n}" for name, n in table.changed_fields.items()))
+    if table.kept_local:
+        lines.append(f"  kept: {len(table.kept_local)} × entered here, not in the export")
+    if table.taken_back:
+        lines.append(f"  taken back: {len(table.taken_back)} × entered here, not in the export")
     found = Counter((f.outcome, f.column, f.problem) for f in table.findings)
     for (outcome, column, problem), n in found.most_common(10):
         lines.append(f"  {outcome}: {n} × {column} {problem}")

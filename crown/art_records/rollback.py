@@ -168,7 +168,7 @@ def rollback(
                 "look at it again."
             )
         connection.rollback()
-        if apply and (chosen or _raised_conflicts(connection, target)):
+        if apply and (chosen or _moves_conflicts(connection, target)):
             _apply(connection, report, who=who, via=via, reason=reason, today=today, rules=rules)
     return report
 
@@ -185,9 +185,14 @@ def _check_target(connection: Connection, target: int) -> None:
         )
 
 
-def _raised_conflicts(connection: Connection, target: int) -> bool:
+def _moves_conflicts(connection: Connection, target: int) -> bool:
+    """Whether the sync raised conflicts that are open, or took some away that can come back."""
     return connection.execute(
-        text("select exists (select 1 from art.conflicts where sync_number = :n and status = 'open')"),
+        text("""
+            select exists (select from art.conflicts c join art.syncs t on t.sync_number = :n
+                           where (c.sync_number = t.sync_number and c.status = 'open')
+                                 or (c.sync_number = t.reverts and c.status = 'withdrawn'))
+        """),
         {"n": target},
     ).scalar_one()
 
@@ -374,6 +379,7 @@ def _apply(
         begin_sync,
         fail_sync,
         finish_sync,
+        forget_agreed,
         remember_source_values,
         write_changes,
         write_patches,
@@ -413,6 +419,7 @@ def _apply(
             write_changes(connection, number, [step.change for step in report.chosen])
         remember_source_values(connection, number)
         _move_conflicts(connection, report.target)
+        forget_agreed(connection)
         left = len(report.chosen) + report.counts["done"] < len(report.steps)
         report.status = "partly_rolled_back" if left else "rolled_back"
         _mark(connection, report, number)
@@ -461,18 +468,31 @@ def _set_status(connection: Connection, number: int, status: str) -> None:
 
 
 def _move_conflicts(connection: Connection, target: int) -> None:
-    """Conflicts that the sync raised go with it; those of a sync that comes back come back."""
-    for sync, was, becomes, value in (
-        (":n", "open", "withdrawn", "base_value"),
-        ("(select reverts from art.syncs where sync_number = :n)", "withdrawn", "open", "source_value"),
+    """Conflicts that the sync raised go with it, and those that they superseded are open again; those of a sync that
+    comes back come back.
+    """
+    for statement in (
+        """with gone as (
+               update art.conflicts set status = 'withdrawn' where sync_number = :n and status = 'open' returning *)
+           insert into art.source_values (table_name, airtable_id, field, value)
+           select table_name, airtable_id, field, coalesce(
+               (select o.source_value from art.conflicts o where o.superseded_by = g.conflict_id), g.base_value)
+           from gone g
+           on conflict (table_name, airtable_id, field) do update set value = excluded.value""",
+        """update art.conflicts o set status = 'open' from art.conflicts g
+           where g.sync_number = :n and g.status = 'withdrawn' and o.superseded_by = g.conflict_id
+                 and o.status = 'superseded'""",
+        """update art.conflicts o set status = 'superseded' from art.conflicts g, art.syncs r
+           where r.sync_number = :n and g.sync_number = r.reverts and g.status = 'withdrawn'
+                 and o.superseded_by = g.conflict_id and o.status = 'open'""",
+        """with back as (
+               update art.conflicts g set status = 'open' from art.syncs r
+               where r.sync_number = :n and g.sync_number = r.reverts and g.status = 'withdrawn'
+                     and not exists (select from art.conflicts o where o.status = 'open'
+                         and (o.table_name, o.airtable_id, o.field) = (g.table_name, g.airtable_id, g.field))
+               returning g.*)
+           insert into art.source_values (table_name, airtable_id, field, value)
+           select table_name, airtable_id, field, source_value from back
+           on conflict (table_name, airtable_id, field) do update set value = excluded.value""",
     ):
-        connection.execute(
-            text(f"""
-                with moved as (
-                    update art.conflicts set status = '{becomes}' where sync_number = {sync} and status = '{was}'
-                    returning table_name, airtable_id, field, {value} as value)
-                insert into art.source_values (table_name, airtable_id, field, value) select * from moved
-                on conflict (table_name, airtable_id, field) do update set value = excluded.value
-            """),
-            {"n": target},
-        )
+        connection.execute(text(statement), {"n": target})

@@ -215,6 +215,8 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
             changes=plan.changes,
             conflicts=plan.conflicts,
             findings=plan.cleaned.findings,
+            kept_local=plan.kept_local,
+            taken_back=plan.taken_back,
         )
         for plan in plans
     ]

@@ -193,6 +193,7 @@ conflicts = Table(
     Column("status", Text, nullable=False),
     Column("decided_by", Text),
     Column("decided_at", TIMESTAMP(timezone=True)),
+    Column("superseded_by", BigInteger),
 )
 
 quarantine = Table(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.cleaning import encode
 from crown.art_records.comparing import Change, TablePlan, copy_in
-from crown.art_records.tables import BOOKKEEPING, LOCK, Entity, entity
+from crown.art_records.tables import BOOKKEEPING, ENTITIES, LOCK, Entity, entity
 
 
 @dataclass
@@ -212,6 +212,9 @@ def _earlier_versions(connection: Connection, kind: Entity, ids: list[str]) -> S
     ).all()
 
 
+_ONE_FIELD = "where table_name = :t and airtable_id = :i and field = :f"
+
+
 def _settle_with_source(connection: Connection, number: int, plan: TablePlan) -> None:
     """Export and books agree where the export was written or says the same; conflicts remember both sides."""
     gone = [(c.airtable_id, c.field) for c in plan.changes] + plan.settled
@@ -224,19 +227,41 @@ def _settle_with_source(connection: Connection, number: int, plan: TablePlan) ->
             """),
             {"t": plan.table, "ids": [i for i, _ in gone], "fields": [f for _, f in gone]},
         )
+    for airtable_id, name, value in plan.returned:
+        key = {"t": plan.table, "i": airtable_id, "f": name}
+        connection.execute(
+            text(f"update art.conflicts set status = 'settled', decided_at = clock_timestamp() {_ONE_FIELD} "
+                 "and status = 'open'"), key
+        )  # fmt: skip
+        connection.execute(
+            text(f"update art.source_values set value = cast(:s as jsonb) {_ONE_FIELD}"),
+            {**key, "s": json.dumps(value)},
+        )
     for conflict in plan.conflicts:
         values = {
             "n": number, "t": plan.table, "i": conflict.airtable_id, "f": conflict.field,
             "b": json.dumps(conflict.base), "l": json.dumps(conflict.local), "s": json.dumps(conflict.source),
         }  # fmt: skip
         connection.execute(
+            text(
+                f"update art.conflicts set status = 'superseded', superseded_by = null {_ONE_FIELD} "
+                "and status = 'open'"
+            ),
+            values,
+        )
+        raised = connection.execute(
             text("""
                 insert into art.conflicts (sync_number, table_name, airtable_id, field, base_value, local_value,
                                            source_value)
                 values (:n, :t, :i, :f, cast(:b as jsonb), cast(:l as jsonb), cast(:s as jsonb))
+                returning conflict_id
             """),
             values,
-        )
+        ).scalar_one()
+        connection.execute(
+            text(f"update art.conflicts set superseded_by = :by {_ONE_FIELD} "
+                 "and status = 'superseded' and superseded_by is null"), {**values, "by": raised}
+        )  # fmt: skip
         connection.execute(
             text("""
                 insert into art.source_values values (:t, :i, :f, cast(:s as jsonb))
@@ -427,6 +452,19 @@ def remember_source_values(connection: Connection, number: int) -> None:
         """),
         {"n": number},
     )
+
+
+def forget_agreed(connection: Connection) -> None:
+    """Forget what the export last said wherever the books say the same; that ends open conflicts as well."""
+    for table, kind in ENTITIES.items():
+        connection.execute(
+            text(f"""
+                delete from art.source_values s using art.{kind.versions.name} v
+                where s.table_name = :t and v.airtable_id = s.airtable_id and v.valid_to_sync is null
+                      and coalesce(to_jsonb(v) -> s.field, 'null') = s.value
+            """),
+            {"t": table},
+        )
 
 
 def open_state(connection: Connection, table: str, airtable_id: str) -> dict[str, Any] | None:

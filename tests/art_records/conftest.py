@@ -24,7 +24,7 @@ from crown.art_records.syncing import sync
 from crown.art_records.tables import ENTITIES
 from crown.store.objects import Objects
 
-FEW = Limits(close_rows=1000, close_share=1.0, new_share=1.0)
+FEW = Limits(close_rows=1000, close_share=1.0, new_share=1.0, taken_back=1000)
 PLAIN_EDITION_COLUMNS = [c for c in EDITION_COLUMNS if c not in (
     "Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery", "Print - Edition copy")]  # fmt: skip
 

@@ -28,8 +28,8 @@ def test_the_story_is_told_once_and_the_books_remember_it(
         with engine.connect() as connection:
             assert len(syncs) == connection.execute(text("select count(*) from art.syncs")).scalar_one()
     assert [tuple(sync) for sync in syncs] == [
-        ("incremental", "completed", None),
-        ("incremental", "completed", None),
+        ("merge", "completed", None),
+        ("merge", "completed", None),
         ("rollback", "rolled_back", 2),
         ("rollback", "completed", 3),
     ]
