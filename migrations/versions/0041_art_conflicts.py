@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0041_art_conflicts"
-down_revision = "0040_art_by_hand"
+down_revision = "0080_plans_and_cursors"
 branch_labels = None
 depends_on = None
 
