@@ -141,6 +141,30 @@ class Settings(BaseModel):
     art_new_share: float = Field(
         default=0.5, ge=0, le=1, description="A larger share of unknown records waits for a decision."
     )
+    art_column_cells: int = Field(
+        default=20,
+        ge=1,
+        description="Fewer changed, emptied or failing cells of a column never wait for a decision.",
+    )
+    art_changed_share: float = Field(
+        default=0.25, ge=0, le=1, description="A larger share of a field's known values that change waits."
+    )
+    art_emptied_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A larger share of a field's known values that become unknown waits.",
+    )
+    art_withheld_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A larger share of a column's cells that newly fail their rule waits.",
+    )
+    art_settings: Path | None = Field(
+        default=None,
+        description="Folder of your own layouts.yaml, rules.yaml and names.yaml, laid over Crown's.",
+    )
     art_names: Path | None = Field(default=None, description="Your own names.yaml of prints and galleries.")
     airtable_base: str = Field(
         default="", description="Id of a base that the daily run reads through the API; empty reads none."
@@ -201,6 +225,7 @@ class Settings(BaseModel):
         "compliance_profiles",
         "art_exports_root",
         "art_names",
+        "art_settings",
         "airtable_token_file",
         "log_dir",
         "notify_file",

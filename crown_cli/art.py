@@ -105,10 +105,11 @@ def sync(
         show_json(report.as_dict())
     else:
         click.echo(report.text(rows))
+        # On the error stream, so that the last line of the output is the difference's name.
         if report.applied:
-            click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
+            click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.", err=True)
         elif not report.noop and not waits:
-            click.echo("Nothing was written; --apply writes it.")
+            click.echo("Nothing was written; --apply writes it.", err=True)
     if waits:
         click.echo(f"crown: not applied: {waits}", err=True)
         context.exit(_WAITS)
@@ -211,24 +212,29 @@ def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json:
 @art.command()
 @_mode
 @click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
+@click.option(
+    "--confirm", metavar="DIFF", help="Apply a difference that waits: the one you have seen, by its hash."
+)
 @_rows
 @who_option
 @json_option
 @click.pass_context
-def rerun(context: click.Context, mode: Any, apply: bool, rows: int, who: str, as_json: bool) -> None:
+def rerun(
+    context: click.Context, mode: Any, apply: bool, confirm: str | None, rows: int, who: str, as_json: bool
+) -> None:
     """Read the newest kept file of each table again, after a rule or a name was corrected.
 
     \b
     crown art rerun
     crown art rerun --apply
+    crown art rerun --confirm 1f0c22ab90d1
     """  # noqa: D301
-    from crown.art_records import syncing
+    from crown.art_records import arriving
 
     with room() as books:
-        report = syncing.rerun(
-            books.engine, mode or books.mode, objects=books.objects, who=who, apply=apply, book=books.book,
-            limits=books.limits, phase=books.settings.art_phase,
-        )  # fmt: skip
+        report = arriving.read_again(
+            books, mode or books.mode, who=who, via="cli", apply=apply, confirm=confirm
+        )
     if as_json:
         show_json(report.as_dict())
     else:

@@ -35,6 +35,7 @@ _DEFAULTS = {
     "production_targets": "PRODUCTION_ROOT alone",
     "compliance_profiles": "those that come with Crown",
     "art_exports_root": "MEDIA_ROOT/art_exports",
+    "art_settings": "those that come with Crown alone",
     "art_names": "the table that comes with Crown",
     "log_dir": "HOME/logs",
 }
@@ -55,6 +56,7 @@ _EXAMPLES = {
     "production_targets": "/etc/crown/targets.yaml",
     "compliance_profiles": "/etc/crown/compliance_profiles.yaml",
     "art_exports_root": "/srv/media/art_exports",
+    "art_settings": "/etc/crown/art",
     "art_names": "/etc/crown/names.yaml",
     "airtable_base": "appExampleBase0001",
     "airtable_token_file": "/etc/crown/airtable-token",

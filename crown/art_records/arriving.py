@@ -58,7 +58,7 @@ def look(room: Room, seen: Sequence[Sighting] | None = None) -> Arrivals:
     from crown.art_records.exports import discover
 
     at_rest = {sighting.path for sighting in seen if sighting.complete}
-    found = discover(room.exports)
+    found = discover(room.exports, room.book.layouts)
     return Arrivals(
         {table: path for table, path in found.items() if path.name in at_rest},
         {table: path for table, path in found.items() if path.name not in at_rest},
@@ -178,6 +178,30 @@ def bring_in_files(
         if why and not report.applied
         else None,
     )
+
+
+def read_again(
+    room: Room, mode: Mode, *, who: str, via: Via, apply: bool = False, confirm: str | None = None
+) -> SyncReport:
+    """Read the newest kept files again by today's rules; `confirm` names a difference that a person has seen.
+
+    Raises:
+        Refused: nothing was ever synced, the phase forbids it, or the difference is another one.
+    """
+    from crown.art_records.syncing import rerun
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return rerun(
+            room.engine, mode, objects=room.objects, who=who, apply=apply, approved=approved, book=room.book,
+            limits=room.limits, phase=room.settings.art_phase, via=via,
+        )  # fmt: skip
+
+    if confirm is None:
+        return run(apply=apply)
+    seen = run(apply=False)
+    _check_same(seen.diff_hash, confirm)
+    remember(room, seen.diff_hash, "approve", who=who, via=via)
+    return run(apply=True, approved=seen.diff_hash)
 
 
 def _check_same(diff_hash: str, given: str) -> None:

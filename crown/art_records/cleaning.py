@@ -9,6 +9,7 @@ The rules themselves are in `rules.py`. Does not belong here: reading files
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crown.art_records.column_formats import decide
 from crown.art_records.exports import Export
 from crown.art_records.rules import (
     SECOND_FIELD,
@@ -28,6 +30,7 @@ from crown.art_records.rules import (
     split_display_name,
     withheld,
 )
+from crown.art_records.schema_changes import recognised
 from crown.art_records.tables import ENTITIES
 
 
@@ -61,7 +64,14 @@ class Column:
 
 @dataclass
 class Cleaned:
-    """One export after the rules: ids and fields in file order (row 0 here is row 2 of the file)."""
+    """One export after the rules: ids and fields in file order (row 0 here is row 2 of the file).
+
+    Attributes:
+        filled: Cells with a text per column.
+        unknown: Columns that no layout knows; they stay in the raw file only.
+        shape: Names how the file is made: its columns and how they are written.
+        shape_changes: What of that is not the base's usual way, in sentences; a person decides on a shape once.
+    """
 
     table: str
     ids: np.ndarray
@@ -70,6 +80,10 @@ class Cleaned:
     findings: list[Finding] = field(default_factory=list)
     blank: int = 0
     rule_version: str = ""
+    filled: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    shape: str = ""
+    shape_changes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -153,8 +167,11 @@ def clean(export: Export, book: Rulebook | None = None) -> Cleaned:
     Each different text is judged once, so 100,000 rows cost about as much as their different values.
     """
     book = book or rulebook()
+    export, changes = recognised(export, book)
     layout, frame = export.layout, export.frame
     cleaned = Cleaned(
+        unknown=changes.unknown,
+        shape_changes=list(changes.sentences),
         table=layout.table,
         ids=frame[layout.identity].to_numpy(),
         columns={},
@@ -167,7 +184,12 @@ def clean(export: Export, book: Rulebook | None = None) -> Cleaned:
         if column in export.absent or rule in ("record_id", "edition_name"):
             continue
         codes, texts = pd.factorize(frame[column].to_numpy())
-        verdicts = [judge(text, rule, book) for text in texts]
+        cells = np.bincount(codes, minlength=len(texts)).tolist()
+        written, said = decide(rule, zip(texts, cells, strict=True))
+        if said:
+            cleaned.shape_changes.append(f"the column {column} {said}")
+        cleaned.filled[column] = sum(n for text, n in zip(texts, cells, strict=True) if text.strip())
+        verdicts = [judge(text, rule, book, written) for text in texts]
         second = SECOND_FIELD.get(rule)
         names = [name] if second is None or second not in ENTITIES[layout.table].columns else [name, second]
         for position, target in enumerate(names):
@@ -180,7 +202,11 @@ def clean(export: Export, book: Rulebook | None = None) -> Cleaned:
                     suspects.append((rows, column, target, rule, verdict, texts[code]))
     _report(cleaned, suspects)
     if layout.table == "editions":
-        _check_display_names(cleaned, frame)
+        _check_display_names(cleaned, frame, export.absent)
+    formats = sorted(re.sub(r" \(.*\)", "", said) for said in cleaned.shape_changes)
+    cleaned.shape = hashlib.sha256("\n".join([export.header_fingerprint, *formats]).encode()).hexdigest()[:16]
+    if not formats:
+        cleaned.shape = export.header_fingerprint
     carried = {f for f in ENTITIES[layout.table].fields if f in cleaned.columns}
     cleaned.carried = frozenset(carried)
     cleaned.findings.sort(key=lambda f: (f.row, f.column, f.field))
@@ -217,12 +243,14 @@ def _report(cleaned: Cleaned, suspects: list[tuple[np.ndarray, str, str, str, Ve
             )
 
 
-def _check_display_names(cleaned: Cleaned, frame: pd.DataFrame) -> None:
+def _check_display_names(cleaned: Cleaned, frame: pd.DataFrame, absent: frozenset[str]) -> None:
     """The display name must say what Print and Print Edition say; where only one knows the number, it is taken.
 
     Most display names are exactly `Print - Print Edition`, which one comparison of whole columns shows; only the
     others are taken apart.
     """
+    if absent & {"Print - Edition", "Print", "Print Edition", "print_record_id"}:
+        return  # nothing to compare with
     shown = frame["Print - Edition"].to_numpy()
     prints, numbers = frame["Print"].to_numpy(), frame["Print Edition"].to_numpy()
     number = cleaned.columns["edition_number"]
@@ -236,7 +264,9 @@ def _check_display_names(cleaned: Cleaned, frame: pd.DataFrame) -> None:
     changed = False
     for row in np.flatnonzero((shown != prints + " - " + numbers) & ~dash).tolist():
         name, told = split_display_name(shown[row])
-        if name.endswith("-") and told is None:
+        if " ".join(bare[row].rstrip("-").split()) == " ".join(prints[row].split()):
+            name, told = prints[row], None  # the print itself is called so: "Gate - 7" is no seventh copy
+        elif name.endswith("-") and told is None:
             name = name[:-1].strip()
         known = row_numbers[row]
         if told is not None and known is None and not numbers[row].strip():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -58,12 +59,20 @@ class Limits:
         new_share: Largest share of unknown records in a file when the table is not empty: more looks like the
             export of another base.
         taken_back: Most values entered here that an export which does not say them may take back.
+        column_cells: Fewer cells of a column than this never make a difference wait.
+        changed_share: Largest share of a field's known values that may become other ones.
+        emptied_share: Largest share of a field's known values that may become unknown.
+        withheld_share: Largest share of a column's filled cells that may newly fail their rule.
     """
 
     close_rows: int = 20
     close_share: float = 0.05
     new_share: float = 0.5
     taken_back: int = 0
+    column_cells: int = 20
+    changed_share: float = 0.25
+    emptied_share: float = 0.05
+    withheld_share: float = 0.05
 
 
 @dataclass
@@ -310,6 +319,8 @@ def _block(connection: Connection, plan: TablePlan, limits: Limits, *, active: i
         )
     if len(plan.taken_back) > limits.taken_back:
         plan.blocks.append(_taken_back_sentence(connection, plan))
+    _block_columns(connection, plan, limits)
+    _block_shape(connection, plan)
     newest = last_exported_on(connection, plan.table)
     if newest and plan.export.exported_on and plan.export.exported_on < newest:
         plan.blocks.append(
@@ -331,6 +342,82 @@ def _taken_back_sentence(connection: Connection, plan: TablePlan) -> str:
         f"{plan.table}: {values} entered here that the export does not say would be taken back "
         f"({'; '.join(told)}{more}); the mode merge keeps them"
     )
+
+
+_RUNNING = frozenset({"total", "long_date"})
+"""Rules of columns that the base itself carries on with every sale: that all of them change is no damage."""
+
+
+def _block_columns(connection: Connection, plan: TablePlan, limits: Limits) -> None:
+    """Note columns of which so many values change, vanish or fail that the source may have been damaged."""
+    changed: Counter[str] = Counter()
+    emptied: Counter[str] = Counter()
+    differing = [(c.field, c.old, c.new) for c in plan.changes if c.op == "update" and c.field]
+    differing += [(c.field, c.local, c.source) for c in plan.conflicts]
+    layout = plan.export.layout
+    running = {layout.fields[column] for column, rule in layout.rules.items() if rule in _RUNNING}
+    for name, old, new in differing:
+        if old is not None and (new is None or name not in running):
+            (emptied if new is None else changed)[name] += 1
+    failed = Counter(f.column for f in plan.cleaned.findings if f.outcome == "withheld")
+    if most_of := max([*changed.values(), *emptied.values()], default=0):
+        known = _known_values(connection, plan.entity) if most_of >= limits.column_cells else {}
+        for counts, limit, what in (
+            (changed, limits.changed_share, "become other ones"),
+            (emptied, limits.emptied_share, "become unknown"),
+        ):
+            for name, n in sorted(counts.items()):
+                if n >= limits.column_cells and n > limit * known.get(name, 0):
+                    plan.blocks.append(
+                        f"{plan.table}: {n} of {known.get(name, 0)} known values of {name} would {what} "
+                        f"(limit {limit:.0%})"
+                    )
+    before = _withheld_last_time(connection, plan.table) if failed else {}
+    for column, n in sorted(failed.items()):
+        new, filled = n - before.get(column, 0), plan.cleaned.filled.get(column, len(plan.cleaned))
+        if new >= limits.column_cells and new > limits.withheld_share * filled:
+            plan.blocks.append(
+                f"{plan.table}: {new} of {filled} cells of {column} newly fail their rule and would be withheld "
+                f"(limit {limits.withheld_share:.0%})"
+            )
+
+
+def _known_values(connection: Connection, kind: Entity) -> dict[str, int]:
+    """How many active records have a value, field by field."""
+    counts = ", ".join(f"count({name}) as {name}" for name in kind.fields)
+    row = connection.execute(
+        text(f"select {counts} from art.{kind.versions.name} where valid_to_sync is null and is_active")
+    ).one()
+    return dict(row._mapping)
+
+
+def _withheld_last_time(connection: Connection, table: str) -> dict[str, int]:
+    """Cells per column that the newest export in the books had withheld: they are known, and wait already."""
+    rows = connection.execute(
+        text("""
+            select column_name, count(*) from art.quarantine where table_name = :t and outcome = 'withheld'
+            and sync_number = (select max(s.sync_number) from art.syncs s join art.sync_tables t using (sync_number)
+                               where t.table_name = :t and t.source_hash is not null and s.status = any(:applied))
+            group by column_name
+        """),
+        {"t": table, "applied": list(APPLIED)},
+    )
+    return dict(rows.tuples().all())
+
+
+def _block_shape(connection: Connection, plan: TablePlan) -> None:
+    """Note columns that are missing, renamed or written another way, unless a person approved that shape before."""
+    if not plan.cleaned.shape_changes:
+        return
+    accepted = connection.execute(
+        text("""
+            select exists (select from art.syncs s join art.sync_tables t using (sync_number)
+                           where t.table_name = :t and t.header_fingerprint = :shape and s.status = any(:applied))
+        """),
+        {"t": plan.table, "shape": plan.cleaned.shape, "applied": list(APPLIED)},
+    ).scalar_one()
+    if not accepted:
+        plan.blocks += [f"{plan.table}: {said}" for said in plan.cleaned.shape_changes]
 
 
 def last_exported_on(connection: Connection, table: str) -> date | None:

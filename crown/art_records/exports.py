@@ -11,15 +11,19 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
+from crown.art_records.column_formats import decide
 from crown.art_records.tables import RECORD_ID
 from crown.errors import BadInput
 from crown.store.objects import Objects
@@ -32,7 +36,7 @@ _MANY_RECORD_IDS = re.compile(r"(?:rec[A-Za-z0-9]{14}\n)*")
 
 @dataclass(frozen=True)
 class Layout:
-    """The known columns of one table's export."""
+    """The known columns of one table's export; `also` are other names of theirs."""
 
     table: str
     identity: str
@@ -40,6 +44,12 @@ class Layout:
     rules: dict[str, str]
     optional: frozenset[str]
     columns: tuple[str, ...]
+    also: Mapping[str, str]
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Columns that fill a field and that every export must carry."""
+        return tuple(c for c in self.columns if c in self.fields and c not in self.optional)
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,15 @@ class RawFile:
 class Export:
     """The rows of one export as text.
 
-    `frame` has the layout's column names; columns that the export does not carry are in `absent`.
+    `frame` has the layout's column names, then the columns that no layout knows (`unknown`) under their own;
+    columns of the layout that the export does not carry are in `absent`.
     """
 
     raw: RawFile
     frame: pd.DataFrame
     layout: Layout
     absent: frozenset[str]
+    unknown: tuple[str, ...]
     header_fingerprint: str
     exported_on: date | None
 
@@ -72,10 +84,8 @@ class Export:
         return f"{self.layout.table}-{len(self.layout.columns) - len(self.absent)}"
 
 
-@cache
-def layouts() -> dict[str, Layout]:
-    """The layouts of `layouts.yaml` by table."""
-    described = yaml.safe_load((Path(__file__).parent / "layouts.yaml").read_text(encoding="utf-8"))
+def layouts_of(described: Mapping[str, Any]) -> dict[str, Layout]:
+    """Layouts by table, as a layouts file describes them."""
     return {
         table: Layout(
             table=table,
@@ -84,40 +94,57 @@ def layouts() -> dict[str, Layout]:
             rules={c: s["rule"] for c, s in spec["columns"].items() if "rule" in s},
             optional=frozenset(c for c, s in spec["columns"].items() if s.get("optional")),
             columns=tuple(spec["columns"]),
+            also={_spelling(other): c for c, s in spec["columns"].items() for other in s.get("also", ())},
         )
         for table, spec in described.items()
     }
 
 
-def discover(folder: Path) -> dict[str, Path]:
+@cache
+def layouts() -> dict[str, Layout]:
+    """The layouts that come along, by table; a gallery's own are in its rulebook."""
+    return layouts_of(yaml.safe_load((Path(__file__).parent / "layouts.yaml").read_text(encoding="utf-8")))
+
+
+def discover(folder: Path, known: Mapping[str, Layout] | None = None) -> dict[str, Path]:
     """The newest export of each table in a folder, recognised by its header; other files are left alone.
 
     A table that no file belongs to is missing from the answer. Nothing is judged here but the first line: a file
     whose header is nearly right is taken, so that reading it says what is wrong.
     """
+    known = known or layouts()
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.[cC][sS][vV]"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
-        table = table_of(path)
+        table = table_of(path, known)
         if table is not None:
             found[table] = path
-    return {table: found[table] for table in layouts() if table in found}
+    return {table: found[table] for table in known if table in found}
 
 
-def table_of(path: Path) -> str | None:
+def table_of(path: Path, known: Mapping[str, Layout] | None = None) -> str | None:
     """Which table's export a file is, by most of its columns; None when it is none."""
     try:
         with path.open("rb") as file:
-            line = _first_line(file.read(65_536).removeprefix(b"\xef\xbb\xbf"))
+            line = _first_line(_without_bom(file.read(65_536)))
     except OSError:
         return None
     words = {_spelling(word) for word in re.split(r"[,;\t|]", line.decode("latin-1").replace('"', ""))}
-    shares = {
-        table: sum(_spelling(c) in words for c in layout.columns if c not in layout.optional)
-        / sum(c not in layout.optional for c in layout.columns)
-        for table, layout in layouts().items()
-    }
+    shares = {}
+    for table, layout in (known or layouts()).items():
+        required = [c for c in layout.columns if c not in layout.optional]
+        shares[table] = len(_named(words, layout) & set(required)) / len(required)
     best = max(shares, key=lambda table: shares[table])
-    return best if shares[best] > 0.6 else None
+    return best if shares[best] > _ENOUGH else None
+
+
+_ENOUGH = 0.6
+"""A file is a table's export when it carries more than this share of the columns that every export has."""
+
+
+def _named(words: Collection[str], layout: Layout) -> set[str]:
+    """The columns of a layout that spelled headers name."""
+    spelled = {_spelling(c): c for c in layout.columns} | dict(layout.also)
+    return {spelled[word] for word in words if word in spelled}
 
 
 # ---- the bytes -------------------------------------------------------------------------------------------
@@ -142,7 +169,7 @@ def take_in(path: Path, table: str, objects: Objects, *, max_bytes: int = MAX_BY
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read ({error.strerror}); export it again.") from None
     data = objects.path(digest).read_bytes()
-    if not data.strip(b"\xef\xbb\xbf \r\n"):
+    if not _without_bom(data).strip():
         raise BadInput(f"{path.name} is empty; export the table again.")
     return RawFile(table, path.name, data, digest)
 
@@ -164,17 +191,19 @@ def kept(table: str, name: str, digest: str, objects: Objects) -> RawFile:
 # ---- the rows --------------------------------------------------------------------------------------------
 
 
-def parse(raw: RawFile) -> Export:
+def parse(raw: RawFile, known: Mapping[str, Layout] | None = None) -> Export:
     """The rows of a raw file in the layout of its table.
 
+    Columns that no layout knows are kept as they are; that known ones are missing is for `schema_changes` to say.
+
     Raises:
-        BadInput: not UTF-8, another delimiter, a missing or unknown column, a short or long row, an open
+        BadInput: not UTF-8, another delimiter or line end, another table's columns, a short or long row, an open
             quote, no rows, a malformed or repeated record id. The sentence names file, row and column.
     """
-    layout = layouts()[raw.table]
-    data = raw.data.removeprefix(b"\xef\xbb\xbf")
+    layout = (known or layouts())[raw.table]
+    data = _without_bom(raw.data)
     _check_encoding(raw.name, data)
-    header = next(csv.reader(io.StringIO(_first_line(data).decode())), [])
+    header = _header(raw.name, data)
     names = _recognise(raw.name, header, layout)
     frame = _read_rows(raw.name, data, header)
     frame.columns = pd.Index(names)
@@ -185,9 +214,17 @@ def parse(raw: RawFile) -> Export:
         frame=frame,
         layout=layout,
         absent=frozenset(layout.columns) - set(names),
+        unknown=tuple(name for name in names if name not in layout.columns),
         header_fingerprint=hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
         exported_on=_exported_on(frame, raw.name),
     )
+
+
+def _without_bom(data: bytes) -> bytes:
+    """The bytes without byte order marks in front: a file that was saved twice has two."""
+    while data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+    return data
 
 
 def _check_encoding(name: str, data: bytes) -> None:
@@ -201,11 +238,29 @@ def _check_encoding(name: str, data: bytes) -> None:
         except UnicodeDecodeError as error:
             fault, reason = error.start, f"is not UTF-8 (byte 0x{data[error.start]:02X}; perhaps Latin-1)"
     if fault >= 0:
-        record = list(csv.reader(io.StringIO(data[:fault].decode("latin-1"), newline="")))
-        columns = next(csv.reader([_first_line(data).decode("latin-1")]))
-        at = len(record[-1]) - 1 if record and data[fault - 1 : fault] != b"\n" else 0
-        column = columns[at] if at < len(columns) and len(record) > 1 else f"{at + 1} of the header"
-        raise BadInput(f"{name} {reason} in row {max(len(record), 1)}, column {column}; export it as UTF-8.")
+        row, cell = _place(data[:fault])
+        columns = [c.decode("latin-1") for c in _first_line(data).replace(b'"', b"").split(b",")]
+        column = columns[cell] if row > 1 and cell < len(columns) else f"{cell + 1} of the header"
+        raise BadInput(f"{name} {reason} in row {row}, column {column}; export it as UTF-8.")
+    outside = b"".join(data.split(b'"')[::2]) if b"\r" in data else b""
+    if alone := re.search(rb"\r(?!\n)", outside):
+        row = outside[: alone.start()].count(b"\n") + 1
+        raise BadInput(
+            f"{name}, row {row}: it ends in a lone carriage return, as old Macs wrote; save the file as CSV UTF-8."
+        )
+
+
+def _place(before: bytes) -> tuple[int, int]:
+    """Row and cell (from 0) in which these first bytes of a file end; what lies in quotes is text."""
+    outside = b"".join(before.split(b'"')[::2])
+    return outside.count(b"\n") + 1, outside[outside.rfind(b"\n") + 1 :].count(b",")
+
+
+def _header(name: str, data: bytes) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(_first_line(data).decode())), [])
+    except csv.Error:
+        raise BadInput(f"{name}, row 1: a column's name is too long; this is not an export.") from None
 
 
 def _first_line(data: bytes) -> bytes:
@@ -218,29 +273,31 @@ def _spelling(header: str) -> str:
 
 
 def _recognise(name: str, header: list[str], layout: Layout) -> list[str]:
-    """The layout's names for a header."""
-    known = {_spelling(column): column for column in layout.columns}
+    """The layout's names for a header; a column that the layout does not know keeps its own."""
+    spelled = {**layout.also, **{_spelling(column): column for column in layout.columns}}
     if len(header) == 1:
         for delimiter, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if delimiter in header[0]:
                 raise BadInput(f"{name}, row 1: columns are separated by {word}; export it with commas.")
-    names = []
+    names: list[str] = []
     for position, column in enumerate(header, start=1):
-        found = known.get(_spelling(column))
-        if found is None:
-            raise BadInput(
-                f"{name}, row 1, column {position}: {column!r} is not a column of the {layout.table} export; "
-                "remove it from the export or add it to layouts.yaml."
-            )
+        found = spelled.get(_spelling(column))
         if found in names:
             raise BadInput(
                 f"{name}, row 1, column {position}: {column!r} occurs twice; export the table again."
             )
-        names.append(found)
-    missing = [c for c in layout.columns if c not in names and c not in layout.optional]
-    if missing:
+        own = column.strip() or f"column {position}"
+        names.append(found or (f"{own} ({position})" if own in names or own in layout.columns else own))
+    if layout.identity not in names:
         raise BadInput(
-            f"{name}, row 1: the column {', '.join(missing)} is missing; show it in the view and export again."
+            f"{name}, row 1: the column {layout.identity} is missing; show it in the view and export again."
+        )
+    required = [c for c in layout.columns if c not in layout.optional]
+    carried = [c for c in required if c in names]
+    if len(carried) <= _ENOUGH * len(required):
+        raise BadInput(
+            f"{name}, row 1: {len(carried)} of the {len(required)} columns of {layout.table} are there; "
+            "this is not an export of that table."
         )
     return names
 
@@ -312,11 +369,14 @@ def _exported_on(frame: pd.DataFrame, name: str) -> date | None:
     """
     if "Weeks in Gallery" in frame and "Date in Gallery" in frame:
         earliest, latest = date.min, date.max
+        day_first = decide("date", Counter(frame["Date in Gallery"].tolist()).items())[0].day_first
         for shown, weeks in zip(frame["Date in Gallery"], frame["Weeks in Gallery"], strict=True):
             if not shown or not weeks.isdigit():
                 continue
             try:
-                month, day, year = (int(part) for part in shown.split("/"))
+                month, day, year = (int(part) for part in re.split(r"[/.-]", shown))
+                if day_first:
+                    month, day = day, month
                 first = date(year, month, day) + timedelta(weeks=int(weeks))
             except (ValueError, OverflowError):
                 continue

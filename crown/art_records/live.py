@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from crown.art_records.outgoing import plain_csv
 from crown.errors import BadInput, SystemicFailure, TemporaryFailure
+from crown.store.files import systemic_errors
 
 if TYPE_CHECKING:
+    from pyairtable import Api
+
     from crown.art_records.exports import Layout
 
 TABLES = {"prints": "Prints", "distributors": "Distributors", "editions": "Editions"}
@@ -33,6 +36,7 @@ def fetch_exports(
     endpoint_url: str = "https://api.airtable.com",
     retries: int = 5,
     timeout: tuple[int, int] = (10, 60),
+    known: Mapping[str, Layout] | None = None,
 ) -> dict[str, Path]:
     """Fetch the base and write its three tables into `folder` as exports; returns table -> path.
 
@@ -44,6 +48,11 @@ def fetch_exports(
         endpoint_url: The API's address.
         retries: Tries per request on 429 and server errors, with growing pauses.
         timeout: Seconds to connect and to read.
+        known: The layouts of the exports; default those that come along.
+
+    A field that the base no longer has is missing in the file, as in an export by hand, and a new one is in it. The
+    API leaves empty cells out, so this needs the token's scope schema.bases:read; without it a field that no record
+    fills is written as an empty column.
 
     Raises:
         SystemicFailure: the token is refused or the base unknown.
@@ -59,6 +68,7 @@ def fetch_exports(
     strategy = retry_strategy(total=retries, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
     api = Api(token, endpoint_url=endpoint_url, retry_strategy=strategy, timeout=timeout)
     fetched: dict[str, list[dict[str, Any]]] = {}
+    schema = _schema(api, base_id)
     for table, name in (tables or TABLES).items():
         try:
             fetched[table] = [dict(record) for record in api.table(base_id, name).all()]
@@ -79,20 +89,47 @@ def fetch_exports(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for table, records in fetched.items():
-        layout = layouts()[table]
-        rows = [_row(layout, record, names) for record in sorted(records, key=lambda r: r["id"])]
-        present = [
-            c for c in layout.columns if c not in layout.optional or any(c in r["fields"] for r in records)
-        ]
+        layout = (known or layouts())[table]
+        columns = _columns(layout, records, schema.get((tables or TABLES)[table]))
+        rows = [_row(layout, columns, record, names) for record in sorted(records, key=lambda r: r["id"])]
         path = folder / f"{TABLES[table]}-live.csv"
         unfinished = path.with_name(f".crown-{path.name}")
-        with unfinished.open("wb") as file:
-            file.write(plain_csv(present, rows))
+        with systemic_errors(f"Writing {path}"), unfinished.open("wb") as file:
+            file.write(plain_csv(columns, rows))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
         paths[table] = path
     return paths
+
+
+def _schema(api: Api, base_id: str) -> dict[str, set[str]]:
+    """Table -> its fields, as the base describes itself; empty when the token may not ask."""
+    import requests
+
+    try:
+        return {t.name: {f.name for f in t.fields} for t in api.base(base_id).schema().tables}
+    except (requests.RequestException, ValueError):
+        return {}  # the records' own requests say what is wrong, if anything is
+
+
+_LINKS = {"print_record_id": "Print", "distributor_record_id": "Distributor"}
+"""Columns of an export that a formula fills, and the link from which the API's records give them."""
+
+
+def _columns(layout: Layout, records: list[dict[str, Any]], fields: set[str] | None) -> list[str]:
+    """The columns of the file: what the base has of the layout, then what no layout knows."""
+    filled = {name for record in records for name in record["fields"]}
+    there = filled if fields is None else fields
+    columns = [
+        c
+        for c in layout.columns
+        if c == layout.identity
+        or c in there
+        or _LINKS.get(c) in there
+        or (fields is None and c not in layout.optional)
+    ]
+    return columns + sorted(there - set(layout.columns))
 
 
 def _names(fetched: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
@@ -101,15 +138,17 @@ def _names(fetched: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
     return {r["id"]: str(r["fields"].get(shown[t], "")) for t, records in fetched.items() for r in records}
 
 
-def _row(layout: Layout, record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+def _row(
+    layout: Layout, columns: list[str], record: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, str]:
     """One API record as the cells of an export."""
     if not isinstance(record.get("id"), str):
         raise BadInput(f"Airtable sent a record of {layout.table} without an id.")
     cells = record["fields"]
-    row = {column: _cell(cells.get(column), layout.rules.get(column, ""), names) for column in layout.columns}
+    row = {column: _cell(cells.get(column), layout.rules.get(column, ""), names) for column in columns}
     row[layout.identity] = record["id"]
     if layout.table == "editions":
-        for column, link in (("print_record_id", "Print"), ("distributor_record_id", "Distributor")):
+        for column, link in _LINKS.items():
             if isinstance(cells.get(link), list):
                 row[column] = ", ".join(cells[link])
     return row
@@ -128,11 +167,17 @@ def _cell(value: Any, rule: str, names: Mapping[str, str]) -> str:
     if rule == "percent" and isinstance(value, (int, float)):
         return f"{Decimal(str(value)) * 100:f}%"  # the API gives 0.4 for 40%
     if rule in ("date", "long_date"):
-        day = date.fromisoformat(str(value)[:10])
-        return (
-            f"{day.month}/{day.day}/{day.year:04d}" if rule == "date" else f"{day:%B} {day.day}, {day.year}"
-        )
+        return _date(str(value), rule)
     return str(value)
+
+
+def _date(value: str, rule: str) -> str:
+    """A day as an export shows it; what is no ISO date (the field became a text) stays as it is, for the rule."""
+    try:
+        day = date.fromisoformat(value[:10])
+    except ValueError:
+        return value
+    return f"{day.month}/{day.day}/{day.year:04d}" if rule == "date" else f"{day:%B} {day.day}, {day.year}"
 
 
 def _item(item: Any, names: Mapping[str, str]) -> str:

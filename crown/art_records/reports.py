@@ -35,6 +35,7 @@ class TableReport:
     findings: list[Finding] = field(default_factory=list)
     kept_local: list[tuple[str, str]] = field(default_factory=list)
     taken_back: list[tuple[str, str]] = field(default_factory=list)
+    unknown_columns: list[str] = field(default_factory=list)
     noop: str | None = None
 
     @property
@@ -57,6 +58,7 @@ class TableReport:
             "closed": self.closed,
             "kept_local": [{"airtable_id": i, "field": f} for i, f in self.kept_local],
             "taken_back": [{"airtable_id": i, "field": f} for i, f in self.taken_back],
+            "unknown_columns": self.unknown_columns,
             "changes": [
                 {"airtable_id": c.airtable_id, "op": c.op, "field": c.field,
                  "old": masked(c.field, c.old), "new": masked(c.field, c.new)}
@@ -150,6 +152,10 @@ def _table_lines(table: TableReport, rows: int) -> list[str]:
         lines.append(f"  kept: {len(table.kept_local)} × entered here, not in the export")
     if table.taken_back:
         lines.append(f"  taken back: {len(table.taken_back)} × entered here, not in the export")
+    if table.unknown_columns:
+        lines.append(
+            f"  columns that no layout knows, kept in the raw file: {', '.join(table.unknown_columns)}"
+        )
     found = Counter((f.outcome, f.column, f.problem) for f in table.findings)
     for (outcome, column, problem), n in found.most_common(10):
         lines.append(f"  {outcome}: {n} × {column} {problem}")

@@ -55,14 +55,17 @@ class Room:
     def limits(self) -> Limits:
         """When a difference waits for a decision."""
         settings = self.settings
-        return Limits(settings.art_close_rows, settings.art_close_share, settings.art_new_share)
+        return Limits(
+            settings.art_close_rows, settings.art_close_share, settings.art_new_share, settings.art_column_cells,
+            settings.art_changed_share, settings.art_emptied_share, settings.art_withheld_share,
+        )  # fmt: skip
 
     @cached_property
     def book(self) -> Rulebook:
-        """The rules, with the gallery's own names when it has some."""
+        """The rules, names and layouts, with the gallery's own laid over them."""
         from crown.art_records.rules import rulebook
 
-        return rulebook(self.settings.art_names)
+        return rulebook(self.settings.art_names, self.settings.art_settings)
 
     def files(self) -> dict[str, Path]:
         """The newest export of each table in the folder.
@@ -72,7 +75,7 @@ class Room:
         """
         from crown.art_records.exports import discover
 
-        found = discover(self.exports)
+        found = discover(self.exports, self.book.layouts)
         if not found:
             raise BadInput(
                 f"No export lies in {self.exports}; export Prints, Distributors and Editions as CSV into it."
@@ -92,8 +95,9 @@ class Room:
         from crown.art_records.live import fetch_exports
 
         return fetch_exports(
-            self._token(), self.settings.airtable_base, self.exports, endpoint_url=self.settings.airtable_url
-        )
+            self._token(), self.settings.airtable_base, self.exports, endpoint_url=self.settings.airtable_url,
+            known=self.book.layouts,
+        )  # fmt: skip
 
     def _token(self) -> str:
         from crown.journal import secrets

@@ -83,7 +83,9 @@ def sync(
     )  # fmt: skip
 
 
-def receive(engine: Engine, files: Mapping[str, Path], *, objects: Objects) -> list[Export]:
+def receive(
+    engine: Engine, files: Mapping[str, Path], *, objects: Objects, book: Rulebook | None = None
+) -> list[Export]:
     """Keep export files under their hashes and read them; nothing is compared. `sync_raw` goes on from here.
 
     Raises:
@@ -91,10 +93,11 @@ def receive(engine: Engine, files: Mapping[str, Path], *, objects: Objects) -> l
         Refused: a person was erased from one of them.
     """
     from crown.art_records.exports import take_in
+    from crown.art_records.rules import rulebook
 
     raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
     _refuse_erased(engine, raws, objects)
-    return [_known(engine, raw) for raw in raws]
+    return [_known(engine, raw, book or rulebook()) for raw in raws]
 
 
 def sync_raw(
@@ -116,7 +119,7 @@ def sync_raw(
     from crown.art_records.writing import alone, begin_sync, fail_sync, finish_sync, write_plan
 
     book = book or rulebook()
-    exports = [_known(engine, raw) for raw in raws]
+    exports = [_known(engine, raw, book) for raw in raws]
     if not apply:
         with engine.connect() as connection:
             plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
@@ -217,6 +220,7 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
             findings=plan.cleaned.findings,
             kept_local=plan.kept_local,
             taken_back=plan.taken_back,
+            unknown_columns=list(plan.cleaned.unknown),
         )
         for plan in plans
     ]
@@ -240,12 +244,12 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
     )
 
 
-def _known(engine: Engine, raw: RawFile) -> Export:
+def _known(engine: Engine, raw: RawFile, book: Rulebook) -> Export:
     """The parsed file; what cannot be read is remembered as well."""
     from crown.art_records.exports import parse
 
     _remember_raw(engine, raw)
-    export = parse(raw)
+    export = parse(raw, book.layouts)
     _describe_raw(engine, export)
     return export
 
@@ -261,9 +265,12 @@ def compare(
     from crown.art_records.rules import rulebook
 
     _check_request(files, "full", "parallel", apply=False)
-    exports = [_known(engine, take_in(files[table], table, objects)) for table in ENTITIES if table in files]
+    book = book or rulebook()
+    exports = [
+        _known(engine, take_in(files[table], table, objects), book) for table in ENTITIES if table in files
+    ]
     with engine.connect() as connection:
-        plans, _ = _plan(connection, exports, "full", Limits(), book or rulebook(), always=True)
+        plans, _ = _plan(connection, exports, "full", Limits(), book, always=True)
         connection.rollback()
     return _report(plans, [], "full")
 

@@ -314,7 +314,7 @@ def _write_statistics(connection: Connection, number: int, plan: TablePlan) -> N
     write_statistics(
         connection, number, plan.table,
         {**statistics(plan), "source_file": raw.name, "source_hash": raw.sha256,
-         "header_fingerprint": plan.export.header_fingerprint},
+         "header_fingerprint": plan.cleaned.shape},
     )  # fmt: skip
 
 

@@ -60,7 +60,9 @@ def airtable_exports(
     with sentences_as_failures(), art.room() as room:
         fetched = room.fetch() if config.fetch else {}
         arrived = arriving.look_twice(room)
-        exports = receive(room.engine, arrived.files, objects=room.objects) if arrived.files else []
+        exports = (
+            receive(room.engine, arrived.files, objects=room.objects, book=room.book) if arrived.files else []
+        )
         for table, path in arrived.unfinished.items():
             context.log.info("%s is still being copied; %s is left for the next run.", path.name, table)
         return dg.MaterializeResult(
@@ -82,6 +84,7 @@ def airtable_exports(
                             "exported_on": str(export.exported_on) if export.exported_on else None,
                             "rows": len(export.frame),
                             "not_carried": sorted(export.absent),
+                            "in_no_layout": list(export.unknown),
                         }
                         for export in exports
                     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -48,6 +49,37 @@ def test_a_byte_order_mark_and_line_breaks_in_quotes_are_part_of_the_format(tmp_
     assert export.frame.iloc[0][["Print Name", "Description"]].tolist() == ["two\nlines", 'a "b", c']
 
 
+def test_a_file_that_was_saved_twice_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    export = read(tmp_path, b"\xef\xbb\xbf" * 2 + prints(f"A,,,,,,,{ID}"))
+    assert export.frame.iloc[0]["Print Name"] == "A"
+
+
+def test_a_column_that_no_layout_knows_is_kept_and_named(tmp_path: Path) -> None:
+    export = read(tmp_path, b"Colour," + prints(f"red,A,,,,,,,{ID}"))
+    assert (export.unknown, export.frame.iloc[0]["Colour"]) == (("Colour",), "red")
+
+
+def test_a_full_disk_is_said_as_one(tmp_path: Path) -> None:
+    """The kernel's own limit on a file's size stands in for the disk's end."""
+    path = tmp_path / "Prints.csv"
+    path.write_bytes(prints(f"A{'x' * 100_000},,,,,,,{ID}"))
+    said = subprocess.run(
+        [sys.executable, "-c", f"""
+import resource
+from pathlib import Path
+from crown.art_records.exports import take_in
+from crown.errors import SystemicFailure
+from crown.store.objects import Objects
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    take_in(Path({str(path)!r}), "prints", Objects(Path({str(tmp_path / "objects")!r})))
+except SystemicFailure as error:
+    print(error)
+"""], capture_output=True, text=True, check=True)  # fmt: skip
+    assert "free or mend the disk" in said.stdout
+    assert list((tmp_path / "objects").iterdir()) == []
+
+
 def test_weeks_in_gallery_reveal_the_day_of_the_export(
     exports: tuple[Sample, Sample], tmp_path: Path
 ) -> None:
@@ -80,8 +112,12 @@ def test_the_bytes_are_kept_by_their_hash_even_when_they_cannot_be_parsed(tmp_pa
         (prints(), r"Prints.csv has a header but no rows"),
         (prints(f"A;;;;;;;{ID}").replace(b",", b";"), r"Prints.csv, row 1: columns are separated by semicolons"),
         (prints(f"A,,,,,,,{ID}").replace(b",", b"\t"), r"Prints.csv, row 1: columns are separated by tabs"),
-        (prints(f"A,,,,,,{ID}").replace(b"Notes,", b""), r"Prints.csv, row 1: the column Notes is missing"),
-        (b"Colour," + prints(f"A,,,,,,,{ID}"), r"Prints.csv, row 1, column 1: 'Colour' is not a column of the prints"),
+        (prints("A,,,,,,").replace(b",Record_id", b""), r"Prints.csv, row 1: the column Record_id is missing"),
+        (b"Colour,Shape,Taste,Record_id\n,,," + ID.encode(), r"row 1: 1 of the 8 columns of prints are there"),
+        (prints(f"A,,,,,,,{ID}").replace(b"\n", b"\r"), r"Prints.csv, row 1: it ends in a lone carriage return"),
+        (prints(f"A,,{'x' * 200_000}\xe9,,,,,{ID}").decode().encode("latin-1"),
+         r"is not UTF-8 \(byte 0xE9; perhaps Latin-1\) in row 2, column Description"),
+        (b"x" * 200_000 + b"," + prints(f"A,,,,,,,{ID},"), r"Prints.csv, row 1: a column's name is too long"),
         (prints(f"A,,,,,,,{ID}").replace(b"Image", b"Notes"), r"row 1, column 7: 'Notes' occurs twice"),
         (prints(f"A,,,,,,,{ID}", "B,,,,"), r"Prints.csv, row 3: it ends after 5 of 8 columns, Editions is missing"),
         (prints(f"A,,,,,,,{ID}", 'B,,"cut'), r"Prints.csv, row 3: a quoted cell is not closed"),

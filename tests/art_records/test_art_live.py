@@ -13,10 +13,11 @@ from urllib.parse import parse_qs, unquote, urlparse
 import pytest
 
 from crown.art_records.live import fetch_exports
+from crown.art_records.samples import DISTRIBUTOR_COLUMNS, PRINT_COLUMNS
 from crown.art_records.syncing import sync
 from crown.errors import SystemicFailure, TemporaryFailure
 
-from .conftest import Books, distributor_row, edition_row, print_row, rid
+from .conftest import PLAIN_EDITION_COLUMNS, Books, distributor_row, edition_row, print_row, rid
 
 GOOD = "pat-good"
 BASE: dict[str, list[dict[str, Any]]] = {
@@ -48,6 +49,9 @@ class Server(ThreadingHTTPServer):
         self.pages: list[str] = []
         self.busy = 0
         self.broken = False
+        self.base = BASE
+        self.fields: dict[str, list[str]] | None = None
+        """Fields per table as the base describes itself; None: the token may not ask."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,12 +68,17 @@ class Handler(BaseHTTPRequestHandler):
         elif self.server.busy:
             self.server.busy -= 1
             self.answer(429, {"errors": [{"error": "RATE_LIMIT_REACHED"}]})
+        elif url.path.startswith("/v0/meta/") and self.server.fields is not None:
+            self.answer(200, {"tables": [
+                {"id": f"tbl{name}", "name": name, "primaryFieldId": "fld0", "views": [], "fields": [
+                    {"id": f"fld{i}", "name": field, "type": "singleLineText"} for i, field in enumerate(fields)]}
+                for name, fields in self.server.fields.items()]})  # fmt: skip
         elif table not in BASE:
             self.answer(404, {"error": "NOT_FOUND"})
         else:
             self.server.pages.append(f"{table} {start}")
-            records = BASE[table][start : start + 100]
-            more = {"offset": str(start + 100)} if start + 100 < len(BASE[table]) else {}
+            records = self.server.base[table][start : start + 100]
+            more = {"offset": str(start + 100)} if start + 100 < len(self.server.base[table]) else {}
             created = [{**r, "createdTime": "2025-01-01T00:00:00.000Z"} for r in records]
             self.answer(200, {"records": created, **more})
 
@@ -121,6 +130,63 @@ def test_the_live_base_and_an_export_of_it_are_the_same_books(
     )  # fmt: skip
     assert all(table.nothing_new for table in report.tables)
     assert all(not table.findings for table in report.tables)
+
+
+FIELDS = {
+    "Prints": [c for c in PRINT_COLUMNS if c != "Record_id"],
+    "Distributors": [c for c in DISTRIBUTOR_COLUMNS if c != "Record_id"],
+    "Editions": [c for c in PLAIN_EDITION_COLUMNS if not c.endswith("record_id")],
+}
+
+
+@pytest.mark.parametrize(
+    ("new", "block"),
+    [
+        ("Price (GBP)", "the column Retail Price is missing and Price (GBP) is new"),
+        (None, "the column Retail Price is missing: its field stays as it is in the books"),
+    ],
+)
+def test_a_field_that_the_base_renames_or_drops_waits_and_empties_nothing(
+    airtable: Server, books: Books, tmp_path: Path, new: str | None, block: str
+) -> None:
+    airtable.fields = FIELDS
+    sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
+    airtable.base = {**BASE, "Editions": [
+        {**r, "fields": {(new if k == "Retail Price" else k): v for k, v in r["fields"].items() if new or k != "Retail Price"}}
+        for r in BASE["Editions"]]}  # fmt: skip
+    airtable.fields = {**FIELDS, "Editions": [new if f == "Retail Price" else f for f in FIELDS["Editions"]
+                                              if new or f != "Retail Price"]}  # type: ignore[misc]  # fmt: skip
+    report = sync(
+        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+    )
+    assert not report.applied
+    assert [b for b in report.blocks if block in b] == report.blocks
+    assert books.one("select count(*) from art.editions where retail_price = 90") == 250
+
+
+def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
+    airtable: Server, books: Books, tmp_path: Path
+) -> None:
+    sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
+    airtable.base = {**BASE, "Editions": [
+        {**r, "fields": {k: v for k, v in r["fields"].items() if k != "Retail Price"}} for r in BASE["Editions"]]}  # fmt: skip
+    report = sync(
+        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+    )
+    assert report.blocks == [
+        "editions: 250 of 250 known values of retail_price would become unknown (limit 5%)"
+    ]
+
+
+def test_a_date_field_that_became_a_text_is_withheld_not_a_failure(
+    airtable: Server, books: Books, tmp_path: Path
+) -> None:
+    airtable.base = {**BASE, "Editions": [
+        {**r, "fields": {**r["fields"], "Date Sold": "last spring"}} for r in BASE["Editions"][:1]]}  # fmt: skip
+    report = sync(
+        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+    )
+    assert [(f.column, f.raw) for f in report.table("editions").findings] == [("Date Sold", "last spring")]
 
 
 def test_fetching_twice_gives_the_same_bytes(airtable: Server, tmp_path: Path) -> None:

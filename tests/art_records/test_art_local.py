@@ -109,7 +109,7 @@ def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
     local.edit(
         stocked.engine, "prints", "Work 1", {"total_editions": "50", "name": "harbour_view"}, who="ann"
     )
-    assert stocked.rows("select name, total_editions from art.prints") == [("Harbour View", 50)]
+    assert stocked.rows("select name, total_editions from art.prints") == [("harbour_view", 50)]
     for values, sentence in (
         ({"size": "vast"}, "not a known word"),
         ({"invoice_amount": "1"}, "not a field"),

@@ -220,11 +220,11 @@ def test_corrected_rules_read_the_kept_file_again_and_release_the_quarantine(boo
     assert rerun(books.engine, "incremental", objects=books.objects, who="t", apply=True).noop
     old = rulebook()
     size = old.rules["size"] | {"words": old.rules["size"]["words"] | {"giant": "Extra Large"}}
-    corrected = Rulebook(old.rules | {"size": size}, old.names, "2")
+    corrected = Rulebook(old.rules | {"size": size}, old.names, "new", old.layouts)
     report = rerun(books.engine, "incremental", objects=books.objects, who="t", apply=True, book=corrected)
     assert report.applied
     assert books.value(1, "size") == "Extra Large"
-    assert books.one("select rule_version from art.syncs order by sync_number desc limit 1") == "2"
+    assert books.one("select rule_version from art.syncs order by sync_number desc limit 1") == "new"
 
 
 def test_a_duplicate_name_and_a_duplicate_number_both_load(books: Books) -> None:
