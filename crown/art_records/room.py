@@ -56,9 +56,14 @@ class Room:
         """When a difference waits for a decision."""
         settings = self.settings
         return Limits(
-            settings.art_close_rows, settings.art_close_share, settings.art_new_share, settings.art_column_cells,
-            settings.art_changed_share, settings.art_emptied_share, settings.art_withheld_share,
-        )  # fmt: skip
+            close_rows=settings.art_close_rows,
+            close_share=settings.art_close_share,
+            new_share=settings.art_new_share,
+            column_cells=settings.art_column_cells,
+            changed_share=settings.art_changed_share,
+            emptied_share=settings.art_emptied_share,
+            withheld_share=settings.art_withheld_share,
+        )
 
     @cached_property
     def book(self) -> Rulebook:

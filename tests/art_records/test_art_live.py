@@ -152,7 +152,8 @@ def test_a_field_that_the_base_renames_or_drops_waits_and_empties_nothing(
     airtable.fields = FIELDS
     sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
     airtable.base = {**BASE, "Editions": [
-        {**r, "fields": {(new if k == "Retail Price" else k): v for k, v in r["fields"].items() if new or k != "Retail Price"}}
+        {**r, "fields": {(new if k == "Retail Price" else k): v for k, v in r["fields"].items()
+                         if new or k != "Retail Price"}}
         for r in BASE["Editions"]]}  # fmt: skip
     airtable.fields = {**FIELDS, "Editions": [new if f == "Retail Price" else f for f in FIELDS["Editions"]
                                               if new or f != "Retail Price"]}  # type: ignore[misc]  # fmt: skip
@@ -169,7 +170,8 @@ def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
 ) -> None:
     sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
     airtable.base = {**BASE, "Editions": [
-        {**r, "fields": {k: v for k, v in r["fields"].items() if k != "Retail Price"}} for r in BASE["Editions"]]}  # fmt: skip
+        {**r, "fields": {k: v for k, v in r["fields"].items() if k != "Retail Price"}}
+        for r in BASE["Editions"]]}  # fmt: skip
     report = sync(
         books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
     )

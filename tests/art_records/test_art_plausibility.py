@@ -71,7 +71,8 @@ def test_a_column_that_mixes_day_first_and_month_first_is_read_only_where_it_lea
     books: Books,
 ) -> None:
     report = books.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=rows(120, **{
-        "Date Sold": lambda n: f"{day(n).day}/{day(n).month}/2024" if n % 2 else f"{day(n).month}/{day(n).day}/2024"}))  # fmt: skip
+        "Date Sold": lambda n: f"{day(n).day}/{day(n).month}/2024" if n % 2
+        else f"{day(n).month}/{day(n).day}/2024"}))  # fmt: skip
     assert not report.applied
     assert "cells of Date Sold newly fail their rule" in report.blocks[0]
     problems = {f.problem for f in report.table("editions").findings}
@@ -231,7 +232,8 @@ def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(books: Books
     ("name", "said", "sentence"),
     [
         ("rules.yaml", {"rules": {"colour": {}}}, "there is no rule colour"),
-        ("layouts.yaml", {"editions": {"columns": {"Shelf": {"field": "shelf", "rule": "text"}}}}, "there is no field shelf"),
+        ("layouts.yaml", {"editions": {"columns": {"Shelf": {"field": "shelf", "rule": "text"}}}},
+         "there is no field shelf"),
         ("layouts.yaml", {"editions": {"columns": {"Shelf": {"field": "size", "rule": "shelf"}}}}, "there is no rule shelf"),
         ("layouts.yaml", {"editions": {"columns": {"Shelf": {"rule": "text"}}}}, "needs a field and a rule"),
         ("layouts.yaml", ["editions"], "is not a mapping"),
