@@ -385,7 +385,7 @@ def _cutout_models(engine: Engine, settings: Settings) -> _Answers:
                 yield (
                     "warn",
                     f"{many:,} photos wait for it: {error}",
-                    "Or `crown images retry PHOTO --model default`.",
+                    "Or `crown images retry PHOTO --model default --apply`.",
                 )
 
 

@@ -90,6 +90,10 @@ class Settings(BaseModel):
     max_concurrent_runs: int = Field(default=4, ge=1, description="Dagster runs at once.")
 
     # Product images
+    product_number_pattern: str = Field(
+        default="[A-Z]{0,2}[0-9]{4,}[A-Z]{0,3}",
+        description="Regular expression of product numbers in capitals; other names go to name_conflicts.",
+    )
     cutout_model: str = Field(default="studio", description="`studio`, or a rembg model with its weights.")
     weights_dir: Path | None = Field(
         default=None, description="Folder with rembg's .onnx weights; nothing is ever downloaded."
@@ -234,6 +238,15 @@ class Settings(BaseModel):
     def _absolute(cls, value: Path | None) -> Path | None:
         # A service and a terminal stand in different folders: both must mean the same place.
         return value and expanded(value).absolute()
+
+    @field_validator("product_number_pattern")
+    @classmethod
+    def _expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"it is not a regular expression ({error})") from None
+        return value
 
     @field_validator("quiet_hours")
     @classmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.images_common import open_images, reason_option, who_option
+from crown_cli.images_common import apply_option, open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
@@ -68,37 +68,36 @@ def adopt(
 @click.command()
 @click.argument("pattern", default="*")
 @click.option("--retire", is_flag=True, help="Take them from the share and from this list; needs --reason.")
-@click.option("--yes", is_flag=True, help="Retire more than 20 with published files at once.")
-@click.option("--dry-run", is_flag=True, help="Say what would be retired, change nothing.")
 @reason_option(required=False)
+@apply_option
 @who_option
 @json_option
 def phantoms(
-    pattern: str, retire: bool, yes: bool, dry_run: bool, reason: str | None, who: str | None, as_json: bool
+    pattern: str, retire: bool, reason: str | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
     """Numbers that only CrownPipe knew: products made of a file name's collision, or whose pictures are gone.
 
     Without --retire, lists those whose number matches PATTERN, with what stands of them on the share. Retiring keeps
-    the bytes of every file in the store, by hash, and removes the file.
+    the bytes of every file in the store, by hash, and removes the file; without --apply it is only said.
 
     \b
     crown images phantoms
-    crown images phantoms 52000123_1 --retire --reason 'a second upload, no product' --dry-run
-    crown images phantoms 52000123_1 --retire --reason 'a second upload, no product'
+    crown images phantoms 52000123_1 --retire --reason 'a second upload'
+    crown images phantoms 52000123_1 --retire --reason 'a second upload' --apply
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown.product_images import phantoms as craft
 
-    if retire and not dry_run and not (reason or "").strip():
+    if retire and not (reason or "").strip():
         raise click.UsageError("Retiring needs a reason; give it with --reason.")
+    if carry_out and not retire:
+        raise click.UsageError("--apply needs --retire: there is nothing to carry out in a list.")
     with open_images() as room:
-        if retire and not dry_run:
-            found = craft.retire(
-                room, pattern, who=who or getpass.getuser(), via="cli", reason=reason or "", many=yes
-            )
+        if carry_out:
+            found = craft.retire(room, pattern, who=who or getpass.getuser(), via="cli", reason=reason or "")
         else:
             found = craft.phantoms(room, pattern)
     if as_json:
-        show_json({"retired": retire and not dry_run, "phantoms": found})
+        show_json({"retired": carry_out, "phantoms": found})
         return
     show_rows(
         [
@@ -111,9 +110,11 @@ def phantoms(
             }
             for one in found
         ],
-        title="Retired; their bytes are in the store" if retire and not dry_run else None,
+        title="Retired; their bytes are in the store" if carry_out else None,
         empty="There is no phantom.",
     )
+    if retire and found and not carry_out:
+        click.echo("Nothing is changed; --apply retires them.")
 
 
 def _report(done: Adoption, dry_run: bool) -> None:

@@ -15,7 +15,7 @@ GROUPS = {
     "home": "Where things are",
     "file_mode": "Files on the share",
     "workers": "Work",
-    "cutout_model": "Product images",
+    "product_number_pattern": "Product images",
     "art_exports_root": "Art records",
     "log_dir": "Journal",
     "web_host": "Web",

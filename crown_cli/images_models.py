@@ -6,6 +6,7 @@ The craft is in crown/product_images: rehearsal, promotion, cutout_models, rehea
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from crown_cli.images_common import open_images, reason_option, who_option
 from crown_cli.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from crown.product_images.rehearsal_records import Rehearsal, Result
     from crown.product_images.room import Room
 
@@ -297,29 +300,32 @@ def refuse_unusable(model: str) -> None:
 
     if model == cutout_models.DEFAULT:
         raise click.UsageError(
-            "--try-model names a model; `crown images retry PHOTO --model default` takes one back"
+            "--try-model names a model; `crown images retry PHOTO --model default --apply` takes one back"
         )
     with open_images() as room:
         cutout_models.cutting(model, room.settings.weights_dir)
 
 
-def choose_model(
-    room: Room, pattern: str, model: str, *, who: str | None, reason: str | None
-) -> list[dict[str, Any]]:
-    """Give the photos that match a model of their own (`default`: take it back), and plan their cut-outs."""
-    from crown.product_images import cutout_models, stages
+def choosing(
+    room: Room, patterns: Sequence[str], model: str, *, who: str, reason: str | None
+) -> Callable[[Connection], list[dict[str, Any]]]:
+    """The act that gives the photos that match a model of their own (`default`: takes it back)."""
+    from crown.product_images import cutout_models
+
+    named = None if model == cutout_models.DEFAULT else model
+    acts = [
+        cutout_models.choosing(room, pattern, named, who=who, via="cli", reason=reason)
+        for pattern in patterns
+    ]
+    return lambda connection: [vars(one) for act in acts for one in act(connection)]
+
+
+def plan_cutouts(room: Room) -> None:
+    """Plan the cut-outs: what is due now is seen by the sensor."""
+    from crown.product_images import stages
     from crown.product_images.room import CUTOUTS
 
-    chosen = cutout_models.choose(
-        room,
-        pattern,
-        None if model == cutout_models.DEFAULT else model,
-        who=who or getpass.getuser(),
-        via="cli",
-        reason=reason,
-    )
-    stages.plan(room, [CUTOUTS])  # what is due now is seen by the sensor
-    return [one.__dict__ for one in chosen]
+    stages.plan(room, [CUTOUTS])
 
 
 COMMANDS = (rehearse, rehearsals, one_rehearsal, promote, clear_rehearsals)

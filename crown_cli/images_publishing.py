@@ -6,20 +6,26 @@ The craft is in crown/product_images: preview, products, removals, texts.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.images_common import assets_named, decide_on, open_images, reason_option, who_option
+from crown_cli.images_common import (
+    apply_option,
+    assets_named,
+    decide_on,
+    forecast_json,
+    open_images,
+    reason_option,
+    show_forecast,
+    tell_act,
+    who_option,
+)
 from crown_cli.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from crown.product_images.preview import Forecast
-
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would follow, change nothing.")
 
 
 @click.command()
@@ -39,122 +45,92 @@ def plan(files: bool, as_json: bool) -> None:
     with open_images() as room:
         told = forecast(room)
         absent = room.absent_targets()
-    _show_forecast(told, as_json=as_json, all_files=files, notes=list(absent.values()))
-
-
-def _show_forecast(
-    told: Forecast, *, as_json: bool, all_files: bool = False, notes: Sequence[str] = ()
-) -> None:
-    shown = told.published if all_files else told.published[:20]
-    counted = {what: told.counted(what) for what in ("new", "changed", "removed")}
     if as_json:
-        show_json(
-            {
-                "assets": [row.as_dict() for row in told.assets],
-                "published": counted,
-                "files": shown,
-                "held": told.held,
-                "notes": notes,
-            }
-        )
+        show_json({**forecast_json(told, all_files=files), "notes": list(absent.values())})
         return
-    show_rows(
-        [row.as_dict() for row in told.assets],
-        columns=["asset", "to_make", "changed", "to_wait", "to_retire", "products", "megabytes", "minutes"],
-        empty="Nothing would be made.",
-    )
-    if told.published:
-        click.echo(
-            "Published files: " + ", ".join(f"{count:,} {what}" for what, count in counted.items()) + "."
-        )
-    for change in shown:
-        click.echo(f"  {change.what} {change.target}: {change.path}")
-    if len(shown) < len(told.published):
-        click.echo(
-            f"  and {len(told.published) - len(shown):,} more; `crown images plan --files` lists them."
-        )
-    for sentence in (*(removal.sentence for removal in told.held), *notes):
+    show_forecast(told, empty="Nothing would be made.", all_files=files)
+    for sentence in absent.values():
         click.echo(sentence)
 
 
 @click.command()
-@click.argument("pattern")
+@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
 @reason_option(required=True)
-@_dry_run
+@apply_option
 @who_option
 @json_option
-def withdraw(pattern: str, reason: str, dry_run: bool, who: str | None, as_json: bool) -> None:
-    """Take back what was decided on the cut-outs whose photo matches PATTERN; their pictures are unpublished.
+def withdraw(patterns: tuple[str, ...], reason: str, carry_out: bool, who: str | None, as_json: bool) -> None:
+    """Take back what was decided last on the cut-outs whose photo matches a PATTERN; what stood before holds again.
+
+    A rejection that is taken back gives an approval back that stood before it; the pictures of an approval that is
+    taken back are unpublished.
+
+    Says what would follow and changes nothing without --apply.
 
     \b
-    crown images withdraw 52000123_1 --reason 'shows the old housing' --dry-run
-    crown images withdraw '520001*' --reason 'wrong series'
+    crown images withdraw 52000123_1 --reason 'shows the old housing'
+    crown images withdraw '520001*' --reason 'wrong series' --apply
     """  # noqa: D301
-    from crown.product_images.preview import forecast
-    from crown.product_images.review import withdrawing
-
-    if not dry_run:
-        decide_on(pattern, "withdraw", who, reason, as_json)
-        return
-    with open_images() as room:
-        told = forecast(room, supposing=withdrawing(room, pattern, who or getpass.getuser()))
-    _show_forecast(told, as_json=as_json)
+    decide_on(patterns, "withdraw", who=who, reason=reason, carry_out=carry_out, as_json=as_json)
 
 
-def _act(act: Callable[[Connection], object], *, dry_run: bool, as_json: bool, done: str) -> None:
-    """Carry out an act on products and say what will follow, or only say it."""
-    from crown.product_images.preview import forecast
+def _act(
+    act: Callable[[Connection], object], *, carry_out: bool, as_json: bool, sentence: str, **more: object
+) -> None:
+    """Say what follows from an act on products; with `carry_out`, do it."""
+    from crown.product_images.preview import consequences
 
     with open_images() as room:
-        if dry_run:
-            told = forecast(room, supposing=act)
-        else:
+        told = consequences(room, act)
+        if carry_out:
             with room.engine.begin() as connection:
                 act(connection)
-            told = forecast(room)
-    if not as_json:
-        click.echo(f"{'Nothing is changed. ' if dry_run else done}The next run:")
-    _show_forecast(told, as_json=as_json)
+    tell_act(told, applied=carry_out, as_json=as_json, sentence=sentence, **more)
 
 
 @click.command()
 @click.argument("number")
 @reason_option(required=True)
-@_dry_run
+@apply_option
 @who_option
 @json_option
-def retire(number: str, reason: str, dry_run: bool, who: str | None, as_json: bool) -> None:
+def retire(number: str, reason: str, carry_out: bool, who: str | None, as_json: bool) -> None:
     """No longer publish the product NUMBER: the next run removes its pictures, originals and approvals stay.
 
+    Says what would follow and changes nothing without --apply.
+
     \b
-    crown images retire 52000123 --reason 'no longer sold' --dry-run
     crown images retire 52000123 --reason 'no longer sold'
+    crown images retire 52000123 --reason 'no longer sold' --apply
     """  # noqa: D301
     from crown.product_images import products
 
     def act(connection: Connection) -> None:
         products.retire(connection, number, who=who or getpass.getuser(), via="cli", reason=reason)
 
-    _act(act, dry_run=dry_run, as_json=as_json, done=f"{number} is retired. ")
+    _act(act, carry_out=carry_out, as_json=as_json, sentence=f"Retire the product {number}.")
 
 
 @click.command()
 @click.argument("number")
 @reason_option(required=False)
+@apply_option
 @who_option
 @json_option
-def unretire(number: str, reason: str | None, who: str | None, as_json: bool) -> None:
+def unretire(number: str, reason: str | None, carry_out: bool, who: str | None, as_json: bool) -> None:
     """Publish the product NUMBER again; nothing has to be approved anew.
 
+    Says what would follow and changes nothing without --apply.
+
     \b
-    crown images unretire 52000123
+    crown images unretire 52000123 --apply
     """  # noqa: D301
     from crown.product_images import products
 
     def act(connection: Connection) -> None:
         products.unretire(connection, number, who=who or getpass.getuser(), via="cli", reason=reason)
 
-    _act(act, dry_run=False, as_json=as_json, done=f"{number} is no longer retired. ")
+    _act(act, carry_out=carry_out, as_json=as_json, sentence=f"Publish the product {number} again.")
 
 
 @click.command()
@@ -163,17 +139,19 @@ def unretire(number: str, reason: str | None, who: str | None, as_json: bool) ->
     "--asset", help="Only what this asset made, for instance cutouts; default: all after the approval."
 )
 @reason_option(required=False)
-@_dry_run
+@apply_option
 @who_option
 @json_option
 def rebuild(
-    pattern: str, asset: str | None, reason: str | None, dry_run: bool, who: str | None, as_json: bool
+    pattern: str, asset: str | None, reason: str | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
     """Make again what was made of the photos that match PATTERN (* and ? as in file names), by force.
 
+    Says what would follow and changes nothing without --apply.
+
     \b
     crown images rebuild '52000123*'
-    crown images rebuild 52000123 --asset cutouts --dry-run
+    crown images rebuild 52000123 --asset cutouts --apply
     """  # noqa: D301
     from crown.product_images import products
 
@@ -182,7 +160,12 @@ def rebuild(
     def act(connection: Connection) -> None:
         products.rebuild(connection, pattern, chosen, who=who or getpass.getuser(), via="cli", reason=reason)
 
-    _act(act, dry_run=dry_run, as_json=as_json, done="Asked for. ")
+    _act(
+        act,
+        carry_out=carry_out,
+        as_json=as_json,
+        sentence=f"Make again what was made of {pattern}, by force.",
+    )
 
 
 @click.command()
@@ -191,29 +174,31 @@ def rebuild(
     "--plan", "seen", help="The beginning of the hash of the plan that you saw; another one is refused."
 )
 @reason_option(required=False)
-@_dry_run
+@apply_option
 @who_option
 @json_option
 def confirm(
-    target: str | None, seen: str | None, reason: str | None, dry_run: bool, who: str | None, as_json: bool
+    target: str | None, seen: str | None, reason: str | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
     """Confirm the removal of many products that is held; the next run carries out exactly that plan.
 
+    Shows what is held and changes nothing without --apply.
+
     \b
-    crown images confirm --dry-run
-    crown images confirm production --reason 'the series ended'
+    crown images confirm
+    crown images confirm production --reason 'the series ended' --apply
     """  # noqa: D301
     from crown.product_images import removals
 
     with open_images() as room:
         with room.engine.connect() as connection:
             held = [one for one in removals.standing(connection) if target in (None, one.target)]
-        if not dry_run:
+        if carry_out:
             removals.confirm(
                 room, who=who or getpass.getuser(), via="cli", target=target, seen=seen, reason=reason
             )
     if as_json:
-        show_json({"confirmed": not dry_run, "plans": held})
+        show_json({"applied": carry_out, "plans": held})
         return
     show_rows(
         [
@@ -227,9 +212,11 @@ def confirm(
             }
             for one in held
         ],
-        title=None if dry_run else "Confirmed; the next run removes",
+        title="Confirmed; the next run removes" if carry_out else None,
         empty="No removal is held.",
     )
+    if held and not carry_out:
+        click.echo("Nothing is changed; --apply confirms it.")
 
 
 @click.command("text")

@@ -30,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate-audit-logs": ("crown_cli.audit_logs:migrate_audit_logs", "Take over CrownPipe's .audit.json."),
 }
 
+#: What a shell says of a program that was ended by SIGPIPE, as `head` ends others.
+_SIGPIPE = 141
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, never to list them."""
@@ -80,6 +83,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:
+            if not _reader_is_gone():
+                raise
+            ctx.exit(_SIGPIPE)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
@@ -88,6 +95,18 @@ class LazyGroup(click.Group):
                 ctx.exit(error.exit_code)
             _say(f"unexpected {type(error).__name__}: {error}; `crown --debug ...` shows where.")
             ctx.exit(70)  # EX_SOFTWARE of sysexits.h
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads our answer any more (`| head`); what is left of it goes nowhere then."""
+    import select
+
+    answer = select.poll()
+    answer.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in answer.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _is_text(word: str) -> bool:

@@ -64,7 +64,10 @@ def show_rows(
     for row in rows:
         table.add_row(*(escape(readable(row.get(column))) for column in columns))
     # A pipe has no width: nothing is folded there.
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    with console.capture() as answer:  # written by click, whose errors are the command's
+        console.print(table)
+    click.echo(answer.get(), nl=False)
 
 
 def readable(value: object) -> str:

@@ -1,5 +1,8 @@
 """Decisions: what people said of the bytes they saw. Append-only; withdrawing is another row.
 
+A withdrawal takes back the verdict that stands, repeated or not, and what stood before it holds again: an approval
+that was rejected by mistake is an approval once the rejection is withdrawn.
+
 What follows from a decision is each department's planning.
 """
 
@@ -17,7 +20,7 @@ Verdict = Literal["approve", "reject", "withdraw"]
 
 @dataclass(frozen=True)
 class Decision:
-    """One row of the decision ledger."""
+    """One row of the decision ledger; a withdrawal `restores` an earlier one, or none."""
 
     decision_id: int
     stage: str
@@ -28,6 +31,7 @@ class Decision:
     who: str
     via: str
     decided_at: datetime
+    restores: int | None = None
 
 
 def decide(
@@ -56,10 +60,11 @@ def decide(
     now = standing(connection, stage, {subject: content_hash}).get(subject)
     if now is not None and (now.verdict, now.who, now.reason) == (verdict, who, reason):
         return now
+    before = restored(connection, stage, subject, content_hash) if verdict == "withdraw" else None
     row = connection.execute(
         text(
-            "insert into ledger.decisions (stage, subject, content_hash, verdict, reason, who, via)"
-            " values (:stage, :subject, :content_hash, :verdict, :reason, :who, :via) returning *"
+            "insert into ledger.decisions (stage, subject, content_hash, verdict, reason, who, via, restores)"
+            " values (:stage, :subject, :content_hash, :verdict, :reason, :who, :via, :restores) returning *"
         ),
         {
             "stage": stage,
@@ -69,9 +74,38 @@ def decide(
             "reason": reason,
             "who": who,
             "via": via,
+            "restores": None if before is None else before.decision_id,
         },
     ).one()
     return Decision(**row._mapping)
+
+
+def restored(connection: Connection, stage: str, subject: str, content_hash: str) -> Decision | None:
+    """The decision that would hold again if what stands on these bytes were withdrawn now; None when there is none."""
+    standing: list[Decision] = []
+    for one in history(connection, stage, subject, content_hash):
+        if one.verdict == "withdraw":
+            while standing and standing[-1].decision_id != one.restores:
+                standing.pop()
+        elif standing and standing[-1].verdict == one.verdict:
+            standing[-1] = one  # said again: withdrawing takes both back
+        else:
+            standing.append(one)
+    return standing[-2] if len(standing) > 1 else None
+
+
+def history(
+    connection: Connection, stage: str, subject: str, content_hash: str | None = None
+) -> list[Decision]:
+    """Everything that was said of a subject, oldest first; given a hash, of these bytes only."""
+    rows = connection.execute(
+        text(
+            "select * from ledger.decisions where stage = :stage and subject = :subject"
+            " and (cast(:hash as text) is null or content_hash = :hash) order by decision_id"
+        ),
+        {"stage": stage, "subject": subject, "hash": content_hash},
+    )
+    return [Decision(**row._mapping) for row in rows]
 
 
 def standing(connection: Connection, stage: str, seen: Mapping[str, str]) -> dict[str, Decision]:

@@ -6,6 +6,7 @@ Names and folders are read here, by the rules of the folder contract; no picture
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -175,7 +176,8 @@ def _add(tree: OldTree, relative: str, status: os.stat_result, kind: str) -> Non
     except BadInput as error:
         tree.left[relative] = str(error)
         return
-    if photo.number != number:
+    # CrownPipe knew views of digits only: `X_front` was a product to it, and plane and frame a number and a view.
+    if number not in (photo.number, re.sub("_[0-9]+$", "", photo.key)):
         tree.left[relative] = (
             f"{relative} names the product {photo.number} and lies in the folder of {number}; correct one of them."
         )

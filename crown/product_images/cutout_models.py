@@ -7,6 +7,7 @@ or chosen for the photo. How a model is tried stands in `rehearsal.py`, how it c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -182,8 +183,22 @@ def choose(
         ConfigurationError: no such model, or no weights; nothing is changed.
         Refused: every photo that matches is a person's retouch.
     """
-    recipe = None if model is None else cutting(model, room.settings.weights_dir)
+    act = choosing(room, pattern, model, who=who, via=via, reason=reason)
     with room.engine.begin() as connection:
+        return act(connection)
+
+
+def choosing(
+    room: Room, pattern: str, model: str | None, *, who: str, via: activity.Via, reason: str | None = None
+) -> Callable[[Connection], list[Chosen]]:
+    """What `choose` does, to be done in a transaction or tried in one that is rolled back.
+
+    Raises:
+        ConfigurationError: no such model, or no weights; the other errors of `choose` are the act's.
+    """
+    recipe = None if model is None else cutting(model, room.settings.weights_dir)
+
+    def choice(connection: Connection) -> list[Chosen]:
         found = _matching(connection, pattern)
         standing = {choice.photo: choice for choice in choices(connection)}
         for_all = promoted(connection)
@@ -203,6 +218,8 @@ def choose(
             recipes.register(connection, [recipe])
             act = partial(_give, connection, recipe=recipe, standing=standing, usual=usual, retouched=found)
         return [act(photo, who=who, via=via, reason=reason) for photo in taken_back]
+
+    return choice
 
 
 def _matching(connection: Connection, pattern: str) -> dict[str, bool]:

@@ -168,7 +168,8 @@ def photo_of(room: Room, file_name: str, *, beside: Sequence[str] = ()) -> Photo
     """The photo that a file in one of the folders means; `beside` are the names that lie there with it.
 
     Raises:
-        BadInput: the name is none, or that of a desktop's copy of a photo we know: it would make another product.
+        BadInput: the name is none, that of a desktop's copy of a photo we know (it would make another product), or no
+            product's as the settings say, unless a photo of that name is known.
     """
     photo, copied = names.parse(file_name), names.copy_of(file_name)
     if copied is not None and (_is_photo(room, copied) or _stands_beside(copied, file_name, beside)):
@@ -176,6 +177,11 @@ def photo_of(room: Room, file_name: str, *, beside: Sequence[str] = ()) -> Photo
             f"{file_name!r} is named like a copy of {copied.key}; for a new version of {copied.key} name it"
             f" {copied.key}{Path(file_name).suffix.lower()}, for another view {copied.number}_VIEW."
         )
+    try:
+        names.refuse_unlikely(photo, room.settings.product_number_pattern, file_name)
+    except BadInput:
+        if not _is_photo(room, photo):
+            raise
     return photo
 
 

@@ -1,6 +1,6 @@
 """The notes (`.error.txt`) beside files that were set aside: written with the reason, gone when their file has gone.
 
-Why a file is set aside is decided in intake.py and review.py.
+Why a file is set aside is decided in intake.py, review.py and rejected.py.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import text
 
 from crown.ledger import placed
-from crown.product_images.room import ERRORS, INBOX, MEDIA, NAME_CONFLICTS, READY, Room
+from crown.product_images.room import ERRORS, INBOX, MEDIA, NAME_CONFLICTS, READY, REJECTED, Room
 from crown.store import files
 
 REASON = ".error.txt"
-_FOLDERS = (ERRORS, NAME_CONFLICTS)
+_FOLDERS = (ERRORS, NAME_CONFLICTS, REJECTED)
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,7 @@ def move_with_note(room: Room, source: Path, target: Path, content: str) -> bool
     has come counts as written, so that nobody clears it away meanwhile.
     """
     note = target.with_name(f"{target.name}{REASON}")
-    path = room.roots.relative(MEDIA, note)
-    content_hash = hashlib.sha256(content.encode()).hexdigest()
-    placed.intend(room.engine, MEDIA, path, content_hash)
-    files.write_text(note, content, room.ownership)
+    path, content_hash = _write(room, note, content)
     try:
         source.rename(target)
     except FileNotFoundError:
@@ -44,6 +41,20 @@ def move_with_note(room: Room, source: Path, target: Path, content: str) -> bool
         return False
     placed.record(room.engine, MEDIA, path, content_hash)
     return True
+
+
+def write(room: Room, target: Path, content: str) -> None:
+    """Write the note of a file that stands already."""
+    path, content_hash = _write(room, target.with_name(f"{target.name}{REASON}"), content)
+    placed.record(room.engine, MEDIA, path, content_hash)
+
+
+def _write(room: Room, note: Path, content: str) -> tuple[str, str]:
+    path = room.roots.relative(MEDIA, note)
+    content_hash = hashlib.sha256(content.encode()).hexdigest()
+    placed.intend(room.engine, MEDIA, path, content_hash)
+    files.write_text(note, content, room.ownership)
+    return path, content_hash
 
 
 def clear(room: Room) -> list[str]:

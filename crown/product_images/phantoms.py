@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from crown.errors import BadInput, Refused
+from crown.errors import BadInput
 from crown.journal import activity
 from crown.product_images import adopt_ledger
 from crown.product_images.names import matches
@@ -21,8 +21,6 @@ from crown.product_images.room import DEPARTMENT, MEDIA, PRODUCTS, Room
 from crown.store import files, watch
 
 RETIRED = "phantom_retired"
-#: More phantoms with published files than this at once are taken for a slip.
-MOST = 20
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,7 @@ def phantoms(room: Room, pattern: str = "*") -> list[Phantom]:
     return [_phantom(room, row.number, int(row.acts)) for row in rows if matches(row.number, pattern)]
 
 
-def retire(
-    room: Room, pattern: str, *, who: str, via: activity.Via, reason: str, many: bool = False
-) -> list[Phantom]:
+def retire(room: Room, pattern: str, *, who: str, via: activity.Via, reason: str) -> list[Phantom]:
     """Take what stands of the matching phantoms from the share and forget them; returns them as they were.
 
     The bytes of every file are kept in the store first, with the path they had (`crown images trace HASH`).
@@ -80,21 +76,13 @@ def retire(
         who: the person.
         via: from where.
         reason: for the record.
-        many: more than `MOST` with published files are meant.
 
     Raises:
         BadInput: nothing matches.
-        Refused: more match than anyone means by accident.
     """
     found = phantoms(room, pattern)
     if not found:
         raise BadInput(f"No phantom matches {pattern!r}; `crown images phantoms` lists them.")
-    published = sum(1 for one in found if one.published)
-    if published > MOST and not many:
-        raise Refused(
-            f"{published} phantoms with published files match {pattern!r}; look at them with --dry-run and repeat with"
-            " --yes when all are meant."
-        )
     for one in found:
         for place in one.files:
             root, _, path = place.partition(":")

@@ -7,12 +7,13 @@ then the next is planned on it. So a forecast can never differ from the plan, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
 from crown.product_images import stages
+from crown.product_images.names import VIEW
 from crown.product_images.publishing import path_of, target_of
 from crown.product_images.removals import Held
 from crown.product_images.room import ASSETS, COMPLIANCE, PUBLISHED, TEXTS, Room
@@ -44,11 +45,11 @@ class Preview:
 
 @dataclass(frozen=True)
 class Change:
-    """A published file that would be new, changed or removed."""
+    """A published file that would be new, changed or removed; or of an act, that is not published after all."""
 
     target: str
     path: str
-    what: Literal["new", "changed", "removed"]
+    what: Literal["new", "changed", "removed", "cancelled"]
 
 
 @dataclass
@@ -60,16 +61,16 @@ class Forecast:
     held: list[Held] = field(default_factory=list)
 
     def counted(self, what: str) -> int:
-        """How many published files would be `new`, `changed` or `removed`."""
+        """How many published files would be `new`, `changed`, `removed` or `cancelled`."""
         return sum(change.what == what for change in self.published)
 
 
 _PRODUCT = {
     PUBLISHED: "split_part(regexp_replace(i.key, '^[^:]*:', ''), '/', 1)",
-    COMPLIANCE: "regexp_replace(split_part(i.key, '/', 2), '_[0-9]+$', '')",
+    COMPLIANCE: f"regexp_replace(split_part(i.key, '/', 2), '{VIEW}', '')",
     TEXTS: "i.key",
 }
-_ANY_PRODUCT = "regexp_replace(split_part(split_part(i.key, '@', 1), '/', 1), '_[0-9]+$', '')"
+_ANY_PRODUCT = f"regexp_replace(split_part(split_part(i.key, '@', 1), '/', 1), '{VIEW}', '')"
 _SUMMARY = """
     with usual as materialized (  -- looked up once, and only when an item was never made
         select avg(size_bytes) as bytes, avg(seconds) as seconds from (
@@ -83,10 +84,12 @@ _SUMMARY = """
     where i.asset = :asset and i.state in ('pending', 'failed')
 """
 _CHANGES = """
-    select key, case when state = 'retired' then 'removed' when making_id is null then 'new' else 'changed' end as what
-    from ledger.items where asset = :asset and (state in ('pending', 'failed')
-        or (state = 'retired' and making_id is not null and changed_at > transaction_timestamp()))
-    order by key
+    select i.key, case when i.state = 'retired' then 'removed' when f.path is null then 'new' else 'changed' end as what
+    from ledger.items i left join ledger.makings m on m.making_id = i.making_id
+    left join ledger.files f on f.root = m.root and f.path = m.path
+    where i.asset = :asset and (i.state in ('pending', 'failed')
+        or (i.state = 'retired' and i.making_id is not null and i.changed_at > transaction_timestamp()))
+    order by i.key
 """
 _SUPPOSE = """
     with due as (
@@ -135,6 +138,47 @@ def forecast(room: Room, *, supposing: Callable[[Connection], object] | None = N
         finally:
             connection.rollback()
     return told
+
+
+def consequences(room: Room, act: Callable[[Connection], object]) -> Forecast:
+    """What follows from an act alone: the forecast with it, less what the next runs would do anyway."""
+    without, told = forecast(room), forecast(room, supposing=act)
+    before = {row.asset: row for row in without.assets}
+    known, held = set(without.published), {removal.plan_hash for removal in without.held}
+    now = {(change.target, change.path) for change in told.published}
+    return Forecast(
+        [row for row in (_more(row, before.pop(row.asset, None)) for row in told.assets) if row is not None]
+        + [row for row in (_more(None, row) for row in before.values()) if row is not None],
+        [change for change in told.published if change not in known]
+        + [
+            replace(change, what="cancelled")
+            for change in without.published
+            if (change.target, change.path) not in now
+        ],
+        [removal for removal in told.held if removal.plan_hash not in held],
+    )
+
+
+def _more(told: Preview | None, before: Preview | None) -> Preview | None:
+    """What one forecast says of an asset beyond another; None when it is nothing. Less of something is negative."""
+    if before is None or told is None:
+        row = told or before
+        return row if row is None or told is not None else _less(row)
+    counts = ("to_make", "changed", "to_wait", "to_retire", "products")
+    rest: dict[str, Any] = {name: getattr(told, name) - getattr(before, name) for name in counts}
+    if not any(rest.values()) and told.keys == before.keys:
+        return None
+    for name in ("megabytes", "minutes"):
+        with_it, without = getattr(told, name), getattr(before, name)
+        rest[name] = None if with_it is None else round(with_it - (without or 0), 2)
+    return replace(told, **rest, keys=tuple(key for key in told.keys if key not in before.keys))
+
+
+def _less(row: Preview) -> Preview:
+    """An asset of which nothing is left to do."""
+    names = ("to_make", "changed", "to_wait", "to_retire", "products", "megabytes", "minutes")
+    given = {name: getattr(row, name) for name in names}
+    return replace(row, **{name: value and -value for name, value in given.items()}, keys=())
 
 
 def _one(connection: Connection, room: Room, one: Stage) -> tuple[Preview, list[Held]]:

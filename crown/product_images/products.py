@@ -52,15 +52,9 @@ def retire(connection: Connection, number: str, *, who: str, via: activity.Via, 
         BadInput: no photo of the product was ever taken in.
         Refused: no reason.
     """
-    number = product_number(number)
+    number = known_number(connection, number)
     if not reason.strip():
         raise Refused("Retiring a product needs a reason; give it with --reason.")
-    known = connection.execute(
-        text("select exists (select from product_images.uploads where product_number = :number)"),
-        {"number": number},
-    ).scalar_one()
-    if not known:
-        raise BadInput(f"No photo of {number} was ever taken in; check the product number.")
     new = connection.execute(
         text(
             "insert into product_images.retired_products (product_number, who, reason) values (:number, :who, :reason)"
@@ -70,6 +64,22 @@ def retire(connection: Connection, number: str, *, who: str, via: activity.Via, 
     ).first()
     if new is not None:
         _say(connection, number, "reject", "retired", who, via, reason)
+    return number
+
+
+def known_number(connection: Connection, given: str) -> str:
+    """A product number that a person gave, in normal form, of which a photo was taken in.
+
+    Raises:
+        BadInput: no photo of the product was ever taken in.
+    """
+    number = product_number(given)
+    known = connection.execute(
+        text("select exists (select from product_images.uploads where product_number = :number)"),
+        {"number": number},
+    ).scalar_one()
+    if not known:
+        raise BadInput(f"No photo of {number} was ever taken in; check the product number.")
     return number
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from crown.ledger.recipes import Recipe
 from crown.product_images import texts
+from crown.product_images.names import VIEW
 from crown.product_images.room import COMPLIANCE, PUBLISHED, RENDITIONS, TEXTS, Room
 from crown.product_images.targets import DEFAULT
 
@@ -42,10 +43,10 @@ _COMPLIANCE_LOOKED_UP = f"""
 # Texts and judgements that are being made anew leave in force what was made before.
 _PUBLISHED = f"""
     with photo as materialized (
-        select i.key as photo, regexp_replace(i.key, '_[0-9]+$', '') as number, w.making_id
+        select i.key as photo, regexp_replace(i.key, '{VIEW}', '') as number, w.making_id
         from ledger.items i
         left join ledger.items w on w.asset = 'product_images/texts' and w.state <> 'retired'
-                                and w.key = regexp_replace(i.key, '_[0-9]+$', '')
+                                and w.key = regexp_replace(i.key, '{VIEW}', '')
         where i.asset = 'product_images/masters'
     )
     select t.prefix || n.number || '/' || t.category || '/' || n.photo || '_' || t.spec || '.' || t.extension as key,

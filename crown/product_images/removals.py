@@ -48,7 +48,7 @@ class Held:
         """What is held, for people."""
         return (
             f"{len(self.products)} of the {self.of_products} products in {self.target} would be removed"
-            f" ({len(self.keys)} files); nothing is removed until `crown images confirm {self.target}`."
+            f" ({len(self.keys)} files); nothing is removed until `crown images confirm {self.target} --apply`."
         )
 
 
@@ -247,7 +247,7 @@ def confirm(
             if seen is not None and not removal.plan_hash.startswith(seen):
                 raise BadInput(
                     f"The plan for {removal.target} is {removal.plan_hash[:12]} now, not {seen}; look at it again with"
-                    " `crown images confirm --dry-run`."
+                    " `crown images confirm`."
                 )
             said.append(
                 decisions.decide(

@@ -11,16 +11,16 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, PermanentFailure, Refused, TemporaryFailure
 from crown.journal import activity
 from crown.ledger import decisions, placed
-from crown.ledger.decisions import Decision
+from crown.ledger.decisions import Decision, Verdict
 from crown.product_images import intake, names, notes
 from crown.product_images.intake import Upload
 from crown.product_images.names import matches, photo_name
@@ -59,6 +59,18 @@ class Cutout:
     verdict: str | None
     who: str | None
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Bytes that an act is about: their score, the verdict that stands on them, whose, and which one stands `then`."""
+
+    photo: str
+    content_hash: str
+    score: float | None
+    stands: str | None
+    who: str | None
+    then: str | None
 
 
 @dataclass
@@ -116,59 +128,99 @@ def cutouts(
 def decide(
     room: Room,
     pattern: str,
-    verdict: Literal["approve", "reject", "withdraw"],
+    verdict: Verdict,
     *,
     who: str,
     via: activity.Via,
     reason: str | None = None,
 ) -> list[Decision]:
-    """Decide on every current cut-out that matches; each decision is about the bytes that are current now.
+    """Decide on every current cut-out that matches; see `choose` and `decide_on`."""
+    return decide_on(room, choose(room, [pattern], verdict), verdict, who=who, via=via, reason=reason)
 
-    Withdrawing takes back every decision that stands on a matching photo, on earlier bytes of it too.
+
+def choose(
+    room: Room, patterns: Sequence[str], verdict: Verdict, *, score_above: float | None = None
+) -> list[Chosen]:
+    """The bytes that a decision on patterns would be about: the current cut-outs that match any of them.
+
+    Withdrawing is about every decision that stands on a matching photo, on earlier bytes of it too.
+
+    Args:
+        room: the department's room.
+        patterns: shell patterns of photo keys, or keys.
+        verdict: what is to be said.
+        score_above: only cut-outs of which nothing has been said and whose score is higher.
 
     Raises:
-        BadInput: nothing matches.
+        BadInput: a pattern matches nothing.
+    """
+    if verdict == "withdraw":
+        return _decided(room, patterns)
+    known = [
+        Chosen(c.photo, c.content_hash, c.facts.get("triage", {}).get("score"), c.verdict, c.who, verdict)
+        for c in cutouts(room, undecided=score_above is not None)
+    ]
+    if score_above is not None:
+        known = [one for one in known if one.score is not None and one.score > score_above]
+    what = "cut-out" if score_above is None else f"undecided cut-out with a score above {score_above:g}"
+    return _matching(known, patterns, f"No {what} matches")
+
+
+def _matching(known: Sequence[Chosen], patterns: Sequence[str], nothing: str) -> list[Chosen]:
+    for pattern in patterns:
+        if not any(matches(one.photo, pattern) for one in known):
+            raise BadInput(f"{nothing} {pattern!r}; `crown images status --review` lists what waits.")
+    return [one for one in known if any(matches(one.photo, pattern) for pattern in patterns)]
+
+
+def decide_on(
+    room: Room,
+    chosen: Sequence[Chosen],
+    verdict: Verdict,
+    *,
+    who: str,
+    via: activity.Via,
+    reason: str | None = None,
+) -> list[Decision]:
+    """Decide on exactly the bytes that were chosen.
+
+    Raises:
         Refused: a rejection without a reason.
     """
     if verdict == "reject" and not (reason or "").strip():
         raise Refused("A rejection needs a reason that the retoucher can act on; give it with --reason.")
-    current = [(c.photo, c.content_hash) for c in cutouts(room, pattern)]
-    seen = _decided(room, pattern) if verdict == "withdraw" else current
-    if not seen:
-        raise BadInput(f"No cut-out matches {pattern!r}; `crown images status --review` lists what waits.")
-    return [_say(room, photo, content_hash, verdict, who, via, reason) for photo, content_hash in seen]
+    return [_say(room, one.photo, one.content_hash, verdict, who, via, reason) for one in chosen]
 
 
-def _decided(room: Room, pattern: str) -> list[tuple[str, str]]:
-    """Photos that match, with the bytes on which a decision stands."""
+def _decided(room: Room, patterns: Sequence[str]) -> list[Chosen]:
+    """The bytes on which a decision stands, and what stands when it is withdrawn."""
     with room.engine.connect() as connection:
         rows = connection.execute(
             text(
-                "select subject, content_hash from ledger.verdicts where stage = :stage order by decision_id"
+                "select subject, content_hash, verdict, who from ledger.verdicts where stage = :stage"
+                " order by decision_id"
             ),
             {"stage": CUTOUTS},
         )
-        return [(row.subject, row.content_hash) for row in rows if matches(row.subject, pattern)]
+        known = [Chosen(row.subject, row.content_hash, None, row.verdict, row.who, None) for row in rows]
+        found = _matching(known, patterns, "No decision stands on a cut-out that matches")
+        before = [decisions.restored(connection, CUTOUTS, one.photo, one.content_hash) for one in found]
+    return [
+        one if old is None else replace(one, then=old.verdict) for one, old in zip(found, before, strict=True)
+    ]
 
 
-def withdrawing(room: Room, pattern: str, who: str) -> Callable[[Connection], None]:
-    """What `decide(..., "withdraw")` would write, to be tried in a transaction that is rolled back.
-
-    Raises:
-        BadInput: nothing matches.
-    """
-    seen = _decided(room, pattern)
-    if not seen:
-        raise BadInput(f"No decision stands on a cut-out that matches {pattern!r}.")
+def supposed(chosen: Sequence[Chosen], verdict: Verdict, who: str) -> Callable[[Connection], None]:
+    """What `decide_on` would write, to be tried in a transaction that is rolled back."""
 
     def act(connection: Connection) -> None:
-        for photo, content_hash in seen:
+        for one in chosen:
             decisions.decide(
                 connection,
                 stage=CUTOUTS,
-                subject=photo,
-                content_hash=content_hash,
-                verdict="withdraw",
+                subject=one.photo,
+                content_hash=one.content_hash,
+                verdict=verdict,
                 who=who,
                 via="cli",
             )
@@ -180,7 +232,7 @@ def _say(
     room: Room,
     photo: str,
     content_hash: str,
-    verdict: decisions.Verdict,
+    verdict: Verdict,
     who: str,
     via: activity.Via,
     reason: str | None = None,
@@ -264,7 +316,7 @@ def show(room: Room, *, new: bool = True) -> list[str]:
                 continue
             if path != wanted:
                 placed.forget(room.engine, MEDIA, path)
-            if _lay_out(room, wanted, cutout.path, cutout.content_hash):
+            if lay_out(room, wanted, cutout.path, cutout.content_hash):
                 shown.append(photo)
     return shown
 
@@ -277,7 +329,8 @@ def _ending(cutout: Cutout | None) -> str:
     return ending_of(cutout.path) if cutout is not None and retouch else ".png"
 
 
-def _lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:
+def lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:
+    """Copy a file to a path on the share, as ours; False when a person's file stands there."""
     target = room.roots.path(MEDIA, path)
     ours = placed.intend(room.engine, MEDIA, path, content_hash)
     files.make_folder(target.parent, room.ownership)
@@ -322,7 +375,7 @@ def show_failures(room: Room) -> list[str]:
         try:
             picture = open_picture(room.objects.path(row.content_hash), room.max_pixels, name=row.key)
             picture.pngsave(str(scratch), compression=3)
-            if _lay_out(room, path, scratch, files.sha256(scratch)):
+            if lay_out(room, path, scratch, files.sha256(scratch)):
                 shown.append(row.key)
         except BadInput:
             continue  # the reason stands in the ledger; there is no picture to show
@@ -593,7 +646,7 @@ def _collect_gone(
         report.held = sorted(taken_away)
         _log.warning(
             "%d of %d pictures went from %s at once: none is rejected, they are laid out again. To reject them all,"
-            " run `crown images reject PATTERN --reason ...`.",
+            " run `crown images reject PATTERN --reason ... --apply`.",
             len(taken_away),
             len(laid_out),
             REVIEW,

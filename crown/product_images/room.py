@@ -32,10 +32,11 @@ INBOX = "inbox"
 REVIEW = "review/bg_removed"
 REVIEW_FAILED = "review/bg_removal_failed"
 NAME_CONFLICTS = "review/name_conflicts"
+REJECTED = "review/rejected"
 READY = "ready_for_formatting"
 ERRORS = "errors"
 PRODUCTS = "products"
-FOLDERS = (INBOX, REVIEW, REVIEW_FAILED, NAME_CONFLICTS, READY, ERRORS, PRODUCTS)
+FOLDERS = (INBOX, REVIEW, REVIEW_FAILED, NAME_CONFLICTS, REJECTED, READY, ERRORS, PRODUCTS)
 
 DEPARTMENT = "product_images"
 INBOX_PHOTOS = "product_images/inbox_photos"

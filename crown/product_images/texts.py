@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.errors import BadInput
 from crown.journal import activity
-from crown.product_images.names import product_number
+from crown.product_images.products import known_number
 from crown.product_images.room import DEPARTMENT, Room
 from crown.product_images.tags import Tags, refuse_too_long
 
@@ -106,14 +106,14 @@ def say(
         The texts as they will be written, but for the source type, which each picture has of its own.
 
     Raises:
-        BadInput: an unknown tag, or a text that picture files cannot hold.
+        BadInput: a product of which no photo was taken in, an unknown tag, or a text that picture files cannot hold.
         Refused: texts longer than picture files can hold.
     """
-    number = product_number(number)
     unknown = sorted(set(free or {}) - set(FREE))
     if unknown:
         raise BadInput(f"{unknown[0]!r} is not a text you can give; give {', '.join(FREE)}.")
     with room.engine.begin() as connection:
+        number = known_number(connection, number)
         before = _of(connection, number)
         after: dict[str, Any] = {
             "description": before["description"] if description is None else description or None,

@@ -219,7 +219,7 @@ def _mark(room: Room, missing: list[int], changed: list[int], found: Verificatio
         planning.mark_changed(
             connection,
             changed,
-            "The file was changed by someone else and is left alone; move it away, then `crown images retry`.",
+            "The file was changed by someone else and is left alone; move it away, then `crown images retry --apply`.",
         )
         activity.record(
             connection,

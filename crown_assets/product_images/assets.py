@@ -18,7 +18,7 @@ import dagster as dg
 from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.lane import LaneReport
-from crown.product_images import intake, review, stages
+from crown.product_images import intake, rejected, review, stages
 from crown.product_images.contact_sheet import contact_sheet
 from crown.product_images.room import (
     COMPLIANCE,
@@ -138,6 +138,7 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
         report = stages.make(room, [CUTOUTS], run_id=context.run_id, on_progress=_progress(context))
         shown = review.show(room)
         review.show_failures(room)
+        rejected.show(room)
         return _result(context, room, report, CUTOUTS, laid_out_for_review=len(shown))
 
 

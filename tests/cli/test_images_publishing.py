@@ -1,4 +1,4 @@
-"""`crown images` for publishing: what each command says, in JSON, and that a dry run changes nothing."""
+"""`crown images` for publishing: what each command says, in JSON, and that nothing is changed without --apply."""
 
 from __future__ import annotations
 
@@ -6,81 +6,43 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from sqlalchemy import Engine
 
-from crown.journal import logs, secrets
 from crown.product_images import adopt_ledger
-from crown.product_images.room import PRODUCTION, PUBLISHED, Room, open_room
-from crown.settings import load_settings
-from crown_cli.main import cli
-from tests.product_images.flow import finish, published, run
+from crown.product_images.room import PRODUCTION, PUBLISHED, Room
+from tests.cli.conftest import NUMBERS, SPEC, Crown
+from tests.product_images.flow import published, run
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = "64x64_72dpi_jpeg"
-NUMBERS = [f"5200010{number}" for number in range(4)]
-Crown = Callable[..., Any]
-
-
-@pytest.fixture
-def world(database_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "CROWN_DATABASE_URL": database_url,
-        "CROWN_HOME": str(tmp_path / "home"),
-        "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "0",
-        "CROWN_SPECS": SPEC,
-    }
-
-
-@pytest.fixture
-def room(engine: Engine, world: dict[str, str]) -> Room:
-    opened = open_room(engine, load_settings(world, None))
-    finish(opened, *NUMBERS)
-    run(opened)
-    return opened
-
-
-@pytest.fixture
-def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crown]:
-    """Run `crown images ... --json`; returns what it answers."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str, exit_code: int = 0) -> Any:
-        done = CliRunner().invoke(cli, ["images", *arguments, "--json"], env=world)
-        assert done.exit_code == exit_code, done.output
-        assert "Traceback" not in done.output
-        return json.loads(done.stdout) if exit_code == 0 else done.output
-
-    yield called
-    logs.close()
-    secrets._known.clear()
 
 
 def test_a_large_removal_is_tried_held_shown_and_confirmed(room: Room, crown: Crown) -> None:
     assert crown("plan")["published"] == {"new": 0, "changed": 0, "removed": 0}
-    tried = crown("withdraw", "5200010[01]", "--reason", "wrong series", "--dry-run")
+    tried = crown("withdraw", "5200010[01]", "--reason", "wrong series")
     assert tried["held"][0]["products"] == NUMBERS[:2]
+    assert [(one["photo"], one["stands"], one["then"]) for one in tried["photos"]] == [
+        (number, "approve (eva)", None) for number in NUMBERS[:2]
+    ]
+    assert not tried["applied"]
     assert crown("plan")["held"] == []
-    crown("withdraw", "5200010[01]", "--reason", "wrong series", "--who", "eva")
+    crown("withdraw", "5200010[01]", "--reason", "wrong series", "--who", "eva", "--apply")
     assert crown("plan")["held"][0]["products"] == NUMBERS[:2]
     run(room)
     assert len(published(room)) == 4
     (held,) = crown("status")["held"]
-    assert crown("confirm", "--dry-run") == {"confirmed": False, "plans": [held]}
-    assert crown("confirm", "production", "--plan", held["plan_hash"][:12])["confirmed"]
+    assert crown("confirm") == {"applied": False, "plans": [held]}
+    run(room)
+    assert len(published(room)) == 4
+    assert crown("confirm", "production", "--plan", held["plan_hash"][:12], "--apply")["applied"]
     run(room)
     assert len(published(room)) == 2
     assert crown("status")["held"] == []
 
 
 def test_retiring_is_tried_done_and_taken_back(room: Room, crown: Crown) -> None:
-    tried = crown("retire", NUMBERS[0], "--reason", "no longer sold", "--dry-run")
+    tried = crown("retire", NUMBERS[0], "--reason", "no longer sold")
     gone = {
         "target": "production",
         "path": f"{NUMBERS[0]}/thumbnail/{NUMBERS[0]}_{SPEC}.jpg",
@@ -88,19 +50,21 @@ def test_retiring_is_tried_done_and_taken_back(room: Room, crown: Crown) -> None
     }
     assert tried["files"] == [gone]
     assert crown("plan")["files"] == []
-    assert crown("retire", NUMBERS[0], "--reason", "no longer sold")["files"] == [gone]
+    assert crown("retire", NUMBERS[0], "--reason", "no longer sold", "--apply")["files"] == [gone]
     run(room)
     assert len(published(room)) == 3
-    assert crown("unretire", NUMBERS[0])["published"]["new"] + crown("plan")["published"]["changed"] == 1
+    assert crown("unretire", NUMBERS[0])["files"] == [{**gone, "what": "new"}]
+    assert crown("plan")["files"] == []
+    assert crown("unretire", NUMBERS[0], "--apply")["published"]["new"] == 1
     run(room)
     assert len(published(room)) == 4
 
 
 def test_a_rebuild_is_tried_and_asked_for(room: Room, crown: Crown) -> None:
-    tried = {row["asset"]: row["to_make"] for row in crown("rebuild", NUMBERS[0], "--dry-run")["assets"]}
+    tried = {row["asset"]: row["to_make"] for row in crown("rebuild", NUMBERS[0])["assets"]}
     assert tried == {"product_images/renditions/thumbnail": 1, PUBLISHED: 1}
     assert run(room) == {}
-    crown("rebuild", NUMBERS[0])
+    crown("rebuild", NUMBERS[0], "--apply")
     assert run(room)[PUBLISHED] == [f"{NUMBERS[0]}/thumbnail/{NUMBERS[0]}_{SPEC}.jpg"]
     assert "is not an asset" in crown("rebuild", NUMBERS[0], "--asset", "nothing", exit_code=1)
 
@@ -140,7 +104,7 @@ def test_files_of_any_name_are_answered_for_in_json_that_can_be_read(
 ) -> None:
     theirs = Path(os.fsdecode(os.fsencode(room.roots[PRODUCTION]) + b"/gr\xc3\xb6\xe4.jpg"))
     theirs.write_bytes(b"theirs")
-    assert "is not a file that was made here" in crown("trace", str(theirs), exit_code=1)
+    assert "is not known here" in crown("trace", str(theirs), exit_code=1)
     done = subprocess.run(
         [sys.executable, "-m", "crown_cli.main", "images", "verify", "--json"],
         cwd=ROOT, env={**os.environ, **world}, capture_output=True, check=False,
@@ -161,9 +125,10 @@ def test_phantoms_are_listed_tried_and_retired(room: Room, crown: Crown) -> None
         [f"media:products/{number}/source/{picture.name}"],
     )
     assert "needs a reason" in crown("phantoms", number, "--retire", exit_code=2)
-    assert crown("phantoms", number, "--retire", "--dry-run") == {"retired": False, "phantoms": [listed]}
+    retiring = ("phantoms", number, "--retire", "--reason", "no product")
+    assert crown(*retiring) == {"retired": False, "phantoms": [listed]}
     assert picture.exists()
-    assert crown("phantoms", number, "--retire", "--reason", "no product") == {
+    assert crown(*retiring, "--apply") == {
         "retired": True,
         "phantoms": [listed],
     }

@@ -268,6 +268,25 @@ def test_a_verdict_is_about_exactly_the_bytes_that_were_seen(engine: Engine) -> 
         assert connection.execute(text("select count(*) from ledger.decisions")).scalar_one() == 2
 
 
+def test_a_withdrawal_gives_back_what_stood_before(engine: Engine) -> None:
+    def say(verdict: decisions.Verdict, who: str) -> str | None:
+        with engine.begin() as connection:
+            said = {"stage": "s", "subject": "a", "content_hash": "h", "via": "cli"}
+            decisions.decide(connection, verdict=verdict, who=who, **said)
+            stands = decisions.standing(connection, "s", {"a": "h"}).get("a")
+        return stands and f"{stands.verdict} by {stands.who}"
+
+    assert say("approve", "eva") == "approve by eva"
+    assert say("reject", "ute") == "reject by ute"
+    assert say("reject", "kai") == "reject by kai"
+    assert say("withdraw", "kai") == "approve by eva", "a rejection said twice is taken back at once"
+    assert say("reject", "ute") == "reject by ute"
+    assert say("withdraw", "ute") == "approve by eva"
+    assert say("withdraw", "eva") is None
+    assert say("reject", "ute") == "reject by ute"
+    assert say("withdraw", "ute") is None, "what was withdrawn before does not come back"
+
+
 def test_counts_name_every_state(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None), ("b", ["1"], "approval")])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from crown.product_images import intake, review, stages
-from crown.product_images.room import CUTOUTS, GROUPS, INBOX, MASTERS, PRODUCTION, READY, Room
+from crown.product_images import intake, rejected, review, stages
+from crown.product_images.room import CUTOUTS, GROUPS, INBOX, MASTERS, PRODUCTION, READY, Room, open_room
 from crown.settings import Settings, load_settings
 from crown.store import files
 from tests.pictures import draw_part
@@ -17,6 +17,11 @@ def room_settings(home: Path) -> Settings:
     """The settings of a room of tests: one worker, and nothing waits for a stalled copy."""
     environment = {"CROWN_HOME": str(home), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
     return load_settings(environment, env_file=None)
+
+
+def any_number(room: Room) -> Room:
+    """The room with another setting: whatever can be a name is a product number."""
+    return open_room(room.engine, room.settings.model_copy(update={"product_number_pattern": ".+"}))
 
 
 def look(room: Room) -> review.ReviewReport:
@@ -38,6 +43,7 @@ def run(room: Room) -> dict[str, list[str]]:
         for item in report.lane.made:
             made.setdefault(item.job.asset, []).append(item.job.key)
     review.show_failures(room)
+    rejected.show(room)
     return made
 
 

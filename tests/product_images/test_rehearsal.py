@@ -499,16 +499,24 @@ def test_rehearsing_and_promoting_from_the_command_line(room: Room, crown: Any) 
 
 
 def test_a_rejected_photo_gets_another_model_from_the_command_line(room: Room, crown: Any) -> None:
-    refused = crown("reject", DRAWN, "--reason", "hole filled", "--try-model", "u2net", exit_code=2)
+    refused = crown(
+        "reject", DRAWN, "--reason", "hole filled", "--try-model", "u2net", "--apply", exit_code=2
+    )
     assert f"u2net.onnx is not in {room.settings.weights_dir}" in " ".join(refused.split())
     assert standing(room)[DRAWN] == ("studio", "approve"), "nothing is rejected when the model cannot be used"
-    crown("reject", DRAWN, "--reason", "hole filled", "--try-model", OTHER, "--who", "eva")
+    rejecting = ("reject", DRAWN, "--reason", "hole filled", "--try-model", OTHER, "--who", "eva")
+    assert crown(*rejecting)["assets"][0]["keys"] == [DRAWN], "it would be cut out anew"
+    assert standing(room)[DRAWN] == ("studio", "approve"), "nothing is changed without --apply"
+    crown(*rejecting, "--apply")
     run(room)
     assert standing(room) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
     approve(room, DRAWN)
     run(room)
     said = crown("trace", f"products/{DRAWN}/source/{DRAWN}.png")
     assert (said["chosen_model"]["model"], said["chosen_model"]["reason"]) == (OTHER, "hole filled")
-    (back,) = crown("retry", DRAWN, "--model", "default", "--reason", "no better")
+    retrying = ("retry", DRAWN, "--model", "default", "--reason", "no better")
+    (back,) = crown(*retrying)["items"]
     assert (back["before"], back["model"]) == (OTHER, "studio")
+    assert standing(room)[DRAWN][0] == OTHER, "nothing is changed without --apply"
+    assert crown(*retrying, "--apply")["items"] == [back]
     assert standing(room)[DRAWN] == ("studio", "reject")

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from crown.errors import SystemicFailure
 from crown.ledger import counts, planning
-from crown.product_images import folders, review, stages
+from crown.product_images import folders, rejected, review, stages
 from crown.product_images.room import (
     CUTOUTS,
     INBOX,
@@ -28,6 +28,7 @@ from crown.product_images.room import (
     MASTERS,
     PHOTOS,
     READY,
+    REJECTED,
     RENDITIONS,
     REVIEW,
     REVIEW_FAILED,
@@ -38,7 +39,7 @@ from crown.product_images.verify import verify
 from crown.store import files
 from tests.closed import closed
 from tests.pictures import draw_part
-from tests.product_images.flow import approve, finish, hashes, look, run, upload
+from tests.product_images.flow import any_number, approve, finish, hashes, look, run, upload
 
 ROOT = Path(__file__).resolve().parents[2]
 WEB = "1000x1000_72dpi_jpeg"
@@ -190,6 +191,7 @@ def test_a_desktops_copy_of_a_photo_makes_no_other_product(room: Room, copy: str
 
 
 def test_brackets_that_belong_to_a_number_are_kept(room: Room) -> None:
+    room = any_number(room)
     upload(room, "AB (2).jpg")
     look(room)
     assert uploads(room) == [("AB_(2)", "original")]
@@ -268,6 +270,7 @@ def test_a_change_of_case_in_review_is_no_decision_and_the_file_goes_when_it_is_
 
 
 def test_a_name_in_another_form_of_unicode_is_the_same_file(room: Room) -> None:
+    room = any_number(room)
     upload(room, "caf\u00e9.jpg")
     run(room)
     composed = room.media(REVIEW) / "CAF\u00c9.png"
@@ -408,6 +411,7 @@ def test_the_owner_of_a_file_retouched_it_and_the_folder_says_who_approved(room:
 
 
 def test_brackets_in_a_number_are_decided_like_any_other(room: Room) -> None:
+    room = any_number(room)
     upload(room, "5200[1].jpg", "52001.jpg")
     run(room)
     (room.media(REVIEW) / "5200[1].png").unlink()
@@ -743,6 +747,32 @@ def test_the_same_retouch_for_two_photos_at_once_is_one_object_and_two_pictures(
     for number in ("52000123", "52000124"):
         picture.save(room.media(READY) / f"{number}.png")
     assert run(room)[MASTERS] == ["52000123", "52000124"]
+
+
+@cell("review/rejected", PUT, EDITED, RENAMED, GONE)
+def test_the_original_of_a_rejected_photo_lies_there_until_the_rejection_is_taken_back(done: Room) -> None:
+    review.decide(done, "52000123", "reject", who="eva", via="cli", reason="the hole is filled")
+    run(done)
+    (picture, note) = names(done, REJECTED)
+    folder = done.media(REJECTED)
+    original = done.objects.path(rejected.rejected(done)[0].content_hash)
+    assert (folder / picture).read_bytes() == original.read_bytes()
+    assert (note, "reason: the hole is filled" in (folder / note).read_text()) == (
+        f"{picture}.error.txt",
+        True,
+    )
+    # What a person puts or renames there is theirs, and what was taken away does not come back by itself.
+    (folder / "52000999.jpg").write_bytes(b"a person's")
+    (folder / picture).rename(folder / "mine.jpg")
+    run(done)
+    assert names(done, REJECTED) == ["52000999.jpg", "mine.jpg"]
+    review.decide(done, "52000123", "reject", who="ute", via="cli", reason="still filled")
+    run(done)
+    assert names(done, REJECTED) == sorted(["52000999.jpg", "mine.jpg", picture, note])
+    (folder / picture).write_bytes(b"edited by a person")
+    review.decide(done, "52000123", "withdraw", who="ute", via="cli")
+    run(done)
+    assert (folder / picture).read_bytes() == b"edited by a person"
 
 
 def test_every_cell_of_the_page_is_tested_and_every_tested_cell_is_on_the_page() -> None:
