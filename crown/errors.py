@@ -2,7 +2,7 @@
 
 Every error carries one sentence: what happened, where (file, row, column), what to do now.
 The class says what the ledger does with the item: quarantine it, try again, or stop the run.
-No logging, no formatting and no knowledge of any department belongs here.
+No logging and no knowledge of any department belongs here.
 """
 
 
@@ -45,3 +45,13 @@ class SystemicFailure(CrownError):
 
 class ClaimLost(CrownError):
     """The worker's claim is no longer its own: its results are dropped, another worker has the items."""
+
+
+#: Abbreviations that are spelt out and whose first letter begins with a vowel's sound.
+_SPELT = frozenset({"MP3", "MP4", "SVG", "XCF", "XML"})
+
+
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article, for sentences that are put together: `a PNG file`, `an AVIF file`."""
+    first = noun.split(" ", 1)[0]
+    return f"{'an' if first[:1].lower() in 'aeio' or first in _SPELT else 'a'} {noun}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from crown.errors import Refused
+from crown.errors import Refused, with_article
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def drop(connection: Connection, relation: Relation) -> None:
         Refused: a kind, or a view with triggers, that could not be made again as it was.
     """
     if relation.kind not in ("view", "table") or (relation.kind == "view" and relation.has_triggers):
-        what = "a view with triggers" if relation.kind == "view" else f"a {relation.kind}"
+        what = "a view with triggers" if relation.kind == "view" else with_article(relation.kind)
         raise Refused(
             f"{relation.relation} is {what} and would have to be dropped to go on; drop it first, make it again after."
         )

@@ -478,6 +478,18 @@ def test_a_product_whose_number_ends_like_a_view_is_no_phantom(room: Room) -> No
     assert (done.phantoms, done.masters, done.without_original) == ([], 1, ["ABC_12_1"])
 
 
+def test_a_product_of_the_old_system_that_is_a_view_by_its_word_is_taken_over_as_that_view(
+    room: Room,
+) -> None:
+    media = room.settings.media
+    draw_master(media / "products" / "52000123_FRONT" / "source" / "52000123_FRONT.png")
+    done = take_over(room)
+    assert (done.phantoms, done.masters, done.without_original) == ([], 1, ["52000123_FRONT"])
+    with room.engine.connect() as connection:
+        known = connection.execute(text("select product_number, view from product_images.uploads"))
+        assert known.tuples().all() == [("52000123", "FRONT")]
+
+
 def test_stale_files_in_production_are_said_and_left(old: Room) -> None:
     media = old.settings.media
     gone = media / "production" / "52000999" / "web" / f"52000999_{WEB}.jpg"
