@@ -327,7 +327,7 @@ def retry(
         return [row for row in rows if row["to_try_again"]]
 
     with open_images() as room:
-        act = again
+        act: Callable[[Connection], list[dict[str, Any]]] = again
         if model is not None:
             person = who or getpass.getuser()
             act = images_models.choosing(room, [pattern], model, who=person, reason=reason)

@@ -74,9 +74,7 @@ def withdraw(patterns: tuple[str, ...], reason: str, carry_out: bool, who: str |
     decide_on(patterns, "withdraw", who=who, reason=reason, carry_out=carry_out, as_json=as_json)
 
 
-def _act(
-    act: Callable[[Connection], object], *, carry_out: bool, as_json: bool, sentence: str, **more: object
-) -> None:
+def _act(act: Callable[[Connection], object], *, carry_out: bool, as_json: bool, sentence: str) -> None:
     """Say what follows from an act on products; with `carry_out`, do it."""
     from crown.product_images.preview import consequences
 
@@ -85,7 +83,7 @@ def _act(
         if carry_out:
             with room.engine.begin() as connection:
                 act(connection)
-    tell_act(told, applied=carry_out, as_json=as_json, sentence=sentence, **more)
+    tell_act(told, applied=carry_out, as_json=as_json, sentence=sentence)
 
 
 @click.command()

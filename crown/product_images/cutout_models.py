@@ -8,6 +8,7 @@ or chosen for the photo. How a model is tried stands in `rehearsal.py`, how it c
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -139,13 +140,19 @@ def _choices(connection: Connection, where: str, **bound: object) -> list[Choice
     return [Choice(**row._mapping) for row in rows]
 
 
-def wanted_cutouts(room: Room) -> tuple[str, tuple[Recipe, ...], dict[str, Any]]:
+def wanted_cutouts(
+    room: Room, supposed: Connection | None = None
+) -> tuple[str, tuple[Recipe, ...], dict[str, Any]]:
     """One item per photo: its retouch, or its cut-out by the model that holds for it.
+
+    Args:
+        room: the department's room.
+        supposed: a transaction in which models were chosen, to be planned in it and rolled back.
 
     Raises:
         ConfigurationError: the model that holds for all photos cannot be used.
     """
-    with room.engine.connect() as connection:
+    with nullcontext(supposed) if supposed is not None else room.engine.connect() as connection:
         for_all, own = promoted(connection), choices(connection)
     weights = room.settings.weights_dir
     model = for_all.model if for_all else room.settings.cutout_model

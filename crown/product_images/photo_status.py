@@ -77,7 +77,7 @@ _ORDER = {asset: at for at, asset in enumerate((PHOTOS, CUTOUTS, MASTERS, *RENDI
 
 def photo_status(room: Room, photo: str) -> PhotoStatus:
     """What has become of a photo that was taken in."""
-    refused = next(iter(rejected(room, photo=photo)), None)
+    original = next((one.original for one in rejected(room, photo=photo)), None)
     with room.engine.connect() as connection:
         made = connection.execute(
             text(_ITEMS),
@@ -102,12 +102,12 @@ def photo_status(room: Room, photo: str) -> PhotoStatus:
         return PhotoStatus(
             photo,
             photo_name(photo).number,
-            _sentence(connection, photo, items, len(published), refused and refused.original),
+            _sentence(connection, photo, items, len(published), original),
             items,
             [dict(row._mapping) for row in connection.execute(text(_UPLOADS), {"photo": photo})],
             decisions.history(connection, CUTOUTS, photo),
             published,
-            refused and refused.original,
+            original,
         )
 
 

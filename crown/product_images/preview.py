@@ -123,7 +123,7 @@ def forecast(room: Room, *, supposing: Callable[[Connection], object] | None = N
             if supposing is not None:
                 supposing(connection)
             for asset in ASSETS:
-                one = stages.stage(room, asset)
+                one = stages.stage(room, asset, connection)
                 row, held = _one(connection, room, one)
                 told.held += held
                 if row.to_make or row.to_wait or row.to_retire:

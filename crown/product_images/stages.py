@@ -118,8 +118,10 @@ class StageReport:
     held: list[Held] = field(default_factory=list)
 
 
-def stage(room: Room, asset: str) -> Stage:
-    """The stage that makes an asset."""
+def stage(room: Room, asset: str, supposed: Connection | None = None) -> Stage:
+    """The stage that makes an asset; with `supposed`, after what was chosen in this transaction."""
+    if asset == CUTOUTS:
+        return _cutouts(room, supposed)
     return _STAGES[asset](room) if asset in _STAGES else _rendition_stage(room, asset)
 
 
@@ -199,8 +201,8 @@ def _photos(room: Room) -> Stage:
     return Stage(PHOTOS, _PHOTOS, (newest,), {"newest": newest.hash}, lane, frozenset({newest.hash}))
 
 
-def _cutouts(room: Room) -> Stage:
-    wanted, made, parameters = cutout_models.wanted_cutouts(room)
+def _cutouts(room: Room, supposed: Connection | None) -> Stage:
+    wanted, made, parameters = cutout_models.wanted_cutouts(room, supposed)
     lane = Lane((CUTOUTS,), tasks.cut_out, room.context, room.place)
     copying = frozenset(recipe.hash for recipe in made if recipe.name == "retouch")
     return Stage(CUTOUTS, wanted, made, parameters, lane, copying)
@@ -253,7 +255,6 @@ def _published(room: Room) -> Stage:
 _STAGES: dict[str, Callable[[Room], Stage]] = {
     INBOX_PHOTOS: _uploads,
     PHOTOS: _photos,
-    CUTOUTS: _cutouts,
     MASTERS: _masters,
     TEXTS: _texts,
     COMPLIANCE: _judgements,

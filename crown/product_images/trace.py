@@ -48,7 +48,8 @@ def trace(room: Room, what: str) -> dict[str, Any]:
     found, path = _find(room, what)
     if found:
         told = _of_making(room, found[0], path)
-        photos = sorted({_photo(made) for made in (told["made"], *told["back"])} - {None})
+        of = (_photo(made) for made in (told["made"], *told["back"]))
+        photos = sorted({photo for photo in of if photo is not None})
         return {**told, "photos": _statuses(room, photos), "refused": []}
     photos, refused = _named(room, what), _refused(room, what)
     if not photos and not refused:
@@ -78,7 +79,7 @@ def photos_named(room: Room, what: str) -> list[PhotoStatus]:
     return _statuses(room, photos)
 
 
-def _statuses(room: Room, photos: Iterable[Any]) -> list[PhotoStatus]:
+def _statuses(room: Room, photos: Iterable[str]) -> list[PhotoStatus]:
     return [photo_status(room, photo) for photo in photos]
 
 
