@@ -7,7 +7,7 @@ under the old number is replaced by the next run.
 from alembic import op
 
 revision = "0030_view_words_and_restoring"
-down_revision = "0015_rehearsal_bytes"
+down_revision = "0041_art_conflicts"
 branch_labels = None
 depends_on = None
 
