@@ -91,7 +91,7 @@ class Settings(BaseModel):
 
     # Product images
     product_number_pattern: str = Field(
-        default="[A-Z]{0,2}[0-9]{4,}[A-Z]{0,3}",
+        default=r"[A-Z]{0,2}[0-9]{4,}[A-Z]{0,3}(\.[0-9]+)?",
         description="Regular expression of product numbers in capitals; other names go to name_conflicts.",
     )
     cutout_model: str = Field(default="studio", description="`studio`, or a rembg model with its weights.")

@@ -178,9 +178,9 @@ def forecast_json(told: Forecast, *, all_files: bool = False) -> dict[str, objec
 
 
 def _published(told: Forecast) -> dict[str, int]:
-    counted = {what: told.counted(what) for what in ("new", "changed", "removed")}
-    cancelled = told.counted("cancelled")
-    return {**counted, "cancelled": cancelled} if cancelled else counted
+    always = ("new", "changed", "removed")
+    counted = {what: told.counted(what) for what in (*always, "cancelled", "kept")}
+    return {what: count for what, count in counted.items() if count or what in always}
 
 
 def show_forecast(told: Forecast, *, empty: str, all_files: bool = False) -> None:

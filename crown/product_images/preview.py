@@ -45,11 +45,14 @@ class Preview:
 
 @dataclass(frozen=True)
 class Change:
-    """A published file that would be new, changed or removed; or of an act, that is not published after all."""
+    """A published file that would be new, changed or removed.
+
+    Of an act also: that is not published (`cancelled`) or not removed (`kept`) after all.
+    """
 
     target: str
     path: str
-    what: Literal["new", "changed", "removed", "cancelled"]
+    what: Literal["new", "changed", "removed", "cancelled", "kept"]
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Forecast:
     held: list[Held] = field(default_factory=list)
 
     def counted(self, what: str) -> int:
-        """How many published files would be `new`, `changed`, `removed` or `cancelled`."""
+        """How many published files would be `new`, `changed`, `removed`, `cancelled` or `kept`."""
         return sum(change.what == what for change in self.published)
 
 
@@ -151,7 +154,7 @@ def consequences(room: Room, act: Callable[[Connection], object]) -> Forecast:
         + [row for row in (_more(None, row) for row in before.values()) if row is not None],
         [change for change in told.published if change not in known]
         + [
-            replace(change, what="cancelled")
+            replace(change, what="kept" if change.what == "removed" else "cancelled")
             for change in without.published
             if (change.target, change.path) not in now
         ],

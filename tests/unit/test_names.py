@@ -153,7 +153,7 @@ def test_a_cameras_name_is_no_product_under_the_default_pattern(file_name: str) 
 
 
 @pytest.mark.parametrize(
-    "file_name", ["52000123.jpg", "J0648932_1.jpg", "68003557AA.jpg", "rt21001-front.jpg"]
+    "file_name", ["52000123.jpg", "J0648932_1.jpg", "68003557AA.jpg", "rt21001-front.jpg", "12345.67.jpg"]
 )
 def test_digits_and_the_catalogues_form_are_product_numbers_under_the_default_pattern(file_name: str) -> None:
     refuse_unlikely(parse(file_name), load_settings({}, None).product_number_pattern, file_name)
