@@ -121,7 +121,7 @@ def sync(
 def run(context: click.Context, as_json: bool) -> None:
     """Take in whatever lies in the exports folder, as the daily run does; the run appears in the Dagster UI.
 
-    Exit code 3 when the difference waits for a decision.
+    Exit code 3 when something of it was not applied; the reason is said.
 
     \b
     crown art run
@@ -135,6 +135,10 @@ def run(context: click.Context, as_json: bool) -> None:
     told = {table: done["assets"].get(f"art_records/{table}") for table in TABLES}
     arrived = [table for table in TABLES if f"art_records/clean_{table}" in done["assets"]]
     waits = [table for table in arrived if told[table] is None]
+    differs = [table for table in arrived if _became(told[table]) == _COMPARED]
+    reasons = sorted(
+        {done["assets"][f"art_records/clean_{table}"].get("not_applied", "") for table in waits + differs}
+    )
     if as_json:
         show_json({**done, "waiting": waits})
     else:
@@ -142,7 +146,7 @@ def run(context: click.Context, as_json: bool) -> None:
             [
                 {
                     "table": table,
-                    "what": "waits for a decision" if made is None else made.get("nothing_to_do", "applied"),
+                    "what": _became(made),
                     **{
                         name: (made or {}).get(f"records_{name}")
                         for name in ("created", "updated", "unchanged", "closed")
@@ -155,12 +159,24 @@ def run(context: click.Context, as_json: bool) -> None:
             title=f"Run {done['run_id']}",
             empty="The exports folder holds no export.",
         )
-    if waits:
-        click.echo(
-            "crown: the difference waits for a decision; `crown art sync` shows it, `crown art decide` says.",
-            err=True,
-        )
+    for reason in filter(None, reasons):
+        click.echo(f"crown: not applied: {reason}", err=True)
+    if waits or differs:
         context.exit(_WAITS)
+
+
+_COMPARED = "compared, not applied"
+
+
+def _became(made: Mapping[str, Any] | None) -> str:
+    """What a run did with a table, by what it reports of it."""
+    if made is None:
+        return "not applied"
+    if "nothing_to_do" in made:
+        return str(made["nothing_to_do"])
+    if made["applied"]:
+        return "applied"
+    return "nothing new" if made["nothing_new"] else _COMPARED
 
 
 @art.command()
@@ -292,13 +308,15 @@ def compare(
 @reason_option
 @who_option
 @json_option
+@click.pass_context
 def rollback(
-    sync_number: int, apply: bool, force: bool, fields: tuple[str, ...], through_latest: bool, confirm: str | None,
-    rows: int, reason: str | None, who: str, as_json: bool,
+    context: click.Context, sync_number: int, apply: bool, force: bool, fields: tuple[str, ...],
+    through_latest: bool, confirm: str | None, rows: int, reason: str | None, who: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Take a sync back, as a new sync that can be taken back itself. `crown art syncs` lists them.
 
     Each change is clean, done, superseded (a later sync), edited (a person) or blocked; what is clean goes back.
+    Exit code 3 when --apply found nothing to take back.
 
     \b
     crown art rollback 7
@@ -316,12 +334,19 @@ def rollback(
         )  # fmt: skip
     if as_json:
         show_json(report.as_dict())
-        return
-    click.echo(report.text(rows))
-    if report.applied:
-        click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
-    elif not apply:
-        click.echo("Nothing was written; --apply writes it.")
+    else:
+        click.echo(report.text(rows))
+        if report.applied:
+            click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
+        elif not apply:
+            click.echo("Nothing was written; --apply writes it.")
+    if apply and not report.applied:
+        click.echo(
+            f"crown: nothing of sync {sync_number} was taken back: no change of it is clean; --force or --field "
+            "chooses others.",
+            err=True,
+        )
+        context.exit(_WAITS)
 
 
 for command in (*art_reading.COMMANDS, *art_work.COMMANDS, *art_bookkeeping.COMMANDS):

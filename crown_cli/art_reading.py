@@ -57,8 +57,10 @@ def history(record: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("record")
-@click.option("--as-of", type=DAY, metavar="DAY", help="As it stood at the end of this day; default: now.")
-@click.option("--recorded", is_flag=True, help="As the books said on that day, not as it is known now.")
+@click.option(
+    "--as-of", type=DAY, metavar="DAY", help="As it stood when this day ended; default: as it stands now."
+)
+@click.option("--recorded", is_flag=True, help="With --as-of: as the books said when that day ended.")
 @click.option("--personal", is_flag=True, help="Show notes and payment texts in the clear.")
 @json_option
 @click.pass_context
@@ -67,16 +69,22 @@ def show(
 ) -> None:
     """RECORD as it stands, or as it stood on a day. Exit code 1 when it was not in the books then.
 
+    Without --recorded every act counts from its own day: an export from the day it
+    was made, a sale from the day of the sale, whenever it was entered.
+
     \b
     crown art show "Work - 12" --as-of 2025-11-30
+    crown art show "Work - 12" --as-of 2025-11-30 --recorded
     crown art show recAbCdEfGhIjKlMn --json
     """  # noqa: D301
     from crown.art_records.comparing import masked
     from crown.art_records.history import as_of as state
 
+    if recorded and as_of is None:
+        raise click.UsageError("--recorded asks about a day; give it with --as-of.")
     on = as_of or date.max
     with room() as books:
-        found = state(books.engine, record, on, recorded=recorded and as_of is not None)
+        found = state(books.engine, record, on, recorded=recorded or as_of is None)
     if found is None:
         click.echo(f"crown: {record} was not in the books on {on}.", err=True)
         context.exit(1)

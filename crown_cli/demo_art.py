@@ -162,8 +162,11 @@ def _show_marts(room: Room, chapter: Chapter) -> None:
             "select gallery, sold, net from marts.art_galleries order by net desc nulls last limit 3": lambda r: (
                 f"{r.gallery} {r.sold:,} sold, £{r.net:,.0f} net"
             ),
-            "select artwork, sold, sell_through_percent from marts.art_artworks order by sold desc, artwork limit 3": (
-                lambda r: f"{r.artwork} {r.sold:,} sold, {r.sell_through_percent or 0:.0f} %"
+            "select artwork, sold, editions, oversold from marts.art_artworks order by sold desc, artwork limit 3": (
+                lambda r: (
+                    f"{r.artwork} {r.sold:,} of {r.editions:,} sold"
+                    + (f", oversold by {r.oversold:,}" if r.oversold else "")
+                )
             ),
         }
         best = ["; ".join(said(row) for row in rows(sql)) for sql, said in lists.items()]

@@ -112,6 +112,14 @@ CHECKS = (
            where e.is_active and d.kind = 'placeholder'""",
     ),
     Check(
+        "oversold", "No more copies of a print are sold than it has.", "warning",
+        """select p.airtable_id, p.name || ': ' || count(*) || ' of ' || p.total_editions || ' sold' as detail,
+                  null::numeric as money
+           from art.prints p join art.editions e on e.print_id = p.airtable_id
+           where p.is_active and e.is_active and e.is_sold and e.kind = 'edition'
+           group by p.airtable_id, p.name, p.total_editions having count(*) > p.total_editions""",
+    ),
+    Check(
         "same_print_name", "No two active prints share a name.", "warning",
         """select airtable_id, name as detail, null::numeric as money from (
                select airtable_id, name, count(*) over (partition by lower(name)) as n from art.prints where is_active

@@ -5,6 +5,7 @@ Reads only. People's names in notes are masked unless the caller asks for the pl
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.comparing import masked
-from crown.art_records.tables import ENTITIES
+from crown.art_records.tables import BOOKKEEPING, ENTITIES
 from crown.errors import BadInput
 
 
@@ -117,32 +118,89 @@ def history(engine: Engine, record: str) -> list[Event]:
     ]  # fmt: skip
 
 
-def sync_on(connection: Connection, on: date, *, recorded: bool = False) -> int:
-    """The newest act of the state that the books describe for the end of a day; 0 when there was none.
-
-    An export counts on the day it was made, everything else on the day it was done. With `recorded`, all acts
-    count when they were written, so that the answer is what the books said on that day.
-    """
-    condition = "completed_at < cast(:d as date) + 1" if recorded else "effective_on <= :d"
-    return connection.execute(
-        text(
-            "select coalesce(max(sync_number), 0) from art.syncs "
-            f"where status not in ('running', 'failed') and {condition}"
-        ),
-        {"d": on},
-    ).scalar_one()
-
-
 def as_of(engine: Engine, record: str, on: date, *, recorded: bool = False) -> dict[str, Any] | None:
     """A record as it stood at the end of a day, or None when it was not in the books.
+
+    Two axes of time are asked apart. By default *valid time*: how the record stood on that day by everything that is
+    known now; every act counts from its own day on (an export from the day it was made, a sale, a move or a payment
+    from the day it happened, a rollback from the day of what it takes back), whenever it was entered. With `recorded`,
+    *recorded time*: what the books said when that day ended; every act counts from the day it was entered.
 
     Raises:
         BadInput: the books never held such a record.
     """
     with engine.connect() as connection:
         table, airtable_id = table_of(connection, record)
-        rows = state_at(connection, table, sync_on(connection, on, recorded=recorded), airtable_id)
+        if not recorded:
+            return _valid_on(connection, table, airtable_id, on)
+        number = connection.execute(
+            text("""
+                select coalesce(max(sync_number), 0) from art.syncs
+                where status not in ('running', 'failed') and completed_at < cast(:d as date) + 1
+            """),
+            {"d": min(on, _LAST_DAY)},
+        ).scalar_one()
+        rows = state_at(connection, table, number, airtable_id)
     return rows[0] if rows else None
+
+
+_LAST_DAY = date(9999, 12, 30)  # a day more must still be a date
+
+
+def _valid_on(connection: Connection, table: str, airtable_id: str, on: date) -> dict[str, Any] | None:
+    """The state that the acts of days up to this one make of a record, in the order in which they were entered."""
+    acts = connection.execute(
+        text("""
+            select c.sync_number, c.op, c.field, c.new_value from art.changes c join art.syncs s using (sync_number)
+            where c.table_name = :t and c.airtable_id = :i and s.effective_on <= :d
+                  and s.status not in ('running', 'failed')
+            order by c.sync_number, c.field nulls first
+        """),
+        {"t": table, "i": airtable_id, "d": on},
+    ).all()
+    if not acts:
+        return None
+    kind = ENTITIES[table]
+    versions: dict[int, dict[str, Any]] = dict(
+        connection.execute(
+            text(f"""
+                select valid_from_sync, to_jsonb(v) from art.{kind.versions.name} v
+                where airtable_id = :i order by valid_from_sync
+            """),
+            {"i": airtable_id},
+        )
+        .tuples()
+        .all()
+    )
+    # An act may lie before the day of the export that brought the record: then it existed, as it was brought.
+    state, present = dict(next(iter(versions.values()))), True
+    for number, op, name, value in acts:
+        written = versions.get(number, state)
+        if op == "create":
+            state = dict(written)
+        if name is None:
+            present = op != "withdraw"
+        else:
+            state[name] = value
+        state |= {other: written[other] for other in (*kind.shown_only, *BOOKKEEPING) if other != "is_active"}
+        if state["is_active"]:
+            state["close_reason"] = None
+    return _described(connection, table, state) if present else None
+
+
+def _described(connection: Connection, table: str, state: dict[str, Any]) -> dict[str, Any]:
+    """A state with the columns that the books compute: the view's own query on this one row."""
+    kind = ENTITIES[table]
+    versions = f"art.{kind.versions.name}"
+    query: str = connection.execute(
+        text("select pg_get_viewdef(cast(:v as regclass))"), {"v": f"art.{kind.singular}_history"}
+    ).scalar_one()
+    row = f"jsonb_populate_record(null::{versions}, cast(:state as jsonb)) v"
+    found = connection.execute(
+        text(query.rstrip(";").replace(f"{versions} v", row)),
+        {"state": json.dumps(state | {"valid_to_sync": None})},
+    ).one()
+    return dict(found._mapping)
 
 
 def state_at(

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -166,7 +166,8 @@ def sell(
             values["distributor_id"] = place["airtable_id"]
         if payment:
             values["payment_note"] = payment
-        return _update(connection, "editions", record, values, what="sell", who=who, via=via)
+        done = _update(connection, "editions", record, values, what="sell", who=who, via=via)
+        return replace(done, warning=_oversold(connection, record["print_id"]))
 
 
 def settle(
@@ -458,6 +459,22 @@ def _entered(connection: Connection, record: Mapping[str, Any], name: str) -> st
     )
     when = row.completed_at.astimezone()
     return f"{act} by {row.who} at {when:%Y-%m-%d %H:%M} (sync {row.sync_number})"
+
+
+def _oversold(connection: Connection, print_id: str | None) -> str | None:
+    """A warning when more copies of a print are sold than it has."""
+    row = connection.execute(
+        text("""
+            select p.name, p.total_editions as total, count(*) as sold
+            from art.prints p join art.editions e on e.print_id = p.airtable_id
+            where p.airtable_id = :p and e.is_active and e.is_sold and e.kind = 'edition'
+            group by p.name, p.total_editions having count(*) > p.total_editions
+        """),
+        {"p": print_id},
+    ).one_or_none()
+    if row is None:
+        return None
+    return f"{row.name} is oversold: {row.sold} of {row.total} copies are sold; correct its total or a sale."
 
 
 def _check_not_future(day: date, of: str, today: date | None) -> None:

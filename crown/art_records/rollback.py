@@ -113,7 +113,6 @@ def rollback(
     rule_version: str | None = None,
     via: Via = "cli",
     reason: str | None = None,
-    today: date | None = None,
 ) -> RollbackReport:
     """Take sync `target` back, as a new sync that says so.
 
@@ -130,7 +129,6 @@ def rollback(
         rule_version: Today's rules; default those that come along.
         via: From where.
         reason: A sentence for the history.
-        today: The day of the act; default the real one.
 
     Raises:
         Refused: no such sync, it changed nothing that stands, or the difference is not the approved one.
@@ -169,7 +167,7 @@ def rollback(
             )
         connection.rollback()
         if apply and (chosen or _moves_conflicts(connection, target)):
-            _apply(connection, report, who=who, via=via, reason=reason, today=today, rules=rules)
+            _apply(connection, report, who=who, via=via, reason=reason, rules=rules)
     return report
 
 
@@ -370,8 +368,7 @@ def _range_steps(connection: Connection, target: int) -> list[Step]:
 
 
 def _apply(
-    connection: Connection, report: RollbackReport, *, who: str, via: Via, reason: str | None, today: date | None,
-    rules: str,
+    connection: Connection, report: RollbackReport, *, who: str, via: Via, reason: str | None, rules: str
 ) -> None:  # fmt: skip
     from crown.art_records.writing import (
         Patch,
@@ -388,7 +385,7 @@ def _apply(
 
     number = begin_sync(
         connection, sync_type="rollback", who=who, via=via, reason=reason, reverts=report.target,
-        diff_hash=report.diff_hash, rule_version=rules, effective_on=today or date.today(),  # noqa: DTZ011
+        diff_hash=report.diff_hash, rule_version=rules, effective_on=_effective_on(connection, report),
     )  # fmt: skip
     _set_status(connection, report.target, "rolling_back")
     connection.commit()
@@ -436,6 +433,17 @@ def _apply(
         connection.commit()
         raise
     report.applied, report.sync_number = True, number
+
+
+def _effective_on(connection: Connection, report: RollbackReport) -> date:
+    """The day of what is taken back, the earliest of several: by what is known now it never held."""
+    return connection.execute(
+        text("""
+            select min(effective_on) from art.syncs
+            where sync_number = :n or (:range and sync_number > :n and status = any(:applied))
+        """),
+        {"n": report.target, "range": report.through_latest, "applied": list(APPLIED)},
+    ).scalar_one()
 
 
 def _mark(connection: Connection, report: RollbackReport, number: int) -> None:

@@ -151,7 +151,8 @@ def books(
             context.log.warning("%s", done.waits)
         arrived = {table.table: table for table in report.tables}
         for name, table in arrived.items():
-            yield dg.MaterializeResult(asset_key=key(CLEAN[name]), metadata=_cleaned(table))
+            why_not = {"not_applied": done.waits} if done.waits else {}
+            yield dg.MaterializeResult(asset_key=key(CLEAN[name]), metadata=_cleaned(table) | why_not)
         for name, asset in BOOKS.items():
             if name not in arrived:
                 yield _applied(asset, True, f"The exports folder holds no export of {name}.")
@@ -161,17 +162,19 @@ def books(
             stands = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
             yield _applied(asset, stands, done.waits)
             if stands:
-                record_run(room.engine, asset, _stats(arrived[name]), context.run_id)
+                stats = _stats(arrived[name], written=report.applied)
+                record_run(room.engine, asset, stats, context.run_id)
                 yield dg.MaterializeResult(
                     asset_key=key(asset), metadata=_written(context, room, done, arrived[name])
                 )
 
 
-def _stats(table: TableReport) -> PipelineStats:
-    """Records as every department counts its items: written, or unchanged; values withheld are told elsewhere."""
-    written = sum(table.counts.get(f"records_{name}", 0) for name in ("created", "updated", "closed"))
+def _stats(table: TableReport, *, written: bool) -> PipelineStats:
+    """Records as every department counts its items: written, or left as they are; values withheld are told elsewhere."""
+    differ = sum(table.counts.get(f"records_{name}", 0) for name in ("created", "updated", "closed"))
     unchanged = table.counts.get("records_unchanged", 0)
-    return PipelineStats(total=written + unchanged, successful=written, skipped=unchanged)
+    done = differ if written else 0
+    return PipelineStats(total=differ + unchanged, successful=done, skipped=differ + unchanged - done)
 
 
 def _handed_over(context: dg.AssetExecutionContext) -> dict[str, tuple[str, str]]:
@@ -251,6 +254,7 @@ def _written(
         "dagster/row_count": active,
         "mode": report.mode,
         "applied": report.applied,
+        "nothing_new": table.nothing_new,
         "difference": dg.MetadataValue.md(
             f"```\n{replace(report, tables=[table], blocks=[]).text(_SHOWN)}\n```"
         ),
@@ -263,7 +267,8 @@ def _written(
         metadata |= {"decided_by": done.decision.who, "decision": done.decision.decision_id}
     if table.noop:
         return {**metadata, "nothing_to_do": table.noop}
-    metadata |= table.counts
+    metadata |= table.counts if report.applied else {}
+    metadata |= {"kept_local": len(table.kept_local), "taken_back": len(table.taken_back)}
     metadata["changed_fields"] = dg.MetadataValue.json(table.changed_fields)
     if table.table == "editions" and report.applied:
         metadata |= _pictures(context, room)

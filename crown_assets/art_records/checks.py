@@ -20,7 +20,11 @@ from resources.art_records import ArtRecordsResource
 
 VALUES = "values_pass_their_rules"
 #: Questions that are not about editions, by the table that they are about.
-_ABOUT = {"same_print_name": "prints", **{f"{table}_replay": table for table in ENTITIES}}
+_ABOUT = {
+    "same_print_name": "prints",
+    "oversold": "prints",
+    **{f"{table}_replay": table for table in ENTITIES},
+}
 #: Asked of each table by its own check, VALUES.
 _ASKED_ELSEWHERE = {"withheld_values"}
 #: The export's own formulas, by the table whose export carries them; see oracles.py of the craft.

@@ -19,7 +19,20 @@ select
     a.sold::numeric as value,
     format('All %s copies are sold.', a.sold) as sentence
 from marts.art_artworks as a
-where a.left_to_sell = 0 and a.sold > 0
+where a.left_to_sell = 0 and a.sold > 0 and a.oversold = 0
+
+union all
+
+select
+    'oversold',
+    'warning',
+    'artwork',
+    a.print_id,
+    a.artwork,
+    a.oversold,
+    format('%s of %s copies are sold, %s too many: correct the size or the sales.', a.sold, a.editions, a.oversold)
+from marts.art_artworks as a
+where a.oversold > 0
 
 union all
 

@@ -77,6 +77,7 @@ select
     j.sold,
     j.in_stock,
     j.left_to_sell,
+    greatest(j.sold - j.editions, 0) as oversold,
     round(100.0 * j.sold / nullif(j.editions, 0), 1) as sell_through_percent,
     round(j.average_price, 2) as average_price,
     j.gross,

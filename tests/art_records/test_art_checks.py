@@ -74,7 +74,7 @@ def test_checks_count_the_faults_of_the_books(loaded: Books) -> None:
         "duplicate_number": 151, "double_linked": 353, "unlinked": 1, "unnumbered": 103, "sold_without_date": 138,
         "sold_without_price": 75, "sold_at_zero": 30, "sold_not_printed": 11, "sold_without_distributor": 5,
         "settled_not_sold": 20, "date_sold_not_sold": 17, "in_gallery_after_sale": 137, "placed_not_printed": 44,
-        "placeholder_distributors": 84, "same_print_name": 2,
+        "placeholder_distributors": 84, "same_print_name": 2, "oversold": 3,
     }  # fmt: skip
     assert all(r.passed for r in found.values() if r.check.severity == "error")
     assert len(found["double_linked"].examples) == 20

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from crown.art_records import local
+from crown.art_records.checks import run_checks
 from crown.art_records.history import as_of, history, open_conflicts
 from crown.art_records.rollback import rollback
 from crown.errors import BadInput, Refused
@@ -118,6 +119,21 @@ def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
     ):
         with pytest.raises((BadInput, Refused), match=sentence):
             local.edit(stocked.engine, "editions", rid("E", 3), values, who="ann")
+
+
+def test_a_sale_beyond_the_size_of_the_edition_is_entered_with_a_warning_and_a_check_tells_it(
+    stocked: Books,
+) -> None:
+    local.edit(stocked.engine, "prints", "Work 1", {"total_editions": "2"}, who="ann")
+    first = local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE)
+    assert (first.warning, run_checks(stocked.engine, ("oversold",))[0].passed) == (None, True)
+    more = local.sell(
+        stocked.engine, rid("E", 4), who="ann", sold_on=SALE, price=Decimal(50), commission=Decimal(40)
+    )
+    assert more.warning == "Work 1 is oversold: 3 of 2 copies are sold; correct its total or a sale."
+    assert more.warning in more.text()
+    (oversold,) = run_checks(stocked.engine, ("oversold",))
+    assert (oversold.check.severity, oversold.examples) == ("warning", [(rid("P", 1), "Work 1: 3 of 2 sold")])
 
 
 def test_no_act_lies_in_the_future(stocked: Books) -> None:

@@ -291,6 +291,41 @@ def test_a_run_is_seen_by_dagster_and_says_what_it_did(
     assert "the same bytes as last time" in crown("run").output
 
 
+def test_a_run_that_applies_nothing_says_so_in_words_and_exit_code(
+    crown: Crown,
+    engine: Engine,
+    folder: Path,
+    samples: tuple[Export, Export],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    samples[1].write(folder)
+    monkeypatch.setenv("CROWN_ART_PHASE", "postgres_only")
+    run = crown("run", code=3)
+    assert "compared, not applied" in run.output
+    assert "crown: not applied: The books are in PostgreSQL only" in run.stderr
+    told = crown("run", "--json", code=3)
+    assert told["assets"]["art_records/editions"]["applied"] is False
+    assert "records_updated" not in told["assets"]["art_records/editions"]
+    assert one(engine, "select max(sync_number) from art.syncs") == 1
+
+
+def test_a_rollback_that_finds_nothing_to_take_back_says_so_in_words_and_exit_code(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    edition = one(engine, "select airtable_id from art.editions where size = 'Small' limit 1")
+    for size in ("Large", "Extra Large"):
+        crown("edit", "editions", edition, f"size={size}")
+    refused = crown("rollback", "2", "--apply", code=3)
+    assert "crown: nothing of sync 2 was taken back" in refused.stderr
+    assert one(engine, "select max(sync_number) from art.syncs") == 3
+    assert "Nothing was written" in crown("rollback", "3").output
+    assert one(engine, "select status from art.syncs where sync_number = 3") == "completed"
+
+
 def test_there_is_no_base_to_fetch_without_a_setting(crown: Crown) -> None:
     assert "set CROWN_AIRTABLE_BASE" in crown("fetch", code=2).stderr
 

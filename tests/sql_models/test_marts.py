@@ -510,6 +510,7 @@ def _alerts_of(
         (50, 45, {"nearly_sold_out"}),  # 5 left, 90 %
         (60, 54, set()),  # 6 left, 90 %
         (9, 9, {"sold_out"}),
+        (8, 10, {"oversold"}),  # 125 %
     ],
 )
 def test_nearly_sold_out_is_at_most_five_left_and_at_least_90_percent(
