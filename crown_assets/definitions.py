@@ -36,12 +36,14 @@ from sensors import (  # noqa: E402
 
 
 def default_resources() -> dict[str, Any]:
-    """The world as the process's settings describe it."""
+    """The world as the process's settings describe it; none of it can be changed by run configuration."""
     database = DatabaseResource()
     return {
         "database": database,
         "images": ProductImagesResource(database=database),
         "art": ArtRecordsResource(database=database),
+        # Assets hand nothing to each other through Dagster; its default writes into a folder that a run may choose.
+        "io_manager": dg.mem_io_manager,
     }
 
 

@@ -1,11 +1,9 @@
 """The database and settings as a Dagster resource: hands out plain objects. No SQL belongs here."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from pydantic import Field
 from sqlalchemy import Engine
 
 from crown.database.opening import open_engine
@@ -16,10 +14,9 @@ from crown.settings import Settings, load_settings
 class DatabaseResource(dg.ConfigurableResource):
     """`with database.engine() as engine:` gives an engine on the platform's database.
 
-    The process's settings decide where that is; `environment` adds variables to them, for tests.
+    The process's settings alone decide where that is: a field here would be run configuration, which whoever may start
+    a run can write. Tests pass a resource of their own to `build_defs`.
     """
-
-    environment: dict[str, str] = Field(default_factory=dict)
 
     def settings(self) -> Settings:
         """The settings.
@@ -27,7 +24,7 @@ class DatabaseResource(dg.ConfigurableResource):
         Raises:
             ConfigurationError: one of them cannot be used.
         """
-        return load_settings({**os.environ, **self.environment})
+        return load_settings()
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:

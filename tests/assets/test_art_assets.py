@@ -24,9 +24,9 @@ from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
 from crown_assets.definitions import build_defs
 from resources.art_records import ArtRecordsResource
-from resources.database import DatabaseResource
 from sensors.schedules import FETCH
 from tests.art_records.test_art_live import GOOD, Server
+from tests.given import given_database
 
 SMALL = 2000
 
@@ -42,7 +42,7 @@ class World:
     def __init__(self, instance: dg.DagsterInstance, database_url: str, home: Path) -> None:
         self.instance = instance
         self.environment = {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(home)}
-        self.database = DatabaseResource(environment=self.environment)
+        self.database = given_database(self.environment)
         self.art = ArtRecordsResource(database=self.database)
         self.exports = home / "media" / "art_exports"
 
@@ -50,7 +50,7 @@ class World:
         other = World.__new__(World)
         other.__dict__.update(self.__dict__)
         other.environment = {**self.environment, **settings}
-        other.database = DatabaseResource(environment=other.environment)
+        other.database = given_database(other.environment)
         other.art = ArtRecordsResource(database=other.database)
         return other
 

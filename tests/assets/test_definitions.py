@@ -93,6 +93,28 @@ def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
     assert name in WITHOUT_FRESHNESS or node.freshness_policy_or_from_metadata is not None
 
 
+def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes() -> None:
+    defs = build_defs()
+    jobs = [job.name for job in defs.resolve_all_job_defs()]
+    assert len(jobs) > 4
+    for name in jobs:
+        job = defs.resolve_job_def(name)
+        offered = job.run_config_schema.config_type.fields["resources"].config_type.fields
+        assert {"database", "images", "art"} <= set(offered)
+        for resource, field in offered.items():
+            config = field.config_type.fields.get("config")
+            # The in-memory manager takes anything and reads nothing of it.
+            assert resource == "io_manager" or config is None or not config.config_type.fields, (
+                name,
+                resource,
+            )
+        assert job.resource_defs["io_manager"] is dg.mem_io_manager
+        for resource in ("database", "images", "art"):
+            given = {"resources": {resource: {"config": {"environment": {"CROWN_HOME": "/elsewhere"}}}}}
+            with pytest.raises(dg.DagsterInvalidConfigError):
+                dg.validate_run_config(job, given)
+
+
 def test_resources_can_be_replaced_through_the_one_door() -> None:
     replaced = dg.ResourceDefinition.hardcoded_resource("other")
     defs = build_defs(resources={"database": replaced})

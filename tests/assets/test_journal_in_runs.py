@@ -27,8 +27,8 @@ from crown.settings import load_settings
 from crown.store import keeping
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
-from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
+from tests.given import given_database
 from tests.ledger.lane_tasks import write_key
 from tests.pictures import draw_part
 
@@ -42,7 +42,7 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
         "CROWN_STALLED_MINUTES": "0",
         "CROWN_SPECS": "1000x1000_72dpi_jpeg,128x128_72dpi_jpeg",
     }
-    yield ProductImagesResource(database=DatabaseResource(environment=environment))
+    yield ProductImagesResource(database=given_database(environment))
     logs.close()
     secrets._known.clear()
 

@@ -11,8 +11,8 @@ import pytest
 from crown.journal import logs, secrets
 from crown.product_images import review
 from crown_assets.definitions import build_defs
-from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
+from tests.given import given_database
 from tests.product_images.flow import finish, published
 
 _PROFILE = """
@@ -43,7 +43,7 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
         "CROWN_PRODUCTION_TARGETS": str(tmp_path / "targets.yaml"),
         "CROWN_SWEEP_GB": "0.00002",
     }
-    yield ProductImagesResource(database=DatabaseResource(environment=environment))
+    yield ProductImagesResource(database=given_database(environment))
     logs.close()
     secrets._known.clear()
 

@@ -12,6 +12,7 @@ from crown.database.engine import dagster_url
 from crown.journal import logs, secrets
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
+from tests.given import given_database
 from tests.receiver import Inbox, receiving
 
 
@@ -37,7 +38,7 @@ def database(database_url: str, tmp_path: Path) -> Iterator[DatabaseResource]:
         "CROWN_WORKERS": "1",
         "CROWN_STALLED_MINUTES": "0",
     }
-    yield DatabaseResource(environment=environment)
+    yield given_database(environment)
     logs.close()
     secrets._known.clear()
 

@@ -22,6 +22,7 @@ from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
 from sensors.art_exports import Followed, art_changes, art_decisions, art_export_files, decide
 from sensors.schedules import FETCH
+from tests.given import given_database
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def samples() -> tuple[Export, Export]:
 def art(database: DatabaseResource) -> ArtRecordsResource:
     """The room of art records, whose folder is looked at every five seconds."""
     return ArtRecordsResource(
-        database=DatabaseResource(environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
+        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
     )
 
 
@@ -114,9 +115,7 @@ def test_a_look_comes_as_often_as_the_setting_says(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
     hourly = ArtRecordsResource(
-        database=DatabaseResource(
-            environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"}
-        )
+        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"})
     )
     tick = Ticks(hourly, instance)
     assert tick() == "Nothing new."
@@ -126,9 +125,7 @@ def test_a_look_comes_as_often_as_the_setting_says(
 def test_a_broken_setting_is_said_and_nothing_is_asked_for(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
-    broken = ArtRecordsResource(
-        database=DatabaseResource(environment={**database.environment, "CROWN_ART_PHASE": "both"})
-    )
+    broken = ArtRecordsResource(database=given_database({**database.environment, "CROWN_ART_PHASE": "both"}))
     assert Ticks(broken, instance)().startswith("CROWN_ART_PHASE cannot be used")
 
 

@@ -10,6 +10,7 @@ from crown_assets.definitions import build_defs
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
 from sensors.folders import due, product_image_folders
+from tests.given import given_database
 from tests.pictures import draw_part
 
 
@@ -44,9 +45,7 @@ def test_an_edited_interval_holds_from_the_next_tick(
     database: DatabaseResource, images: ProductImagesResource, instance: dg.DagsterInstance
 ) -> None:
     hourly = ProductImagesResource(
-        database=DatabaseResource(
-            environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"}
-        )
+        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"})
     )
     message, cursor, _ = tick(hourly, instance, None)
     assert message == "Nothing new."
@@ -57,7 +56,7 @@ def test_an_edited_interval_holds_from_the_next_tick(
     seven_seconds_ago = str(float(cursor) - 7)
     assert tick(images, instance, seven_seconds_ago)[0] == "The folders are looked at every 10 s."
     often = ProductImagesResource(
-        database=DatabaseResource(environment={**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
+        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
     )
     message, later, requests = tick(often, instance, seven_seconds_ago)
     assert message == "1 files are still being copied."

@@ -15,6 +15,7 @@ from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, REVI
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
 from sensors.notices import Notice, Told, Waiting, decide, people_are_told
+from tests.given import given_database
 from tests.pictures import draw_part
 from tests.product_images.flow import look
 from tests.receiver import Inbox
@@ -79,7 +80,7 @@ def with_addresses(
     path = tmp_path / "notify"
     path.write_text("\n".join(addresses), encoding="utf-8")
     path.chmod(0o600)
-    return DatabaseResource(environment={**database.environment, "CROWN_NOTIFY_FILE": str(path), **more})
+    return given_database({**database.environment, "CROWN_NOTIFY_FILE": str(path), **more})
 
 
 def test_waiting_cutouts_reach_the_webhook_once(
@@ -193,5 +194,5 @@ def test_what_was_settled_during_quiet_hours_is_not_told_in_the_morning(
 def test_settings_that_cannot_be_used_are_said_by_the_sensor(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
-    broken = DatabaseResource(environment={**database.environment, "CROWN_QUIET_HOURS": "at night"})
+    broken = given_database({**database.environment, "CROWN_QUIET_HOURS": "at night"})
     assert "CROWN_QUIET_HOURS cannot be used" in tick(broken, instance)[0]

@@ -20,6 +20,7 @@ from sensors.folders import Seen, product_image_folders
 from sensors.folders import decide as decide_folders
 from sensors.pending_work import decide as decide_work
 from sensors.pending_work import product_image_work
+from tests.given import given_database
 from tests.pictures import draw_cut_out
 
 
@@ -30,7 +31,7 @@ def database(database_url: str, tmp_path: Path) -> DatabaseResource:
         "CROWN_DATABASE_URL": database_url,
         "CROWN_INBOX_INTERVAL_SECONDS": "5",
     }
-    return DatabaseResource(environment=environment)
+    return given_database(environment)
 
 
 @pytest.fixture

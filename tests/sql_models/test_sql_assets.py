@@ -13,14 +13,13 @@ from crown.sql_models.checks import promises
 from crown.sql_models.project import Project, load_models
 from crown_assets.sql_models.assets import PICTURES, SQL_MODELS, build_assets
 from resources.database import DatabaseResource
+from tests.given import given_database
 from tests.sql_models.conftest import insert
 
 
 @pytest.fixture
 def database(database_url: str, tmp_path: Path) -> DatabaseResource:
-    return DatabaseResource(
-        environment={"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}
-    )
+    return given_database({"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")})
 
 
 def key(relation: str) -> dg.AssetKey:
