@@ -16,6 +16,7 @@ from console import health, sign_in, start
 from console.address import token
 from console.gate import Gate
 from console.previews import Previews
+from console.sessions import Sessions
 from crown.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -38,16 +39,21 @@ def create_app(settings: Settings, engine: Engine, dagster_ui: ASGIApp) -> FastA
         ConfigurationError: an address that needs a token, without one.
     """
     secret = token(settings)
+    home = settings.home.expanduser().absolute()
+    sessions = None if secret is None else Sessions(secret, home / "console" / "signed_out")
+    if sessions is not None:
+        sessions.forget_old()
     # The interactive API pages load scripts from a foreign network, so there are none.
     app = FastAPI(title="Crown", docs_url=None, redoc_url=None, openapi_url="/console/api/openapi.json")
     app.state.settings = settings
     app.state.engine = engine
     app.state.token = secret
+    app.state.sessions = sessions
     app.include_router(health.router)
     app.include_router(sign_in.router)
     app.include_router(start.router)
     app.mount("/console/static", StaticFiles(directory=FOLDER / "static"), name="static")
     app.mount("/previews", Previews(previews_folder(settings)), name="previews")
     app.mount("/", dagster_ui)
-    app.add_middleware(Gate, token=secret)
+    app.add_middleware(Gate, token=secret, sessions=sessions)
     return app

@@ -20,7 +20,8 @@ from dagster_webserver.cli import (
     DEFAULT_POOL_RECYCLE,
 )
 from dagster_webserver.version import __version__
-from starlette.types import ASGIApp
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _POLL_MILLISECONDS = 2000
 
@@ -38,4 +39,14 @@ def dagster_ui(instance: DagsterInstance, workspace: Path) -> Iterator[ASGIApp]:
     with WorkspaceProcessContext(
         instance, WorkspaceFileTarget([str(workspace)]), version=__version__, read_only=False
     ) as context:
-        yield create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
+        ui = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope.get("path", "")
+            if path.startswith("/logs/") and path.count("/", len("/logs/")) == 0:
+                # Dagster's own page breaks on a log without a folder.
+                await PlainTextResponse("There is no such log.", 404)(scope, receive, send)
+            else:
+                await ui(scope, receive, send)
+
+        yield app

@@ -1,14 +1,14 @@
 """Who may ask: sign-in by token, no requests forged by other sites, no other name for this machine.
 
 ASGI middleware around everything the console serves, Dagster's GraphQL, report endpoints and websockets
-included. What is served, and the sign-in page itself, belong elsewhere.
+included. What a session is stands in sessions.py; what is served, and the sign-in page itself, belong elsewhere.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import time
+import asyncio
+import logging
+import re
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,12 +17,17 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.address import is_loopback
+from console.limits import BODY, BODY_BEFORE_SIGN_IN, TooLarge, whole_body
+from console.sessions import COOKIE, Sessions, is_token
 
-COOKIE = "crown_session"
-SESSION_SECONDS = 30 * 24 * 3600
+_log = logging.getLogger(__name__)
+
 SIGN_IN = "/console/sign-in"
 #: Served before sign-in: the form and its looks, and whether the service lives (no more than that).
-OPEN_PATHS = frozenset({SIGN_IN, "/console/static/crown.css", "/health"})
+OPEN_PATHS = frozenset({SIGN_IN, "/console/static/crown.css", "/console/static/crown.svg", "/health"})
+GRAPHQL = "/graphql"
+#: What a wrong token costs the one who tries.
+WRONG_TOKEN_SECONDS = 1.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -31,27 +36,18 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+#: `name`, `name:port`, `[address]:port`.
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+_MUTATION = re.compile(r"\bmutation\b")
+#: A path that some file system or log might take for another one.
+_ODD_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|(^|/)\.\.(/|$)")
 
 
-def is_token(candidate: str, token: str) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(_digest(candidate), _digest(token))
-
-
-def issue_session(token: str, now: float | None = None) -> str:
-    """A cookie value which proves that its bearer knew the token; it neither holds nor reveals it."""
-    issued = str(int(time.time() if now is None else now))
-    return f"{issued}.{_signature(token, issued)}"
-
-
-def is_session(value: str, token: str, now: float | None = None) -> bool:
-    """Whether the value was issued under this token and has not run out; a changed token ends all."""
-    issued, _, signature = value.partition(".")
-    if not (
-        issued.isdecimal() and hmac.compare_digest(signature.encode(), _signature(token, issued).encode())
-    ):
-        return False
-    return int(issued) + SESSION_SECONDS > (time.time() if now is None else now)
+async def wrong_token(scope: Scope, how: str) -> None:
+    """Write a failed sign-in down and let the one who tried wait."""
+    address = (scope.get("client") or ("an unknown address",))[0]
+    _log.warning("A wrong sign-in token came from %s (%s).", address, how)
+    await asyncio.sleep(WRONG_TOKEN_SECONDS)
 
 
 class Gate:
@@ -61,18 +57,31 @@ class Gate:
         app: what is guarded.
         token: the sign-in token; None: no sign-in, and then only names of this machine are answered, so
             that a page of another site cannot reach us under its own name (DNS rebinding).
+        sessions: those of the token.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, sessions: Sessions | None) -> None:
         self.app = app
         self.token = token
+        self.sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        headers = Headers(scope=scope)
+        refusal = self._misdirected(headers) or _forged(scope, headers)
+        known = refusal is None and await self._is_known(scope)
+        if refusal is None:
+            refusal = self._refusal(scope, headers, known)
+        if refusal is None and scope["type"] == "http":
+            try:
+                receive = await whole_body(receive, BODY if known else BODY_BEFORE_SIGN_IN)
+            except TooLarge:
+                refusal = _refuse(413, "The request is larger than the console takes.")
+            except TimeoutError:
+                refusal = _refuse(408, "The request did not arrive in time; send it again.")
         if refusal is None:
             await self.app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
         elif scope["type"] == "websocket":
@@ -80,42 +89,98 @@ class Gate:
         else:
             await refusal(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        if self.token is None and not is_loopback(_host_name(headers.get("host", ""))):
+    def _misdirected(self, headers: Headers) -> Response | None:
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        host = "".join(hosts)
+        if len(hosts) > 1 or (host and not _HOST.fullmatch(host)):
+            return _refuse(400, "The Host header is malformed, or there are two.")
+        if len(origins) > 1 or not all(origin == "null" or _address_of(origin) for origin in origins):
+            return _refuse(400, "The Origin header is malformed, or there are two.")
+        if self.token is None and not is_loopback((host and urlsplit(f"//{host}").hostname) or ""):
             return _refuse(421, "This console answers to 127.0.0.1 and localhost only.")
-        if _is_foreign(scope, headers):
+        return None
+
+    async def _is_known(self, scope: Scope) -> bool:
+        if self.token is None or self.sessions is None:
+            return True
+        connection = HTTPConnection(scope)
+        credentials = _bearer(connection.headers)
+        if credentials is None:
+            return self.sessions.is_valid(connection.cookies.get(COOKIE, ""))
+        if is_token(credentials, self.token):
+            return True
+        await wrong_token(scope, "Bearer")
+        return False
+
+    def _refusal(self, scope: Scope, headers: Headers, known: bool) -> Response | None:
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
+        if not known and path not in OPEN_PATHS:
+            if (
+                scope["type"] == "http"
+                and scope["method"] == "GET"
+                and "text/html" in headers.get("accept", "")
+            ):
+                wanted = path + (f"?{query}" if query else "")
+                return RedirectResponse(f"{SIGN_IN}?next={quote(wanted, safe='')}", 303)
             return _refuse(
-                403, "Another site made this request; open the console itself and repeat it there."
+                401, "Sign in, or send CROWN_WEB_TOKEN as `Authorization: Bearer ...`.", bearer=True
             )
-        if self.token is None or scope["path"] in OPEN_PATHS or self._is_signed_in(HTTPConnection(scope)):
-            return None
-        if scope["type"] == "http" and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
-            query = scope["query_string"].decode("latin-1")
-            wanted = scope["path"] + (f"?{query}" if query else "")
-            return RedirectResponse(f"{SIGN_IN}?next={quote(wanted, safe='')}", 303)
-        return _refuse(401, "Sign in, or send CROWN_WEB_TOKEN as `Authorization: Bearer ...`.", bearer=True)
-
-    def _is_signed_in(self, connection: HTTPConnection) -> bool:
-        assert self.token is not None
-        scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return is_token(credentials.strip(), self.token)
-        return is_session(connection.cookies.get(COOKIE, ""), self.token)
+        if _ODD_PATH.search(path):
+            return _refuse(404, "There is nothing at this address.")
+        if _is_query_by_get(scope):
+            # A browser may have been made to ask by another site: it sends the cookie, and need not say from where.
+            named = HTTPConnection(scope).query_params.multi_items()
+            if any(_MUTATION.search(value) for name, value in named if name == "query"):
+                return _refuse(405, "Mutations are sent by POST.", Allow="POST")
+            if not (_is_own_page(headers) or (self.token is not None and _bearer(headers) is not None)):
+                return _refuse(403, "Send GraphQL queries by POST, or with the token as Bearer.")
+        return None
 
 
-def _is_foreign(scope: Scope, headers: Headers) -> bool:
-    """Whether a browser sent this on behalf of another site.
-
-    Opening a page by a link is allowed. A plain GET is not harmless here: Dagster's GraphQL executes
-    mutations sent that way.
-    """
+def _forged(scope: Scope, headers: Headers) -> Response | None:
+    """The refusal of what a browser sent on behalf of another site; opening a page by a link is allowed."""
     reading = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
     site = headers.get("sec-fetch-site", "none")
-    if site not in ("same-origin", "none"):
-        return not (reading and headers.get("sec-fetch-mode") == "navigate")
+    by_link = reading and headers.get("sec-fetch-mode") == "navigate"
     origin = headers.get("origin")
-    return not reading and origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    if (site not in ("same-origin", "none") and not by_link) or (
+        origin is not None and _address_of(origin) != headers.get("host", "").lower()
+    ):
+        return _refuse(403, "Another site made this request; open the console itself and repeat it there.")
+    return None
+
+
+def _is_query_by_get(scope: Scope) -> bool:
+    """Whether Dagster would execute what stands in the address: it runs even mutations sent that way."""
+    return bool(
+        scope["type"] == "http"
+        and scope["method"] in _SAFE_METHODS
+        and scope["path"].rstrip("/") == GRAPHQL
+        and scope["query_string"]
+    )
+
+
+def _is_own_page(headers: Headers) -> bool:
+    """Whether a page of ours asked. Browsers leave Sec-Fetch-Site out where there is no TLS, and Origin of a GET."""
+    if headers.get("sec-fetch-site") == "same-origin":
+        return True
+    asking = headers.get("origin") or headers.get("referer") or ""
+    return asking != "" and _address_of(asking) == headers.get("host", "").lower()
+
+
+def _address_of(address: str) -> str | None:
+    """The `name:port` of an address; None when it has none or is malformed."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    found = parts.netloc.lower()
+    return found if parts.scheme in ("http", "https") and _HOST.fullmatch(found) else None
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
 
 
 def _with_headers(send: Send) -> Send:
@@ -129,19 +194,8 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-def _refuse(status: int, sentence: str, *, bearer: bool = False) -> JSONResponse:
-    return JSONResponse(
-        {"error": sentence}, status, headers={"WWW-Authenticate": "Bearer"} if bearer else None
-    )
-
-
-def _host_name(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
-
-
-def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()
-
-
-def _signature(token: str, issued: str) -> str:
-    return hmac.new(_digest(f"crown console session:{token}"), issued.encode(), "sha256").hexdigest()
+def _refuse(status: int, sentence: str, *, bearer: bool = False, **headers: str) -> JSONResponse:
+    if bearer:
+        headers["WWW-Authenticate"] = "Bearer"
+    # Whatever body is still on its way is not read.
+    return JSONResponse({"error": sentence}, status, headers={"Connection": "close", **headers})

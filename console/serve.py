@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from crown.errors import ConfigurationError, CrownError
-from crown.settings import Settings, load_settings
+from crown.settings import Settings, load_settings, refuse_missing
 
 
 @click.command()
@@ -33,7 +33,7 @@ def serve(settings: Settings, workspace: Path, fd: int | None) -> None:
     """Run the console in this process.
 
     Raises:
-        ConfigurationError: no database address, no workspace file, an unusable port or a missing token.
+        ConfigurationError: no database address, no workspace file, an unusable port, a missing token or file.
     """
     from console import address
     from console.dagster_home import dagster_environment, write_dagster_home
@@ -47,6 +47,7 @@ def serve(settings: Settings, workspace: Path, fd: int | None) -> None:
             f"{workspace} is not there; name the file that leads to the code server with --workspace."
         )
     address.token(settings)
+    refuse_missing(settings)
     listener = socket.socket(fileno=fd) if fd is not None else None
     listener = listener or address.listen(settings.web_host, settings.web_port)
     write_dagster_home(settings)
@@ -58,6 +59,7 @@ def _run(settings: Settings, workspace: Path, listener: socket.socket) -> None:
     import uvicorn
     from dagster import DagsterInstance
 
+    from console import limits
     from console.app import create_app
     from console.dagster_ui import dagster_ui
     from crown.database.engine import connect, our_url
@@ -73,7 +75,13 @@ def _run(settings: Settings, workspace: Path, listener: socket.socket) -> None:
         stack.callback(logs.close)
         instance = stack.enter_context(DagsterInstance.get())
         app = create_app(settings, engine, stack.enter_context(dagster_ui(instance, workspace)))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+        config = uvicorn.Config(
+            app,
+            http=limits.protocol(limits.connections()),
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+            server_header=False,
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

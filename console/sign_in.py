@@ -1,20 +1,18 @@
-"""The sign-in form. What a session is, and who needs one, stands in console/gate.py."""
+"""The sign-in form. What a session is stands in sessions.py, who needs one in gate.py."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from console.gate import COOKIE, SESSION_SECONDS, SIGN_IN, is_token, issue_session
+from console.gate import SIGN_IN, wrong_token
 from console.pages import page
+from console.sessions import COOKIE, SESSION_SECONDS, is_token
 
 router = APIRouter(include_in_schema=False)
 HOME = "/console/"
-#: What a wrong token costs the one who tries.
-_WRONG_TOKEN_SECONDS = 1.0
 
 
 @router.get(SIGN_IN)
@@ -34,14 +32,14 @@ async def sign_in(
     if secret is None:
         return RedirectResponse(_own_path(next), 303)
     if not is_token(token.strip(), secret):
-        await asyncio.sleep(_WRONG_TOKEN_SECONDS)
+        await wrong_token(request.scope, "form")
         return page(
             request, "sign_in.html", {"next": _own_path(next), "wrong": True, "signed_in": False}, 401
         )
     response = RedirectResponse(_own_path(next), 303)
     response.set_cookie(
         COOKIE,
-        issue_session(secret),
+        request.app.state.sessions.issue(),
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
@@ -51,8 +49,10 @@ async def sign_in(
 
 
 @router.post("/console/sign-out")
-def sign_out() -> Response:
-    """Forget the session in this browser."""
+def sign_out(request: Request) -> Response:
+    """End the session, for every holder of its cookie, and forget it in this browser."""
+    if request.app.state.sessions is not None:
+        request.app.state.sessions.end(request.cookies.get(COOKIE, ""))
     response = RedirectResponse(SIGN_IN, 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response

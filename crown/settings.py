@@ -48,6 +48,12 @@ _NO_SUCCESSOR = {
     "CROWNPIPE_DATA_BASE": "the FileMaker dumps are not taken over yet",
 }
 
+#: Settings that name something a person has made.
+_NAMED_FILES = (
+    "output_specs", "production_targets", "compliance_profiles", "art_names", "airtable_token_file", "notify_file",
+)  # fmt: skip
+_NAMED_FOLDERS = ("brand_dir", "weights_dir")
+
 
 class Settings(BaseModel):
     """The settings, one attribute each; the variable is the attribute in capitals after `CROWN_`."""
@@ -320,6 +326,22 @@ def spelt(field: str, value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)
+
+
+def refuse_missing(settings: Settings) -> None:
+    """Refuse to start with files and folders that a person named and that are not there.
+
+    What we make ourselves (home, roots, logs) is not looked at, nor what a run may find later.
+
+    Raises:
+        ConfigurationError: one is missing, or is the other kind.
+    """
+    for field in _NAMED_FILES + _NAMED_FOLDERS:
+        path: Path | None = getattr(settings, field)
+        kind = "file" if field in _NAMED_FILES else "folder"
+        if path is not None and not (path.is_file() if kind == "file" else path.is_dir()):
+            there = "is no" if path.exists() else "is not there; it names a"
+            raise ConfigurationError(f"{variable(field)}: {path} {there} {kind}. Correct or unset it.")
 
 
 def without_successor(old: str) -> str:

@@ -74,7 +74,7 @@ def demo(images: Path | None, home: Path) -> None:
     from crown_cli.world import open_world
 
     started = time.monotonic()
-    settings = _settings(home)
+    settings = demo_settings(home)
     chapters = {}
     with open_world(settings) as world, dagster_instance(world) as instance:
         for name, play in _chapters().items():
@@ -86,22 +86,24 @@ def demo(images: Path | None, home: Path) -> None:
     _tell(chapters, settings.home, time.monotonic() - started)
 
 
-def _settings(home: Path) -> Settings:
+def demo_settings(home: Path) -> Settings:
+    """The demo's settings; they are left in its `.env` as well, relative to it."""
     from crown.settings import load_settings
     from crown.store.files import Ownership, write_text
     from crown_cli.demo_images_story import own_specs
 
     home = home.absolute()
     own = {
-        "CROWN_OUTPUT_SPECS": str(own_specs(home)),
-        "CROWN_HOME": str(home),
+        "CROWN_OUTPUT_SPECS": str(own_specs(home).relative_to(home)),
+        "CROWN_HOME": ".",
         "CROWN_ENVIRONMENT": "development",
         # The demo's half file is not a copy that paused.
         "CROWN_STALLED_MINUTES": "0",
     }
-    # Commands that are called in the demo's folder find its settings.
+    # Commands that are called in the demo's folder find its settings; in a copy of it, those of the copy.
     write_text(home / ".env", "".join(f"{name}={value}\n" for name, value in own.items()), Ownership())
-    return load_settings(own, env_file=None)
+    here = {name: str(home / own[name]) for name in ("CROWN_OUTPUT_SPECS", "CROWN_HOME")}
+    return load_settings(own | here, env_file=None)
 
 
 def _write(path: Path, summary: object) -> None:

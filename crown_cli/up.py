@@ -26,12 +26,14 @@ def up(host: str | None, port: int | None, in_browser: bool, module: str, folder
 
     from console.dagster_home import ROOT
     from console.supervisor import StoppedEarlyError, Supervisor
+    from crown.settings import refuse_missing
     from crown_cli.world import current_settings
 
     given = {"web_host": host, "web_port": port}
     settings = current_settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
+    refuse_missing(settings)
 
     def ready(address: str) -> None:
         click.echo(f"Crown is ready: {address}  (where everything stands: /console/; Ctrl-C stops all)")

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from dotenv import dotenv_values
 
 from crown.errors import ConfigurationError
-from crown.settings import OLD_NAMES, Settings, load_settings, spelt, variable, without_successor
+from crown.settings import (
+    OLD_NAMES,
+    Settings,
+    load_settings,
+    refuse_missing,
+    spelt,
+    variable,
+    without_successor,
+)
 from crown_cli import documented_settings as documented
+from crown_cli.demo import demo_settings
+from crown_cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = list(Settings.model_fields)
@@ -181,3 +193,58 @@ def test_secrets_are_not_shown_when_settings_are() -> None:
     )
     assert "hush" not in repr(settings)
     assert "murmured" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        ("CROWN_OUTPUT_SPECS", "file"),
+        ("CROWN_PRODUCTION_TARGETS", "file"),
+        ("CROWN_COMPLIANCE_PROFILES", "file"),
+        ("CROWN_ART_NAMES", "file"),
+        ("CROWN_AIRTABLE_TOKEN_FILE", "file"),
+        ("CROWN_NOTIFY_FILE", "file"),
+        ("CROWN_BRAND_DIR", "folder"),
+        ("CROWN_WEIGHTS_DIR", "folder"),
+    ],
+)
+def test_nothing_starts_with_a_named_file_or_folder_that_is_not_there(
+    tmp_path: Path, variable: str, kind: str
+) -> None:
+    named = tmp_path / "named"
+    settings = load_settings({variable: str(named)}, None)
+    with pytest.raises(ConfigurationError, match=f"{variable}: {named} is not there"):
+        refuse_missing(settings)
+    other = named.mkdir if kind == "file" else named.touch
+    other()
+    with pytest.raises(ConfigurationError, match=f"{variable}: {named} is no {kind}"):
+        refuse_missing(settings)
+    if kind == "file":
+        named.rmdir()
+        named.touch()
+    else:
+        named.unlink()
+        named.mkdir()
+    refuse_missing(settings)
+
+
+def test_up_refuses_to_start_with_specs_that_are_not_there(tmp_path: Path) -> None:
+    environment = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_OUTPUT_SPECS": "/nonexist"}
+    refused = CliRunner().invoke(cli, ["up"], env=environment)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "crown: CROWN_OUTPUT_SPECS: /nonexist is not there; it names a file. Correct or unset it.\n"
+    )
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_copy_of_the_demo_has_settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, copy = tmp_path / "demo", tmp_path / "copy"
+    made = demo_settings(original)
+    assert (made.home, made.output_specs) == (original, original / "output_specs.yaml")
+    shutil.copytree(original, copy)
+    monkeypatch.chdir(copy)
+    copied = load_settings()
+    assert (copied.home, copied.output_specs) == (copy, copy / "output_specs.yaml")
+    assert copied.output_specs.is_file()
+    assert [value for value in copied.model_dump().values() if str(original) in str(value)] == []
