@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
+from markupsafe import Markup
 from starlette.responses import Response
 
 _TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
 _TEMPLATES.env.globals["thousands"] = lambda number: f"{number:,}"
+
+
+def moment(when: datetime) -> Markup:
+    """A time as people of this place read it, and as programs do."""
+    here = when.astimezone()
+    return Markup('<time datetime="{}">{}</time>').format(
+        here.isoformat(timespec="seconds"), f"{here:%Y-%m-%d %H:%M %Z}"
+    )
+
+
+_TEMPLATES.env.globals["moment"] = moment
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'self'"

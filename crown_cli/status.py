@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from crown_cli.output import json_option, show_json, show_rows
+
+if TYPE_CHECKING:
+    from crown.journal.attention import FailedJob, RefusedFile
 
 
 @click.command()
@@ -13,7 +19,8 @@ from crown_cli.output import json_option, show_json, show_rows
 def status(context: click.Context, as_json: bool) -> None:
     """What is made, waiting and failed, per department, and how the newest runs went.
 
-    Exit code 1 when something is left failed or quarantined.
+    Failed runs and refused files are those of the last seven days. Exit code 1 when something is left failed or
+    quarantined, or when a job has not succeeded since it failed.
 
     \b
     crown status
@@ -21,20 +28,27 @@ def status(context: click.Context, as_json: bool) -> None:
     """  # noqa: D301
     from dataclasses import asdict
 
-    from crown.journal import activity
-    from crown.ledger import counts
+    from console import overview
+    from crown.journal import activity, attention
     from crown_cli.world import open_world
 
     with open_world() as world, world.engine.connect() as connection:
-        states = counts.by_state(connection)
+        found = overview.departments(connection)
         runs = [asdict(run) for run in activity.newest_runs(connection)]
-    departments: dict[str, dict[str, int]] = {}
-    for asset, count in states.items():
-        total = departments.setdefault(asset.split("/")[0], dict.fromkeys(counts.STATES, 0))
-        for state, items in count.items():
-            total[state] += items
+        failed_jobs = attention.failed_jobs(connection)
+        refused = attention.refused_files(connection)
+    departments = {one.name: one.totals for one in found if one.assets}
     if as_json:
-        show_json({"departments": departments, "assets": states, "runs": runs})
+        assets = {f"{one.name}/{asset}": states for one in found for asset, states in one.assets.items()}
+        show_json(
+            {
+                "departments": departments,
+                "assets": assets,
+                "runs": runs,
+                "failed_jobs": failed_jobs,
+                "refused": refused,
+            }
+        )
     else:
         show_rows(
             [{"department": name, **total} for name, total in departments.items()], empty="Nothing yet."
@@ -52,5 +66,32 @@ def status(context: click.Context, as_json: bool) -> None:
             title="Newest runs",
             empty="No run has ended yet.",
         )
+        _show_what_went_wrong(failed_jobs, refused)
     left = sum(total["failed"] + total["quarantined"] for total in departments.values())
-    context.exit(1 if left else 0)
+    context.exit(1 if left or any(one.still for one in failed_jobs) else 0)
+
+
+def _show_what_went_wrong(failed_jobs: Sequence[FailedJob], refused: Sequence[RefusedFile]) -> None:
+    if failed_jobs:
+        show_rows(
+            [
+                {
+                    "job": one.job,
+                    "run": one.run_id[:8],
+                    "ended_at": one.ended_at,
+                    "times": one.times,
+                    "still_fails": one.still,
+                    "reason": one.reason,
+                }
+                for one in failed_jobs
+            ],
+            title="Failed runs",
+        )
+    if refused:
+        show_rows(
+            [
+                {"file": one.name, "at": one.at, "from": one.who, "lies_in": one.folder, "reason": one.reason}
+                for one in refused
+            ],
+            title="Refused files",
+        )

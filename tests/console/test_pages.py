@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from crown.database.engine import connect
+from crown.journal import activity
 
 _ITEMS = """
 insert into ledger.recipes (recipe, asset, name, body) values ('r', 'product_images/cutouts', 'studio', '{}');
@@ -18,6 +21,25 @@ values ('product_images/cutouts', '1001-front', 'current', null, 'w', 'r', 0, nu
        ('product_images/cutouts', '<b>1003</b>', 'quarantined', null, 'w', 'r', 4, 'permanent', 'It is <i>no</i> picture.'),
        ('product_images/masters', '1001-front', 'waiting', 'approval', 'w', 'r', 0, null, null),
        ('art_records/records', 'rec1', 'pending', null, 'w', 'r', 0, null, null);
+"""
+
+_ART = """
+set local session_replication_role = replica;  -- rows as a sync leaves them, without one
+insert into art.syncs (sync_type, status, who, via, effective_on) values ('full', 'completed', 'a', 'cli', current_date);
+insert into art.print_versions (airtable_id, name, valid_from_sync, op, source, sync_version, created_sync)
+values ('rec00000000000001', 'Gate', 1, 'create', 'export', 1, 1);
+insert into art.conflicts (sync_number, table_name, airtable_id, field, base_value, local_value, source_value)
+values (1, 'prints', 'rec00000000000001', 'name', '"a"', '"b"', '"c"');
+"""
+#: As Dagster stores runs; only the columns that are read.
+_RUNS = """
+create table dagster.runs (id serial, run_id text, pipeline_name text, status text, end_time float,
+    update_timestamp timestamp default (now() at time zone 'utc'));
+create table dagster.event_logs (id serial, run_id text, dagster_event_type text, event text);
+insert into dagster.runs (run_id, pipeline_name, status, end_time) values ('run-1', 'nightly', 'FAILURE', 1),
+    ('run-2', 'nightly', 'FAILURE', 2), ('run-3', 'weekly', 'SUCCESS', 3);
+insert into dagster.event_logs (run_id, dagster_event_type, event) values ('run-2', 'STEP_FAILURE',
+    '{"dagster_event": {"event_specific_data": {"user_failure_data": {"description": "The share is gone."}}}}');
 """
 
 
@@ -68,8 +90,102 @@ def test_the_start_page_counts_items_by_department_and_shows_what_waits_and_what
     assert "It is &lt;i&gt;no&lt;/i&gt; picture." in troubles
 
 
-def test_a_new_installation_says_what_to_do(open_console: TestClient) -> None:
-    assert "Put a picture into the inbox" in open_console.get("/console/").text
+def test_a_new_installation_shows_every_department_and_what_to_do(open_console: TestClient) -> None:
+    page = open_console.get("/console/").text
+    assert page.index('id="product_images"') < page.index("Put a picture into the inbox")
+    assert page.index('id="art_records"') < page.index("Put the exports of the art base")
+
+
+def test_assets_stand_in_the_order_in_which_work_passes_through_them(
+    console: Callable[..., TestClient], engine: Engine
+) -> None:
+    flow = [
+        "inbox_photos",
+        "photos",
+        "cutouts",
+        "masters",
+        "renditions/print",
+        "renditions/web",
+        "production",
+        "zoo",
+    ]
+    with engine.begin() as connection:
+        connection.execute(
+            text("insert into ledger.recipes (recipe, asset, name, body) values ('r', 'a', 'n', '{}')")
+        )
+        for asset in sorted(flow):
+            connection.execute(
+                text(
+                    "insert into ledger.items (asset, key, state, wanted, recipe)"
+                    " values ('product_images/' || :asset, '1', 'current', 'w', 'r')"
+                ),
+                {"asset": asset},
+            )
+    page = console(engine=engine).get("/console/").text
+    assert re.findall(r'href="/assets/product_images/([\w/]+)"', page) == flow
+
+
+def test_art_records_are_counted_with_what_waits_for_the_book_keeper(
+    console: Callable[..., TestClient], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(_ART))
+    page = console(engine=engine).get("/console/").text
+    rows = page[page.index('id="art_records"') :]
+    assert re.findall(r'href="/assets/art_records/(\w+)"', rows[: rows.index("</table>")]) == [
+        "prints",
+        "distributors",
+        "editions",
+    ]
+    prints = re.search(r">prints</a></th>(.*?)</tr>", rows, re.DOTALL)
+    assert prints is not None
+    assert re.findall(r">([^<>]+)</td>", prints[1]) == ["1", "–", "1", "–", "–"]
+    assert "decision on a conflict" in page[page.index('id="waiting"') :]
+
+
+def test_times_are_those_of_the_place(
+    console: Callable[..., TestClient], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("set time zone 'UTC'"))
+            connection.execute(text(_ITEMS))
+            connection.execute(text("update ledger.items set changed_at = '2026-02-01 20:30+00'"))
+        page = console(engine=engine).get("/console/").text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert '<time datetime="2026-02-02T05:30:00+09:00">2026-02-02 05:30 JST</time>' in page
+    assert "20:30" not in page
+
+
+def test_failed_runs_and_refused_files_are_on_the_start_page(
+    console: Callable[..., TestClient], engine: Engine, database_url: str
+) -> None:
+    with engine.begin() as connection:
+        activity.record(
+            connection, who="anna", what="refused", subject="<i>\x1b[31m.jpg", department="product_images", via="share",
+            new={"folder": "errors", "reason": "It is no picture."},
+        )  # fmt: skip
+        connection.execute(text(_RUNS))
+    page = console(engine=engine).get("/console/").text
+    runs = page[page.index('id="failed_runs"') : page.index('id="refused"')]
+    assert 'href="/runs/run-2">nightly' in runs
+    assert "still fails" in runs
+    assert "The share is gone." in runs
+    assert "2 failed runs" in runs
+    refused = page[page.index('id="refused"') :]
+    assert "It is no picture." in refused
+    assert "&lt;i&gt;" in refused
+
+
+@pytest.mark.parametrize("path", ["/console/static/crown.svg", "/console/static/crown.css"])
+def test_the_logo_and_the_style_load_before_sign_in(console: Callable[..., TestClient], path: str) -> None:
+    guarded = console(WEB_TOKEN="a-token-for-tests-0123456789")
+    assert path in guarded.get("/console/sign-in").text
+    assert guarded.get(path).status_code == 200
 
 
 def test_our_pages_load_nothing_from_foreign_networks(open_console: TestClient) -> None:
