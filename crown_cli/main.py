@@ -152,10 +152,13 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """The entry point. File names may be any bytes: what is no text is spelt out."""
-    for stream in (sys.stdout, sys.stderr):
+    """The entry point. File names may be any bytes: what is no text, or would steer the terminal, is spelt out."""
+    from crown_cli.output import Visible
+
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, Visible(stream))
     cli(prog_name="crown")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,23 @@ from typing import Any, TypeVar
 
 import click
 
+from crown.journal.plain import without_controls
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Visible(io.TextIOWrapper):
+    """A standard stream on which the control characters of a file's name are spelt out; so is what is no text."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(
+            stream.buffer, stream.encoding, "backslashreplace", line_buffering=stream.line_buffering
+        )
+
+    def write(self, text: str) -> int:
+        """Write `text`."""
+        return super().write(without_controls(text))
+
 
 #: `@json_option` gives a command the parameter `as_json`.
 json_option: Callable[[_Command], _Command] = click.option(
@@ -63,8 +80,8 @@ def show_rows(
         )
     for row in rows:
         table.add_row(*(escape(readable(row.get(column))) for column in columns))
-    # A pipe has no width: nothing is folded there.
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    # A pipe has no width: nothing is folded there. Colours are control characters, which our streams spell out.
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, color_system=None)
     with console.capture() as answer:  # written by click, whose errors are the command's
         console.print(table)
     click.echo(answer.get(), nl=False)
@@ -82,7 +99,7 @@ def readable(value: object) -> str:
         return f"{value:,.2f}"
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return without_controls(str(value))
 
 
 def size(count: int) -> str:

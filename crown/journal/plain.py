@@ -6,12 +6,17 @@ Redaction of secrets does not belong here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Set
 from datetime import date, datetime
 from typing import Any
 
 # Deeper than anything we record; stops values that contain themselves.
 _DEPTH = 12
+# C0 but tab and line ends, DEL, C1; line and paragraph separators; marks that change the direction of text.
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
+)
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
@@ -36,10 +41,19 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
 
 
 def plain_text(value: str) -> str:
-    """`value` without the characters that PostgreSQL's text refuses; they are written as escapes."""
-    if "\0" in value:
-        value = value.replace("\0", "\\x00")
+    """`value` without what PostgreSQL's text refuses and without control characters; they are written as escapes."""
+    value = without_controls(value)
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def without_controls(value: str) -> str:
+    """`value` with what would steer a terminal, or turn its text around, written as escapes; lines and tabs stay."""
+    return value if value.isprintable() else _CONTROLS.sub(_escaped, value)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _text(value: object) -> str:
