@@ -153,7 +153,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """The entry point. File names may be any bytes: what is no text, or would steer the terminal, is spelt out."""
-    from crown_cli.output import Visible
+    from crown_cli.streams import Visible
 
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +16,6 @@ import click
 from crown.journal.plain import without_controls
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class Visible(io.TextIOWrapper):
-    """A standard stream on which the control characters of a file's name are spelt out; so is what is no text."""
-
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        super().__init__(
-            stream.buffer, stream.encoding, "backslashreplace", line_buffering=stream.line_buffering
-        )
-
-    def write(self, text: str) -> int:
-        """Write `text`."""
-        return super().write(without_controls(text))
 
 
 #: `@json_option` gives a command the parameter `as_json`.
