@@ -1,8 +1,8 @@
 """Removing a person from the books: today's rows, their history, what was set aside, and the raw files.
 
 The one place that rewrites history, and it says so in `art.erasures`: who, why, when and how many values, never
-the text itself. An erased text is remembered as a salted digest, so that an export which still carries it does
-not bring it back. Backups made before are not reached; the book-keeper's page says what to do with them.
+the text itself. An erased text is remembered as a salted digest (`erased_texts.py`): an export that still carries it
+is kept and read without it. Backups made before are not reached; the book-keeper's page says what to do with them.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.comparing import erased_digest
-from crown.art_records.tables import ENTITIES, PERSONAL
-from crown.errors import BadInput
+from crown.art_records.erased_texts import REPLACEMENT, pattern_of, remember, replaced, without
+from crown.art_records.exports import RawFile
+from crown.art_records.tables import ENTITIES
+from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.journal.activity import Via
 from crown.store import files
 from crown.store.objects import Objects
-
-REPLACEMENT = "[erased]"
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ def erase(
     apply: bool = False,
     via: Via = "cli",
 ) -> ErasureReport:
-    """Replace every occurrence of a person's text by `[erased]`, whatever its case.
+    """Replace every occurrence of a person's text by `[erased]`, whatever its case, blanks and doubled quotes.
 
-    Looks into notes and payment texts of all versions, change sets, conflicts, remembered source values and
-    quarantined cells, the activity trail, and into every cell of every kept raw file.
+    Looks into every text of every table of the books (versions, change sets, conflicts, reasons, quarantine, file
+    names), the notices and decisions about them, the activity trail, and every cell of every kept raw file.
 
     Args:
         engine: The database.
@@ -87,20 +86,18 @@ def erase(
         )
     if not who.strip() or not reason.strip() or person.casefold() in reason.casefold():
         raise BadInput("An erasure needs your name and a reason that does not itself hold the person's text.")
-    pattern = re.compile(re.escape(person), re.IGNORECASE)
+    pattern = pattern_of(person)
     with alone(engine) as connection, as_writer(connection):
         values: dict[str, int] = {}
         records: set[str] = set()
-        for table, kind in ENTITIES.items():
-            for name in sorted(PERSONAL & set(kind.fields)):
-                values[f"{table}.{name}"] = _erase_versions(connection, table, name, pattern, records)
-        values["change sets"] = _erase_json(connection, "changes", ("old_value", "new_value"), pattern)
-        values["conflicts"] = _erase_json(
-            connection, "conflicts", ("base_value", "local_value", "source_value"), pattern
-        )
-        values["source values"] = _erase_json(connection, "source_values", ("value",), pattern)
-        values["quarantine"] = _erase_quarantine(connection, pattern)
+        touched = []
+        for table, (where, columns) in _text_columns(connection).items():
+            counts = _erase_table(connection, table, where, columns, pattern, records)
+            touched += [table] if counts else []
+            bare = table.removeprefix("art.")
+            values |= {f"{_CALLED.get(bare, bare)}.{column}": n for column, n in counts.items()}
         values["activity trail"] = activity.erase(connection, "art_records", pattern, REPLACEMENT)
+        remember(connection, person)
         raw = _raw_files_with(connection, objects, pattern)
         renamed = {old: _rewrite(objects, old, pattern) for old in raw} if apply else dict.fromkeys(raw, "")
         report = ErasureReport(apply, values, sorted(records), renamed)
@@ -126,80 +123,128 @@ def erase(
     # Only now: until the books name the new objects, the old ones are the raw files.
     for old in renamed:
         objects.path(old).unlink(missing_ok=True)
+    _vacuum(engine, [*touched, "journal.activity"])
     return report
 
 
-def _erase_versions(
-    connection: Connection, table: str, name: str, pattern: re.Pattern[str], records: set[str]
-) -> int:
-    versions = ENTITIES[table].versions.name
-    rows = connection.execute(
-        text(f"select airtable_id, valid_from_sync, {name} from art.{versions} where {name} ~* :p"),
-        {"p": _posix(pattern)},
-    ).all()
-    for airtable_id, valid_from, value in rows:
-        records.add(f"{table}/{airtable_id}")
-        salt = secrets.token_hex(8)
-        connection.execute(
-            text("""
-                insert into art.erased_values (table_name, airtable_id, field, salt, digest)
-                values (:t, :i, :f, :s, :d) on conflict do nothing
-            """),
-            {"t": table, "i": airtable_id, "f": name, "s": salt, "d": erased_digest(salt, value)},
-        )
-        connection.execute(
-            text(
-                f"update art.{versions} set {name} = :v, row_hash = null "
-                "where airtable_id = :i and valid_from_sync = :n"
-            ),
-            {"v": pattern.sub(REPLACEMENT, value), "i": airtable_id, "n": valid_from},
-        )
-    return len(rows)
+def taken_out_again(engine: Engine, raw: RawFile, objects: Objects) -> RawFile:
+    """A file that arrived, without the texts that were erased before; what cleaning it finds, the quarantine says.
+
+    What is kept and read is the file without them; the bytes that named the person go.
+
+    Raises:
+        Refused: a text is written so that it cannot be taken out; the file is not kept.
+    """
+    with engine.connect() as connection:
+        content = raw.data.decode("utf-8", errors="surrogateescape")
+        try:
+            cleared = without(connection, content, raw.name)
+        except Refused:
+            objects.path(raw.sha256).unlink(missing_ok=True)
+            raise
+    if cleared == content:
+        return raw
+    data = cleared.encode("utf-8", errors="surrogateescape")
+    digest = _kept(objects, data)
+    objects.path(raw.sha256).unlink(missing_ok=True)
+    return RawFile(raw.table, raw.name, data, digest)
 
 
-def _erase_json(
-    connection: Connection, table: str, columns: tuple[str, ...], pattern: re.Pattern[str]
-) -> int:
-    count = 0
-    for column in columns:
-        rows = connection.execute(
-            text(f"select ctid::text, {column} #>> '{{}}' from art.{table} where {column} #>> '{{}}' ~* :p"),
-            {"p": _posix(pattern)},
-        ).all()
-        for place, value in rows:
-            connection.execute(
-                text(
-                    f"update art.{table} set {column} = to_jsonb(cast(:v as text)) where ctid = cast(:c as tid)"
-                ),
-                {"v": pattern.sub(REPLACEMENT, value), "c": place},
-            )
-        count += len(rows)
-    return count
+_KEYS = frozenset({
+    "airtable_id", "print_id", "distributor_id", "other_print_ids", "table_name", "field", "op", "source", "kind", "size",
+    "frame_type", "sync_type", "status", "who", "via", "decided_by", "diff_hash", "rule_version", "sha256", "kept_as",
+    "layout", "header_fingerprint", "source_hash", "column_name", "rule", "outcome", "salt", "digest", "values_erased",
+})  # fmt: skip
+"""Columns that name or class a row; a person's text stands in none of them."""
+
+_ELSEWHERE = {
+    "journal.notices": ("department = 'art_records'", {"sentence"}),
+    "ledger.decisions": ("stage like 'art_records/%'", {"reason", "payload"}),
+}
+"""Tables of other schemas: which of their rows are ours, and the columns in which people write."""
+
+_CALLED = {"changes": "change sets", "source_values": "source values"} | {
+    kind.versions.name: table for table, kind in ENTITIES.items()
+}
 
 
-def _erase_quarantine(connection: Connection, pattern: re.Pattern[str]) -> int:
+def _text_columns(connection: Connection) -> dict[str, tuple[str, dict[str, str]]]:
+    """Table -> (which rows, column -> type): every column in which a person's text may stand, as the database has it."""
     rows = connection.execute(
         text("""
-            select quarantine_id, raw_value, loaded_value, problem from art.quarantine
-            where raw_value ~* :p or loaded_value ~* :p or problem ~* :p
+            select c.table_schema || '.' || c.table_name, c.column_name, c.data_type
+            from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+            where t.table_type = 'BASE TABLE' and c.data_type in ('text', 'jsonb', 'ARRAY')
+                  and (c.table_schema = 'art' or c.table_schema || '.' || c.table_name = any(:elsewhere))
+            order by 1, c.ordinal_position
         """),
-        {"p": _posix(pattern)},
+        {"elsewhere": list(_ELSEWHERE)},
+    )
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for table, column, kind in rows:
+        where, only = _ELSEWHERE.get(table, ("true", None))
+        if column in only if only else column not in _KEYS:
+            found.setdefault(table, (where, {}))[1][column] = kind
+    return found
+
+
+def _erase_table(
+    connection: Connection, table: str, where: str, columns: dict[str, str], pattern: re.Pattern[str],
+    records: set[str],
+) -> dict[str, int]:  # fmt: skip
+    """Replace the text in every row of one table; the counts per column.
+
+    The comparison is Python's: the database folds only the letters that its locale knows.
+    """
+    name = table.partition(".")[2]
+    entity = next((e for e, kind in ENTITIES.items() if kind.versions.name == name), None)
+    extra = "airtable_id" if entity else "null"
+    counts: dict[str, int] = {}
+    rows = connection.execute(
+        text(f"select ctid::text, {extra}, {', '.join(columns)} from {table} where {where}")
     ).all()
-    clear: Callable[[str | None], str | None] = lambda v: None if v is None else pattern.sub(REPLACEMENT, v)  # noqa: E731
-    for number, raw, loaded, problem in rows:
+    for place, airtable_id, *values in rows:
+        before = dict(zip(columns, values, strict=True))
+        after = {c: v for c, old in before.items() if (v := replaced(old, pattern)) != old}
+        if not after:
+            continue
+        for column, value in after.items():
+            counts[column] = counts.get(column, 0) + 1
+            if entity:
+                records.add(f"{entity}/{airtable_id}")
+                for known in (before[column], value):
+                    _remember_value(connection, entity, airtable_id, column, known)
+        sets = [f"{c} = cast(:{c} as jsonb)" if columns[c] == "jsonb" else f"{c} = :{c}" for c in after]
         connection.execute(
-            text(
-                "update art.quarantine set raw_value = :r, loaded_value = :l, problem = :p where quarantine_id = :i"
-            ),
-            {"r": clear(raw), "l": clear(loaded), "p": clear(problem), "i": number},
-        )
-    return len(rows)
+            text(f"update {table} set {', '.join([*sets, *(['row_hash = null'] if entity else [])])} "
+                 "where ctid = cast(:at_place as tid)"),
+            {c: json.dumps(v) if columns[c] == "jsonb" else v for c, v in after.items()} | {"at_place": place},
+        )  # fmt: skip
+    if counts:
+        # What the planner remembers of a column are its values.
+        connection.execute(text(f"analyze {table}"))
+    return counts
 
 
-def _posix(pattern: re.Pattern[str]) -> str:
-    """The same literal text for PostgreSQL, whose special characters are escaped alike."""
-    plain = re.sub(r"\\(.)", r"\1", pattern.pattern)
-    return re.sub(r"([\\.^$*+?()\[\]{}|])", r"\\\1", plain)
+def _remember_value(connection: Connection, table: str, airtable_id: str, field: str, value: Any) -> None:
+    """An export that says the erased field again, with or without the text, says nothing new."""
+    if not isinstance(value, str):
+        return
+    salt = secrets.token_hex(8)
+    connection.execute(
+        text("""
+            insert into art.erased_values (table_name, airtable_id, field, salt, digest)
+            values (:t, :i, :f, :s, :d) on conflict do nothing
+        """),
+        {"t": table, "i": airtable_id, "f": field, "s": salt, "d": erased_digest(salt, value)},
+    )
+
+
+def _vacuum(engine: Engine, tables: list[str]) -> None:
+    """Free the old rows, so that no page gives the text away to a later reader of the table's file."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in tables:
+            connection.execute(text(f"vacuum (analyze) {table}"))
 
 
 def _raw_files_with(connection: Connection, objects: Objects, pattern: re.Pattern[str]) -> list[str]:
@@ -215,9 +260,15 @@ def _raw_files_with(connection: Connection, objects: Objects, pattern: re.Patter
 def _rewrite(objects: Objects, digest: str, pattern: re.Pattern[str]) -> str:
     """The same file without the text, under its new hash."""
     content = objects.path(digest).read_bytes().decode("utf-8", errors="surrogateescape")
+    return _kept(objects, pattern.sub(REPLACEMENT, content).encode("utf-8", errors="surrogateescape"))
+
+
+def _kept(objects: Objects, data: bytes) -> str:
+    """Bytes as an object; its hash."""
     unfinished = files.temporary(objects.folder / "erased")
     try:
-        unfinished.write_bytes(pattern.sub(REPLACEMENT, content).encode("utf-8", errors="surrogateescape"))
+        with files.systemic_errors(f"Writing {unfinished}"):
+            unfinished.write_bytes(data)
         return objects.put(unfinished)[0]
     finally:
         unfinished.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.comparing import masked
+from crown.art_records.erased_texts import refuse as refuse_erased
 from crown.art_records.history import find
 from crown.art_records.tables import ENTITIES, LOCK, PERSONAL
 from crown.art_records.wording import LINKS, day, named, names_of, said
@@ -84,6 +85,7 @@ def _update(
     changed = {name: value for name, value in values.items() if record[name] != value}
     if not changed:
         raise Refused(f"{record['airtable_id']} has these values already; nothing to {what}.")
+    refuse_erased(connection, changed)
     sets = ", ".join(f"{name} = :{name}" for name in changed)
     connection.execute(
         text(f"update art.{table} set {sets} where airtable_id = :id"),

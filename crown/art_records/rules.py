@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from crown.art_records.column_formats import USUAL, Written, day_or_month, point_or_comma
+from crown.art_records.erased_texts import REPLACEMENT
 from crown.art_records.exports import Layout, layouts_of
 from crown.art_records.tables import ENTITIES, RECORD_ID
 from crown.errors import ConfigurationError
@@ -150,6 +151,8 @@ def withheld(problem: str) -> Verdict:
 
 
 def _text(text: str, _rule: Rule) -> Verdict:
+    if REPLACEMENT in text:
+        return Verdict(text, "flagged", "held a text that was erased here; remove it in the base as well")
     return Verdict(text)
 
 

@@ -72,11 +72,8 @@ def sync(
         BadInput: a file cannot be read; nothing was written.
         Refused: the phase forbids it, or the diff is not the approved one.
     """
-    from crown.art_records.exports import take_in
-
     _check_request(files, mode, phase, apply)
-    raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
-    _refuse_erased(engine, raws, objects)
+    raws = _taken_in(engine, files, objects)
     return sync_raw(
         engine, raws, mode, who=who, apply=apply, approved=approved, limits=limits, book=book, via=via,
         reason=reason, today=today,
@@ -92,11 +89,9 @@ def receive(
         BadInput: a file cannot be read.
         Refused: a person was erased from one of them.
     """
-    from crown.art_records.exports import take_in
     from crown.art_records.rules import rulebook
 
-    raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
-    _refuse_erased(engine, raws, objects)
+    raws = _taken_in(engine, files, objects)
     return [_known(engine, raw, book or rulebook()) for raw in raws]
 
 
@@ -261,14 +256,11 @@ def compare(
 
     The comparison report of a transition: with nothing created, changed or closed, books and exports agree.
     """
-    from crown.art_records.exports import take_in
     from crown.art_records.rules import rulebook
 
     _check_request(files, "full", "parallel", apply=False)
     book = book or rulebook()
-    exports = [
-        _known(engine, take_in(files[table], table, objects), book) for table in ENTITIES if table in files
-    ]
+    exports = [_known(engine, raw, book) for raw in _taken_in(engine, files, objects)]
     with engine.connect() as connection:
         plans, _ = _plan(connection, exports, "full", Limits(), book, always=True)
         connection.rollback()
@@ -332,6 +324,16 @@ def _describe_raw(engine: Engine, export: Export) -> None:
                 "header": export.header_fingerprint, "on": export.exported_on,
             },
         )  # fmt: skip
+
+
+def _taken_in(engine: Engine, files: Mapping[str, Path], objects: Objects) -> list[RawFile]:
+    """The files, kept by their hashes before anything reads them, without what was erased before."""
+    from crown.art_records.erasing import taken_out_again
+    from crown.art_records.exports import take_in
+
+    raws = [take_in(files[table], table, objects) for table in ENTITIES if table in files]
+    _refuse_erased(engine, raws, objects)
+    return [taken_out_again(engine, raw, objects) for raw in raws]
 
 
 def _refuse_erased(engine: Engine, raws: list[RawFile], objects: Objects) -> None:

@@ -181,11 +181,11 @@ def newest_runs(connection: Connection, limit: int = 5) -> list[FinishedRun]:
 
 
 def erase(connection: Connection, department: str, pattern: re.Pattern[str], replacement: str) -> int:
-    """Replace a person's text in the values, details and context of a department's rows; returns rows changed.
+    """Replace a person's text in the values, details, file name and context of a department's rows; returns rows changed.
 
     The only change the trail allows, in the caller's transaction. Who acted, what, when and on what stay.
     """
-    columns = ("old_values", "new_values", "details", "context")
+    columns = ("old_values", "new_values", "details", "source_file", "context")
     rows = connection.execute(
         text(
             f"select activity_id, {', '.join(columns)} from journal.activity where department = :department"
@@ -201,7 +201,8 @@ def erase(connection: Connection, department: str, pattern: re.Pattern[str], rep
                 {
                     "id": row.activity_id,
                     "details": after["details"],
-                    **{name: _json(after[name]) for name in columns if name != "details"},
+                    "source_file": after["source_file"],
+                    **{name: _json(after[name]) for name in ("old_values", "new_values", "context")},
                 }
             )
     if changed:
@@ -209,7 +210,8 @@ def erase(connection: Connection, department: str, pattern: re.Pattern[str], rep
         connection.execute(
             text(
                 "update journal.activity set old_values = cast(:old_values as jsonb),"
-                " new_values = cast(:new_values as jsonb), details = :details, context = cast(:context as jsonb)"
+                " new_values = cast(:new_values as jsonb), details = :details, source_file = :source_file,"
+                " context = cast(:context as jsonb)"
                 " where activity_id = :id"
             ),
             changed,
