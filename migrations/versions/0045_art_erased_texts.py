@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0045_art_erased_texts"
-down_revision = "0041_art_conflicts"
+down_revision = "0030_view_words_and_restoring"
 branch_labels = None
 depends_on = None
 
