@@ -25,6 +25,7 @@ from crown.art_records.local import (
     _distributor,
     _jsonable,
     _update,
+    check_price,
 )
 from crown.art_records.tables import ENTITIES, LOCK
 from crown.art_records.wording import money
@@ -125,8 +126,8 @@ def add_edition(
         BadInput: no such work or place, or a number or price out of range.
         Refused: the number is taken or above the work's total.
     """
-    if price is not None and not 0 <= price < 100_000_000:
-        raise BadInput(f"{price} is no price; give pounds from 0.")
+    if price is not None:
+        check_price(price)
     with _act(engine, who, via, reason) as connection:
         _alone(connection)
         of = _active(connection, "prints", work)

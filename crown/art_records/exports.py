@@ -80,8 +80,9 @@ class Export:
 
     @property
     def layout_name(self) -> str:
-        """Table and number of columns: `editions-28`."""
-        return f"{self.layout.table}-{len(self.layout.columns) - len(self.absent)}"
+        """Table and number of columns that Crown's own layouts know: `editions-28`."""
+        known = set(layouts()[self.layout.table].columns) - self.absent
+        return f"{self.layout.table}-{len(known)}"
 
 
 def layouts_of(described: Mapping[str, Any]) -> dict[str, Layout]:

@@ -113,6 +113,16 @@ def _jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
 # ---- editions ---------------------------------------------------------------------------------------------
 
 
+def check_price(price: Decimal) -> None:
+    """A price is zero or more, and less than a hundred million.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if not 0 <= price < 100_000_000:
+        raise BadInput(f"{price} cannot be a price; give an amount from 0 to 99,999,999.99.")
+
+
 def sell(
     engine: Engine, edition: str, *, who: str, sold_on: date, price: Decimal | None = None,
     distributor: str | None = None, commission: Decimal | None = None, payment: str | None = None,
@@ -158,8 +168,9 @@ def sell(
                  at["commission_percentage"] if at else None]  # fmt: skip
         share = next((c for c in known if c is not None), None)
         amount = price if price is not None else record["retail_price"]
-        if amount is None or not 0 <= amount < 100_000_000:
+        if amount is None:
             raise BadInput(f"The price of {name} is unknown; give it.")
+        check_price(amount)
         if share is None or not 0 <= share <= 100:
             raise BadInput(f"The commission on {name} is unknown; give a percentage from 0 to 100.")
         values: dict[str, Any] = {"is_sold": True, "date_sold": sold_on, "retail_price": Decimal(amount),
@@ -330,6 +341,8 @@ def add_print(
         raise BadInput("A new print needs a name, and you one too.")
     if not 1 <= total <= 10_000:
         raise BadInput(f"A print has 1 to 10,000 editions, not {total}.")
+    if price is not None:
+        check_price(price)
     with alone(engine) as connection:
         taken = connection.execute(
             text("select airtable_id from art.prints where is_active and lower(name) = lower(:n)"), {"n": name}

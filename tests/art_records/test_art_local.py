@@ -156,6 +156,15 @@ def test_no_act_is_nameless(stocked: Books) -> None:
         local.settle(stocked.engine, rid("E", 2), who=" ", paid_on=PAID)
 
 
+def test_a_negative_price_is_refused_in_one_sentence(stocked: Books) -> None:
+    with pytest.raises(BadInput, match="-5 cannot be a price"):
+        local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE, price=Decimal(-5))
+    with pytest.raises(BadInput, match="-5 cannot be a price"):
+        local.add_print(stocked.engine, "New", 5, who="ann", price=Decimal(-5))
+    with pytest.raises(BadInput, match="lies outside 0 to"):
+        local.edit(stocked.engine, "editions", rid("E", 3), {"retail_price": "£-5"}, who="ann")
+
+
 def test_a_new_print_comes_with_all_its_editions_unprinted_and_direct(stocked: Books) -> None:
     report = local.add_print(stocked.engine, "New  Harbour", 25, who="ann", price=Decimal(60))
     assert report.airtable_id.startswith("WEB_")

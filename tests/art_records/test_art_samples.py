@@ -7,6 +7,7 @@ import io
 import pandas as pd
 import pytest
 
+from crown.art_records.rules import judge, rulebook
 from crown.art_records.samples import EDITION_COLUMNS, Export, sample_exports
 
 
@@ -132,6 +133,9 @@ def test_prints_and_distributors_have_the_counted_faults(exports: tuple[Export, 
     assert int(prints["Total Editions"].eq("").sum()) == 21
     assert prints["Print Name"].tolist().count("Regatta") == 2
     assert int(prints["Print Name"].str.contains("\n").sum()) == 1
+    names = [judge(cell, "attachments", rulebook()).value[0] for cell in prints["Image"] if cell]
+    assert sum("," in name[0] and "(" in name[0] for name in names) == 5
+    assert {len(name) for name in names} == {1}
     assert distributors.shape == (23, 15)
     assert {"checked", "Unknown", "P", "DIRECT OLD"} <= set(distributors["Name"])
     editions = table(exports[0].editions)

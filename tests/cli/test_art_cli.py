@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +93,8 @@ def test_a_sync_is_a_preview_until_it_is_applied_and_then_a_no_op(
     assert (preview["applied"], preview["tables"][2]["counts"]["records_created"]) == (False, 2000)
     assert one(engine, "select count(*) from art.syncs") == 0
     assert "Nothing was written; --apply writes it." in crown("sync").output
+    # `crown art sync | tail -1` is the difference's name, as the help of `decide` promises.
+    assert re.fullmatch(r"diff [0-9a-f]{64}", crown("sync").stdout.splitlines()[-1])
     applied = crown("sync", "--apply", "--who", "eva", "--json")
     assert (applied["applied"], applied["sync_number"]) == (True, 1)
     assert one(engine, "select who from art.syncs") == "eva"
