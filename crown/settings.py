@@ -123,7 +123,7 @@ class Settings(BaseModel):
     rehearsal_retention_days: int = Field(
         default=90, ge=1, description="Age at which a rehearsal's bytes and its sheet are removed."
     )
-    max_megapixels: float = Field(default=150, gt=0, description="Larger pictures are refused unopened.")
+    max_megapixels: float = Field(default=180, gt=0, description="Larger pictures are refused unopened.")
     stalled_minutes: float = Field(
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
     )

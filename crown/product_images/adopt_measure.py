@@ -126,7 +126,10 @@ def _dpi(path: Path) -> int | None:
     """The stored resolution, dots per inch."""
     import pyvips
 
-    per_mm = float(pyvips.Image.new_from_file(str(path)).xres)
+    try:
+        per_mm = float(pyvips.Image.new_from_file(str(path)).xres)
+    except pyvips.Error:  # a kind that libvips does not read; no spec makes it
+        return None
     # libvips gives one pixel per millimetre to a file that stores none.
     return None if per_mm == 1.0 else round(per_mm * 25.4)
 

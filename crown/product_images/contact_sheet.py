@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crown.errors import BadInput
+from crown.product_images.formats import recognise
+from crown.product_images.pictures import open_picture
 from crown.store import files
 from crown.store.files import Ownership
 
@@ -13,6 +16,9 @@ from crown.store.files import Ownership
 CELL = 180
 _ACROSS = 6
 _MOST = 24
+_MOST_PIXELS = 60_000_000
+"""A sheet waits for no larger picture of a kind that has to be decoded whole."""
+_SHRUNK_ON_READING = ("jpeg", "png", "webp")
 
 
 def contact_sheet(pictures: Sequence[Path], target: Path) -> Path | None:
@@ -44,11 +50,15 @@ def write_sheet(cells: Sequence[Any], target: Path, *, across: int) -> Path:
 def _cell(path: Path) -> Any:
     import pyvips
 
+    side = CELL - 12
     try:
-        small = pyvips.Image.thumbnail(str(path), CELL - 12, height=CELL - 12, export_profile="srgb")
-    except pyvips.Error:
+        if recognise(path, path.name) in _SHRUNK_ON_READING:
+            small = pyvips.Image.thumbnail(str(path), side, height=side, export_profile="srgb")
+        else:
+            small = open_picture(path, _MOST_PIXELS).thumbnail_image(side, height=side)
+        return on_checkerboard(small)
+    except (pyvips.Error, BadInput):
         return crossed_out()
-    return on_checkerboard(small)
 
 
 def crossed_out() -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from crown.product_images.formats import is_sidecar
 from crown.product_images.notes import REASON
 from crown.product_images.room import (
     CUTOUTS,
@@ -73,4 +74,4 @@ def counters(room: Room) -> Counters:
 
 def _files(room: Room, folder: str, *, depth: int = 0) -> int:
     found = watch.listing(room.roots.path(MEDIA, folder), depth=depth, closed=[])
-    return sum(not name.endswith(REASON) for name, _ in found)
+    return sum(not name.endswith(REASON) and not is_sidecar(name) for name, _ in found)

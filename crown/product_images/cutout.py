@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STUDIO = "studio"
-CUTOUT_VERSION = 1
+CUTOUT_VERSION = 2
 """Version of what happens around the engine: colours at the rim, trimming, the PNG. Raised on purpose."""
 TRIM_ALPHA = 10
 """Pixels up to this alpha (4 %) do not hold the frame when transparent borders are trimmed."""
-KEPT_SHARE = 0.001
-"""A source with at least this share of its pixels transparent was cut out by hand: its alpha is kept."""
+KEPT_SHARE = 0.02
+"""A source of which less is transparent was not cut out by hand: stray pixels, rounded corners."""
+KEPT_BORDER = 0.5
+"""Of a cut-out at least this share of the frame's border is transparent: a part runs out of one side, not of all."""
 MIN_SIDE = 32
 """Below this there is nothing to cut out of."""
 
@@ -248,8 +250,8 @@ def make_cutout(
 ) -> dict[str, Any]:
     """Cut out one picture and write it as PNG: RGBA, 8 bit, sRGB, transparent borders trimmed.
 
-    A source that is cut out already (a PNG or PSD with real transparency) keeps its alpha. The same source and
-    recipe give the same bytes. Runs in a worker process; touches nothing but `target`.
+    A source that is cut out already (`is_cut_out`) keeps its alpha. The same source and recipe give the same bytes.
+    Runs in a worker process; touches nothing but `target`.
 
     Args:
         source: The photo, in any format of `pictures.FORMATS`.
@@ -280,9 +282,9 @@ def make_cutout(
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise PermanentFailure(f"{label} has only {width} x {height} pixels: too few to cut a part out of.")
-    rgb = np.ascontiguousarray(picture[..., :3])
+    kept = picture.shape[2] == 4 and is_cut_out(picture[..., 3])
+    rgb = np.ascontiguousarray(picture[..., :3]) if kept else _opaque(picture)
     clock.lap("load")
-    kept = picture.shape[2] == 4 and float((picture[..., 3] < 128).mean()) >= KEPT_SHARE
     alpha, steadiness = (np.ascontiguousarray(picture[..., 3]), None) if kept else cutter.cut(rgb)
     clock.lap("cut")
     box = _box(alpha, label)
@@ -304,6 +306,37 @@ def make_cutout(
         "triage": {"score": verdict.score, "flags": list(verdict.flags), "features": verdict.features},
         "seconds": clock.laps,
     }
+
+
+def is_cut_out(alpha: np.ndarray) -> bool:
+    """Whether an alpha is plausibly that of a cut-out: the backdrop is gone, and gone along the frame.
+
+    A few stray transparent pixels, rounded corners, a hole or a window in the middle of a photo are none, and an alpha
+    under which nothing solid is left is none.
+
+    >>> import numpy as np
+    >>> is_cut_out(np.pad(np.full((50, 50), 255), 10))
+    True
+    """
+    import numpy as np
+
+    clear = alpha < 128
+    border = np.concatenate([clear[0], clear[-1], clear[1:-1, 0], clear[1:-1, -1]])
+    return bool(float(clear.mean()) >= KEPT_SHARE and float(border.mean()) >= KEPT_BORDER and not clear.all())
+
+
+def _opaque(picture: np.ndarray) -> np.ndarray:
+    """The colours without their alpha; what lies under transparent pixels is anything, so the backdrop covers it."""
+    import numpy as np
+
+    rgb = np.ascontiguousarray(picture[..., :3])
+    if picture.shape[2] == 3 or (picture[..., 3] == 255).all():
+        return rgb
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    border = [picture[0], picture[-1], picture[:, 0], picture[:, -1]]
+    seen = np.concatenate([side[side[:, 3] >= 128, :3] for side in border])
+    backdrop = np.median(seen, axis=0) if len(seen) else np.full(3, 255)
+    return np.rint(rgb * alpha + backdrop * (1 - alpha)).astype(np.uint8)
 
 
 class _Clock:

@@ -48,10 +48,11 @@ _CUTOUTS = """
     left join ledger.makings m on m.making_id = p.making_id and p.state = 'current'
     left join (
         select distinct on (u.photo, u.of_hash) u.photo, u.of_hash, k.making_id, k.content_hash,
-               -- A trained model cut this photo out before the person did: that stays said in the file.
+               -- An engine, and so trained networks, cut this photo out before the person did: that stays said.
                exists (select from ledger.makings e join ledger.recipes q using (recipe)
                        where e.asset = 'product_images/cutouts' and e.key = u.photo and e.present
-                         and e.made_at < u.uploaded_at and q.body ->> 'model' <> 'studio') as after_model
+                         and e.made_at < u.uploaded_at and q.body ->> 'model' is not null
+                         and e.facts ->> 'engine' is distinct from 'kept') as after_model
         from product_images.uploads u
         join ledger.items i on i.asset = 'product_images/inbox_photos'
                            and i.key = u.photo || '@retouch@' || u.content_hash and i.state = 'current'

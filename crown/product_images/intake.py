@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, CrownError, SystemicFailure, TemporaryFailure
 from crown.journal import activity
-from crown.product_images import names, notes
+from crown.product_images import formats, names, notes
 from crown.product_images.names import PhotoName
 from crown.product_images.room import DEPARTMENT, ERRORS, INBOX, MEDIA, NAME_CONFLICTS, READY, REVIEW, Room
 from crown.store import files, watch
@@ -114,15 +114,19 @@ def listed(room: Room, folder: str, *, closed: list[str] | None = None) -> list[
         folder: of the contract.
         closed: given, one level of sub-folders is looked into, and it takes those that may not be read.
 
+    Returns:
+        Names and status; notes of photo programs (`formats.SIDECARS`) are left out and stay where a person put them.
+
     Raises:
         SystemicFailure: the folder may not be read; it is not to be taken for an empty one.
     """
     try:
-        return watch.listing(room.roots.path(MEDIA, folder), depth=0 if closed is None else 1, closed=closed)
+        found = watch.listing(room.roots.path(MEDIA, folder), depth=0 if closed is None else 1, closed=closed)
     except PermissionError as error:
         raise SystemicFailure(
             f"{error.filename} cannot be read; give Crown's user the right to read, write and enter its folder."
         ) from None
+    return [one for one in found if not formats.is_sidecar(one[0])]
 
 
 def review_folders(room: Room) -> list[str]:
@@ -150,7 +154,9 @@ def _named(
     if name.endswith(notes.REASON):
         notes.put_back(room, path)
         return None
-    if not names.accepted(name):
+    if Path(name).suffix.lower() in formats.RAW_SUFFIXES:
+        reason, folder = str(formats.camera_raw(name)), ERRORS
+    elif not names.accepted(name):
         known = ", ".join(ending[1:] for ending in names.EXTENSIONS)
         reason = f"{name!r} is not one of the kinds of picture taken in ({known}); save it as one of them."
         folder = ERRORS
@@ -233,7 +239,7 @@ def _take(
     if isinstance(outcome, Exception):
         if not os.path.lexists(room.roots[MEDIA] / sighting.path):
             return  # another intake has taken it, or a person has
-        if stalled(room, sighting):
+        if stalled(room, sighting, outcome):
             report.stalled.append(name)
         else:
             set_aside(room, sighting.path, ERRORS, str(outcome))
@@ -249,8 +255,10 @@ def _take(
     report.bytes_stored += size if new else 0
 
 
-def stalled(room: Room, sighting: Sighting) -> bool:
-    """Whether an undecodable file is young enough to be a copy that only paused."""
+def stalled(room: Room, sighting: Sighting, error: Exception) -> bool:
+    """Whether a refused file may be a copy that only paused: undecodable, and young enough."""
+    if not isinstance(error, formats.Undecodable):
+        return False
     age = datetime.now(UTC) - sighting.first_seen_at
     return age < timedelta(minutes=room.settings.stalled_minutes)
 
@@ -425,10 +433,13 @@ def uploader(status: os.stat_result) -> str:
 
 
 def probe_file(path: str, max_pixels: int) -> dict[str, Any]:
-    """Decode one file in a process of its own; see `pictures.probe`."""
+    """Decode one file in a process of its own; see `pictures.probe`. One that shows nothing is refused."""
     from crown.product_images.pictures import probe
 
-    return probe(Path(path), max_pixels)
+    facts = probe(Path(path), max_pixels)
+    if not facts.pop("visible"):
+        raise BadInput(f"{Path(path).name} is transparent everywhere: nothing is seen in it; save it anew.")
+    return facts
 
 
 def _probed(
@@ -460,8 +471,8 @@ def _probe_outcome(future: Future[Any], name: str) -> dict[str, Any] | Exception
     except CrownError as error:
         return error
     except (TimeoutError, ProcessExpired) as error:
-        return BadInput(
+        return formats.Undecodable(
             f"{name!r} cannot be decoded ({type(error).__name__}); save it anew from the program it is of."
         )
     except OSError as error:
-        return BadInput(f"{name!r} cannot be read ({error.strerror}); check its rights.")
+        return formats.Undecodable(f"{name!r} cannot be read ({error.strerror}); check its rights.")

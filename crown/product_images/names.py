@@ -16,7 +16,10 @@ from pathlib import PurePosixPath
 from crown.errors import BadInput
 
 #: Endings taken in, lower case, with the dot.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb", ".heic", ".heif")
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".psd", ".psb", ".heic", ".heif", ".avif", ".jxl",
+    ".gif", ".bmp",
+)  # fmt: skip
 MAX_LENGTH = 100
 _NAME_IT = "name the file NUMBER.ext or NUMBER_VIEW.ext"
 #: Characters that no share, no shell or no keyword of a picture (`;`) can carry.

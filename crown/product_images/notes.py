@@ -20,6 +20,8 @@ from crown.product_images.room import ERRORS, INBOX, MEDIA, NAME_CONFLICTS, READ
 from crown.store import files
 
 REASON = ".error.txt"
+#: Of an approved picture that cannot be made into its outputs; written and removed by unrendered.py.
+UNRENDERED = f".not_rendered{REASON}"
 _FOLDERS = (ERRORS, NAME_CONFLICTS, REJECTED)
 
 _log = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ def clear(room: Room) -> list[str]:
     """Remove the notes whose file a person has moved away or removed; one that someone wrote in is kept."""
     removed = []
     for path, content_hash in _written(room):
-        if os.path.lexists(room.roots[MEDIA] / path.removesuffix(REASON)):
+        if path.endswith(UNRENDERED) or os.path.lexists(room.roots[MEDIA] / path.removesuffix(REASON)):
             continue
         if _on_its_way(room, Path(path).name):
             continue

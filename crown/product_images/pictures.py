@@ -1,7 +1,7 @@
 """Reading a picture file: what it is, and its pixels upright, in sRGB, 8 bit.
 
-Only decoding belongs here: recognising the format by its first bytes, refusing what is too large before any
-pixel is decoded, orientation, colour. What is done with the pixels, file names and folders do not.
+Only decoding belongs here: refusing what is too large before any pixel is decoded, orientation, colour. What is done
+with the pixels, file names and folders do not; which format a file is says `formats.py`.
 The heavy libraries are imported inside the functions, so that definitions load without them.
 """
 
@@ -10,31 +10,27 @@ from __future__ import annotations
 import struct
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crown.errors import BadInput
+from crown.product_images import tiff_reader
+from crown.product_images.formats import Undecodable, recognise
 
 if TYPE_CHECKING:
     import numpy as np
     import pyvips
+    from PIL.Image import Image
 
 MIN_SIDE = 4
 """Pictures with a shorter side than this carry no product; 1 x 1 tracking pixels are the usual case."""
 
-_SUFFIXES = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png",),
-    "tiff": (".tif", ".tiff"),
-    "webp": (".webp",),
-    "psd": (".psd", ".psb"),
-    "heic": (".heic", ".heif"),
-}
-FORMATS = tuple(_SUFFIXES)
-"""The formats that are read, by the names used in `probe` and in sentences."""
-
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _PSD_MODES = {0: "1", 1: "L", 2: "P", 3: "RGB", 4: "CMYK", 7: "MULTICHANNEL", 8: "L", 9: "LAB"}
+_COLOURS = {"b-w": 1, "grey16": 1, "cmyk": 4}
+_BYTES_PER_PIXEL = 10
+"""Memory that a cut-out takes at its peak (9 measured on 151 megapixels, 6 to turn a picture upright)."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
@@ -44,16 +40,17 @@ class _Opened:
     image: pyvips.Image
     format: str
     mode: str
-    orientation: int
-    pages: int
+    orientation: int = 1
+    pages: int = 1
+    page: int = 0
 
 
 def open_picture(path: Path, max_pixels: int, *, name: str | None = None) -> pyvips.Image:
     """Decode a picture into memory as 8-bit sRGB, upright, RGB or RGBA.
 
     An embedded profile is converted (relative colorimetric, black point compensated), never dropped; CMYK
-    without a profile is read with libvips' general one. Of a file with several pages the first is taken, of a
-    layered PSD its composite.
+    without a profile is read with libvips' general one. Of a file with several pages the first is taken, or the page
+    that it is a thumbnail of; of a layered PSD its composite.
 
     Args:
         path: The file.
@@ -65,17 +62,16 @@ def open_picture(path: Path, max_pixels: int, *, name: str | None = None) -> pyv
         fail later on reading it.
 
     Raises:
-        BadInput: Not a picture we read, under a wrong extension, broken, too small or too large.
+        BadInput: Not a picture we read, too small or too large.
+        Undecodable: It is broken, or not whole yet.
     """
     import pyvips
 
     label = name or path.name
     try:
-        opened = _open(path, max_pixels, label)
-        upright = opened.image.autorot() if opened.orientation > 1 else opened.image
-        decoded = _to_srgb(upright).copy_memory()
+        decoded = _decoded(_open(path, max_pixels, label))
     except pyvips.Error as error:
-        raise BadInput(_broken(label, error)) from error
+        raise Undecodable(_broken(label, error)) from error
     for field in decoded.get_fields():
         if field in ("icc-profile-data", "orientation") or field.startswith(
             ("exif", "xmp", "iptc", "photoshop")
@@ -85,7 +81,7 @@ def open_picture(path: Path, max_pixels: int, *, name: str | None = None) -> pyv
 
 
 def probe(path: Path, max_pixels: int, *, name: str | None = None) -> dict[str, Any]:
-    """Say what a file is, and decode every pixel of it once to be sure.
+    """Say what a file is, and decode it once as `open_picture` does, so that what passes here can be opened later.
 
     Args:
         path: The file.
@@ -95,19 +91,21 @@ def probe(path: Path, max_pixels: int, *, name: str | None = None) -> dict[str, 
     Returns:
         `width` and `height` as seen upright, `format` (one of `FORMATS`), `mode` (such as RGB, RGBA, L, P,
         CMYK, RGB16), `bands` as stored, `profile` (name of the embedded profile or None), `orientation`
-        (EXIF, 1 to 8) and `pages` (only the first is ever used).
+        (EXIF, 1 to 8), `pages` and `page` (from 0, the one that is used), and `visible`: whether any pixel is
+        not transparent.
 
     Raises:
         BadInput: As for `open_picture`.
+        Undecodable: As for `open_picture`.
     """
     import pyvips
 
     label = name or path.name
     try:
         opened = _open(path, max_pixels, label)
-        opened.image.avg()
+        decoded = _decoded(opened)
     except pyvips.Error as error:
-        raise BadInput(_broken(label, error)) from error
+        raise Undecodable(_broken(label, error)) from error
     image = opened.image
     width, height = image.width, image.height
     if opened.orientation >= 5:
@@ -121,6 +119,8 @@ def probe(path: Path, max_pixels: int, *, name: str | None = None) -> dict[str, 
         "profile": _profile_name(image),
         "orientation": opened.orientation,
         "pages": opened.pages,
+        "page": opened.page,
+        "visible": not decoded.hasalpha() or decoded[decoded.bands - 1].max() > 0,
     }
 
 
@@ -133,8 +133,8 @@ def pixels(image: pyvips.Image) -> np.ndarray:
 
 
 def _open(path: Path, max_pixels: int, label: str) -> _Opened:
-    kind = _recognise(path, label)
-    readers = {"psd": _open_psd, "heic": _open_heic}
+    kind = recognise(path, label)
+    readers = {"psd": _open_psd, "heic": _open_heic, "bmp": _open_bmp, "tiff": _open_tiff}
     return (
         readers[kind](path, max_pixels, label)
         if kind in readers
@@ -142,74 +142,20 @@ def _open(path: Path, max_pixels: int, label: str) -> _Opened:
     )
 
 
-def _recognise(path: Path, label: str) -> str:
-    """Format by content; a file whose extension promises another one is refused with the true name."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise BadInput(f"{label} cannot be read: {error.strerror}.") from error
-    if not head:
-        raise BadInput(f"{label} is empty (0 bytes): the copy was probably interrupted, upload it again.")
-    kind = sniff(head)
-    if kind not in _SUFFIXES:
-        what = f"a {kind.upper()} file" if kind else "not a picture"
-        known = ", ".join(FORMATS)
-        raise BadInput(f"{label} is {what} inside; pictures are read as {known}: export it as one of these.")
-    suffix = Path(label).suffix.lower()
-    promised = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
-    if promised is not None and promised != kind:
-        right = Path(label).with_suffix(_SUFFIXES[kind][0]).name
-        raise BadInput(
-            f"{label} is a {kind.upper()} picture under the extension of a {promised.upper()}: "
-            f"rename it to {right} and upload it again."
-        )
-    return kind
+def _decoded(opened: _Opened) -> pyvips.Image:
+    """All pixels, in sRGB and upright.
 
-
-def ending_of(path: Path) -> str:
-    """The usual ending (`.jpg`) of the format that a picture's first bytes declare.
-
-    Raises:
-        BadInput: none that is read here.
+    They are in memory before they are turned: a lazy picture can be read from top to bottom only, and a turned one is
+    asked for its columns.
     """
-    with path.open("rb") as file:
-        kind = sniff(file.read(64))
-    if kind not in _SUFFIXES:
-        raise BadInput(f"{path.name} is not a picture of a known kind; put a PNG in its place.")
-    return _SUFFIXES[kind][0]
+    import pyvips
 
-
-def sniff(head: bytes) -> str | None:
-    """Name the format that a file's first bytes (at least 16) declare, or None when they declare none."""
-    signatures = (
-        (b"\xff\xd8\xff", "jpeg"),
-        (b"\x89PNG\r\n\x1a\n", "png"),
-        (b"II*\x00", "tiff"),
-        (b"MM\x00*", "tiff"),
-        (b"II+\x00", "tiff"),
-        (b"MM\x00+", "tiff"),
-        (b"8BPS", "psd"),
-        (b"GIF8", "gif"),
-        (b"BM", "bmp"),
-        (b"%PDF", "pdf"),
-        (b"%!PS", "postscript"),
-        (b"PK\x03\x04", "zip"),
-        (b"\x00\x00\x00\x0cjP  ", "jpeg 2000"),
-        (b"\x00\x00\x00\x0cJXL ", "jpeg xl"),
-        (b"\xff\x0a", "jpeg xl"),
-    )
-    for signature, kind in signatures:
-        if head.startswith(signature):
-            return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in _HEIF_BRANDS:
-            return "avif" if b"avif" in head[16:] else "heic"
-        return "avif" if brand in (b"avif", b"avis") else "video"
-    return None
+    decoded = _to_srgb(opened.image).copy_memory()
+    if opened.orientation == 1:
+        return decoded
+    lying = decoded.copy()
+    lying.set_type(pyvips.GValue.gint_type, "orientation", opened.orientation)
+    return lying.autorot().copy_memory()
 
 
 def _check_size(label: str, width: int, height: int, max_pixels: int) -> None:
@@ -218,25 +164,89 @@ def _check_size(label: str, width: int, height: int, max_pixels: int) -> None:
             f"{label} has {width} x {height} pixels ({width * height / 1e6:.0f} megapixels); the limit is "
             f"{max_pixels / 1e6:.0f} megapixels: scale it down, or raise the limit in the settings."
         )
+    needed, there = width * height * _BYTES_PER_PIXEL, _memory()
+    if needed > there:
+        raise BadInput(
+            f"{label} has {width} x {height} pixels and would take {needed / 1e9:.1f} GB of memory; this machine has"
+            f" {there / 1e9:.1f} GB: scale it down, or give the machine more."
+        )
     if min(width, height) < MIN_SIDE:
         raise BadInput(f"{label} has only {width} x {height} pixels: that is no product picture.")
+
+
+@cache
+def _memory() -> int:
+    """Bytes of memory that this process may have: the machine's, or what its container is given."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    try:
+        return min(total, int(_CGROUP_LIMIT.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no such limit, or "max"
+        return total
 
 
 def _open_vips(path: Path, kind: str, max_pixels: int, label: str) -> _Opened:
     import pyvips
 
-    loaders = {
-        "jpeg": pyvips.Image.jpegload,
-        "png": pyvips.Image.pngload,
-        "tiff": pyvips.Image.tiffload,
-        "webp": pyvips.Image.webpload,
-    }
-    image = loaders[kind](str(path), access="sequential", fail_on="error")
+    loader = {
+        "jpeg": "jpegload",
+        "png": "pngload",
+        "webp": "webpload",
+        "avif": "heifload",
+        "gif": "gifload",
+        "jpeg xl": "jxlload",
+    }[kind]
+    if not pyvips.type_find("VipsOperation", loader):
+        raise BadInput(
+            f"{label} is a {kind.upper()} picture, which the libvips of this machine cannot read: export it as TIFF."
+        )
+    image = pyvips.Operation.call(loader, str(path), access="sequential", fail_on="error")
     _check_size(label, image.width, image.height, max_pixels)
     fields = set(image.get_fields())
     orientation = int(image.get("orientation")) if "orientation" in fields else 1
     pages = int(image.get("n-pages")) if "n-pages" in fields else 1
     return _Opened(image, kind, _vips_mode(image, fields), orientation, pages)
+
+
+def _open_tiff(path: Path, max_pixels: int, label: str) -> _Opened:
+    import pyvips
+
+    choice = tiff_reader.choose(path, label)
+    _check_size(label, choice.width, choice.height, max_pixels)
+    place = {"page": choice.page} | ({} if choice.subifd is None else {"subifd": choice.subifd})
+    if choice.lab8 and choice.subifd is None:
+        image, mode = _from_lab(_tiff_by_pillow(path, choice.page, label)), "LAB"
+    else:
+        image = pyvips.Image.tiffload(str(path), access="sequential", fail_on="error", **place)
+        if choice.opaque and image.hasalpha():
+            image = image.extract_band(0, n=_COLOURS.get(image.interpretation, 3))
+        mode = _vips_mode(image, set(image.get_fields()))
+    return _Opened(image, "tiff", mode, choice.orientation, choice.pages, choice.page)
+
+
+def _tiff_by_pillow(path: Path, page: int, label: str) -> Image:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    try:
+        picture = TiffImageFile(path)  # not Image.open, which has a limit of its own
+        picture.seek(page)
+        picture.load()
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise Undecodable(_broken(label, error)) from error
+    return picture
+
+
+def _open_bmp(path: Path, max_pixels: int, label: str) -> _Opened:
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    try:
+        picture = BmpImageFile(path)
+        _check_size(label, *picture.size, max_pixels)
+        picture.load()
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise Undecodable(_broken(label, error)) from error
+    return _Opened(_from_pillow(picture, None), "bmp", picture.mode)
 
 
 def _vips_mode(image: pyvips.Image, fields: set[str]) -> str:
@@ -248,11 +258,12 @@ def _vips_mode(image: pyvips.Image, fields: set[str]) -> str:
         "rgb16": "RGB",
         "cmyk": "CMYK",
         "lab": "LAB",
+        "labs": "LAB",
     }
     mode = "P" if "palette" in fields else colour.get(image.interpretation, image.interpretation.upper())
     if image.hasalpha() and mode != "P":
         mode += "A"
-    depth = {"ushort": "16", "float": "32F", "double": "64F"}.get(image.format, "")
+    depth = {"ushort": "16", "short": "16", "float": "32F", "double": "64F"}.get(image.format, "")
     return mode + depth
 
 
@@ -261,12 +272,12 @@ def _open_psd(path: Path, max_pixels: int, label: str) -> _Opened:
     with path.open("rb") as file:
         head = file.read(26)
     if len(head) < 26:
-        raise BadInput(f"{label} is a PSD that ends inside its header: copy it again.")
+        raise Undecodable(f"{label} is a PSD that ends inside its header: copy it again.")
     # Photoshop file format: signature, version, 6 reserved bytes, channels, rows, columns, depth, mode.
     _, version, channels, height, width, depth, mode = struct.unpack(">4sHxxxxxxHIIHH", head)
     _check_size(label, width, height, max_pixels)
     if not _psd_is_whole(path, version, channels * height, (width * depth + 7) // 8):
-        raise BadInput(
+        raise Undecodable(
             f"{label} cannot be decoded (it ends inside its pixels): it is cut short, upload it again."
         )
     from psd_tools import PSDImage
@@ -281,9 +292,9 @@ def _open_psd(path: Path, max_pixels: int, label: str) -> _Opened:
             composite = document.composite(apply_icc=False)
             profile = document.image_resources.get_data(Resource.ICC_PROFILE)
     except Exception as error:  # psd-tools lets struct, index, value and decoder errors through
-        raise BadInput(_broken(label, error)) from error
+        raise Undecodable(_broken(label, error)) from error
     name = _PSD_MODES.get(mode, "RGB") + (str(depth) if depth > 8 else "")
-    return _Opened(_from_pillow(composite, profile), "psd", name, 1, 1)
+    return _Opened(_from_pillow(composite, profile), "psd", name)
 
 
 def _psd_is_whole(path: Path, version: int, rows: int, row_bytes: int) -> bool:
@@ -320,7 +331,7 @@ def _open_heic(path: Path, max_pixels: int, label: str) -> _Opened:
     except BadInput:
         raise
     except Exception as error:  # pillow-heif raises ValueError, EOFError, RuntimeError, SyntaxError
-        raise BadInput(_broken(label, error)) from error
+        raise Undecodable(_broken(label, error)) from error
     # libheif has applied the rotation of the container already; an EXIF orientation beside it must not be
     # applied again (HEIF, ISO/IEC 23008-12, 6.5.10).
     profile = primary.info.get("icc_profile")
@@ -332,6 +343,8 @@ def _from_pillow(picture: Any, profile: bytes | None) -> pyvips.Image:
     import numpy as np
     import pyvips
 
+    if picture.mode == "LAB":
+        return _from_lab(picture)
     if picture.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     array = np.asarray(picture)
@@ -343,17 +356,34 @@ def _from_pillow(picture: Any, profile: bytes | None) -> pyvips.Image:
     return image
 
 
+def _from_lab(picture: Image) -> pyvips.Image:
+    """A picture of Pillow's mode LAB: L* from 0 to 255, a* and b* as signed bytes (TIFF 6.0, section 23)."""
+    import numpy as np
+    import pyvips
+
+    stored = np.asarray(picture)
+    lightness = pyvips.Image.new_from_array(np.ascontiguousarray(stored[..., :1])) * (100 / 255)
+    chroma = pyvips.Image.new_from_array(np.ascontiguousarray(stored[..., 1:]).view(np.int8))
+    return lightness.bandjoin(chroma).cast("float").copy(interpretation="lab")
+
+
 def _to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Colours to 8-bit sRGB, alpha to 8 bit beside them."""
     alpha = None
     if image.hasalpha():
         # A TIFF may carry more channels behind its alpha (saved selections, spot colours): they show nothing.
-        colours = {"b-w": 1, "grey16": 1, "cmyk": 4}.get(image.interpretation, 3)
+        colours = _COLOURS.get(image.interpretation, 3)
         alpha, image = image[colours], image.extract_band(0, n=colours)
         if alpha.format == "ushort":
             alpha = (alpha >> 8).cast("uchar")
         elif alpha.format != "uchar":
             alpha = alpha.cast("uchar")
+    if image.interpretation in ("lab", "labs"):
+        # CIELab under D50, as every program stores it; a profile beside it says nothing more.
+        colour = image.colourspace("lab").icc_export(
+            output_profile="srgb", intent="relative", black_point_compensation=True, depth=8
+        )
+        return _joined(colour, alpha)
     profile = _usable_profile(image)
     if profile is not None or image.interpretation == "cmyk":
         colour = image.icc_transform(
@@ -362,6 +392,10 @@ def _to_srgb(image: pyvips.Image) -> pyvips.Image:
         )  # fmt: skip
     else:
         colour = image.colourspace("srgb")
+    return _joined(colour, alpha)
+
+
+def _joined(colour: pyvips.Image, alpha: pyvips.Image | None) -> pyvips.Image:
     colour = colour.cast("uchar").copy(interpretation="srgb")
     return colour if alpha is None else colour.bandjoin(alpha)
 
@@ -376,9 +410,7 @@ def _usable_profile(image: pyvips.Image) -> bytes | None:
     if "icc-profile-data" not in image.get_fields():
         return None
     profile = bytes(image.get("icc-profile-data"))
-    space = {"b-w": b"GRAY", "grey16": b"GRAY", "cmyk": b"CMYK", "lab": b"Lab "}.get(
-        image.interpretation, b"RGB "
-    )
+    space = {"b-w": b"GRAY", "grey16": b"GRAY", "cmyk": b"CMYK"}.get(image.interpretation, b"RGB ")
     if profile[16:20] != space:
         return None
     if space != b"RGB ":

@@ -86,7 +86,11 @@ def _finished_side(spec: Spec, axis: int, picture: int) -> int:
 
 
 def render(
-    master: Path, targets: Sequence[tuple[Spec, Path]], *, max_pixels: int = MAX_PIXELS
+    master: Path,
+    targets: Sequence[tuple[Spec, Path]],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
 ) -> list[dict[str, Any]]:
     """Decodes a master once and makes its outputs.
 
@@ -94,6 +98,7 @@ def render(
         master: the approved picture; transparent margins are trimmed, its colours converted to sRGB.
         targets: a spec and the temporary path of its output, each; existing files there are overwritten.
         max_pixels: a larger master is refused from its header.
+        name: what people call the picture, when the file has another name (a stored object).
 
     Returns:
         For each target in order: `spec`, `path`, `width`, `height`, `bytes`, `sha256`, and of the trimmed master
@@ -105,7 +110,9 @@ def render(
         SystemicFailure: an output cannot be written; what was begun of it is removed.
         PermanentFailure: libvips cannot make an output for another reason.
     """
-    studio = _Studio(trimmed(open_picture(master, max_pixels), master.name), [spec for spec, _ in targets])
+    label = name or master.name
+    picture = trimmed(open_picture(master, max_pixels, name=label), label)
+    studio = _Studio(picture, [spec for spec, _ in targets])
     made = []
     for spec, path in targets:
         finished = _compose(spec, studio)

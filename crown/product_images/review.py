@@ -323,10 +323,10 @@ def show(room: Room, *, new: bool = True) -> list[str]:
 
 def _ending(cutout: Cutout | None) -> str:
     """Engines make PNG; a person's retouch is what it is."""
-    from crown.product_images.pictures import ending_of
+    from crown.product_images.formats import ending_of
 
     retouch = cutout is not None and cutout.facts.get("retouch") and cutout.path.is_file()
-    return ending_of(cutout.path) if cutout is not None and retouch else ".png"
+    return ending_of(cutout.path, cutout.photo) if cutout is not None and retouch else ".png"
 
 
 def lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:
@@ -346,42 +346,59 @@ def lay_out(room: Room, path: str, source: Path, content_hash: str) -> bool:
 
 
 def show_failures(room: Room) -> list[str]:
-    """Lay the picture itself, as PNG, into review/bg_removal_failed for photos that could not be cut out, and take
-    ours away when they were; returns the photos newly shown.
+    """Lay the picture itself into review/bg_removal_failed for photos that could not be cut out, and take ours away when
+    they were; returns the photos newly shown.
     """
-    from crown.product_images.pictures import open_picture
-
     with room.engine.connect() as connection:
-        rows = connection.execute(
+        failing = connection.execute(
             text(
-                "select i.key, m.content_hash, f.written_at > i.changed_at as shown from ledger.items i"
+                "select i.key, i.changed_at, m.content_hash from ledger.items i"
                 " join ledger.makings m on m.making_id = i.inputs[1]"
-                " left join ledger.files f on f.root = :media and f.path = :folder || '/' || i.key || '.png'"
                 " where i.asset = :asset and i.state = 'quarantined' order by i.key"
             ),
-            {"asset": CUTOUTS, "media": MEDIA, "folder": REVIEW_FAILED},
+            {"asset": CUTOUTS},
         ).all()
-    failing = {f"{REVIEW_FAILED}/{row.key}.png" for row in rows}
-    for path, ours in placed.below(room.engine, MEDIA, REVIEW_FAILED).items():
-        if path not in failing:
-            files.remove_ours(room.roots.path(MEDIA, path), ours)
-            placed.forget(room.engine, MEDIA, path)
-    shown = []
-    for row in rows:
-        if row.shown:
-            continue
-        path = f"{REVIEW_FAILED}/{row.key}.png"
-        scratch = files.temporary(room.roots[OBJECTS] / "failed.png")
-        try:
-            picture = open_picture(room.objects.path(row.content_hash), room.max_pixels, name=row.key)
-            picture.pngsave(str(scratch), compression=3)
-            if lay_out(room, path, scratch, files.sha256(scratch)):
-                shown.append(row.key)
-        except BadInput:
-            continue  # the reason stands in the ledger; there is no picture to show
-        finally:
-            scratch.unlink(missing_ok=True)
-    return shown
+        laid_out = connection.execute(
+            text(
+                "select path, content_hash, intended, written_at from ledger.files"
+                " where root = :media and starts_with(path, :folder)"
+            ),
+            {"media": MEDIA, "folder": f"{REVIEW_FAILED}/"},
+        ).all()
+    since = {PurePosixPath(row.path).stem: row.written_at for row in laid_out}
+    failed = {row.key: row.changed_at for row in failing}
+    for row in laid_out:
+        if PurePosixPath(row.path).stem not in failed:
+            ours = frozenset({row.content_hash, row.intended} - {None})
+            files.remove_ours(room.roots.path(MEDIA, row.path), ours)
+            placed.forget(room.engine, MEDIA, row.path)
+    return [
+        row.key
+        for row in failing
+        if (row.key not in since or since[row.key] <= row.changed_at)
+        and _lay_out_failure(room, row.key, row.content_hash)
+    ]
+
+
+def _lay_out_failure(room: Room, photo: str, content_hash: str) -> bool:
+    """Lay out a photo as PNG, upright and in sRGB; one that cannot be opened as it came."""
+    from crown.product_images.formats import ending_of
+    from crown.product_images.pictures import open_picture
+
+    original = room.objects.path(content_hash)
+    scratch = files.temporary(room.roots[OBJECTS] / "failed.png")
+    try:
+        picture = open_picture(original, room.max_pixels, name=photo)
+        picture.pngsave(str(scratch), compression=3)
+        return lay_out(room, f"{REVIEW_FAILED}/{photo}.png", scratch, files.sha256(scratch))
+    except BadInput:
+        with suppress(BadInput):  # gone from the store, which `crown images verify` says
+            return lay_out(
+                room, f"{REVIEW_FAILED}/{photo}{ending_of(original, photo)}", original, content_hash
+            )
+        return False
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def collect(room: Room, *, settle_seconds: float = SETTLE_SECONDS) -> ReviewReport:
@@ -507,7 +524,7 @@ def _retouch(
     try:
         facts = intake.probe_file(str(path), room.max_pixels)
     except BadInput as error:
-        if intake.stalled(room, sighting):
+        if intake.stalled(room, sighting, error):
             report.unfinished.append(path.name)
         else:
             intake.set_aside(room, sighting.path, ERRORS, str(error))

@@ -49,8 +49,8 @@ SOURCE_TYPES = (
 )
 """The values of IPTC's NewsCodes scheme "Digital Source Type" that a product picture can have.
 
-`algorithmicallyEnhanced` is a photograph altered by rules (our studio cut-out);
-`compositeWithTrainedAlgorithmicMedia` one that a trained model took part in (a neural cut-out)."""
+`algorithmicallyEnhanced` is a photograph altered by rules alone; `compositeWithTrainedAlgorithmicMedia` one that a
+trained model took part in (every cut-out of an engine)."""
 
 MAX_EXIF = 65_000
 MAX_XMP = 65_000

@@ -92,11 +92,11 @@ def copy_master(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | 
 
 
 def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.pictures import ending_of
+    from crown.product_images.formats import ending_of
 
     number = photo_name(job.key).number
     # Approved bytes stay as they are, so a person's JPEG is a JPEG and is called one.
-    ending = ending_of(_located(job.inputs[0], context))
+    ending = ending_of(_located(job.inputs[0], context), job.key)
     return _copied(job, MEDIA, f"{PRODUCTS}/{number}/source/{job.key}{ending}", context)
 
 
@@ -105,7 +105,9 @@ def _copied(job: Job, root: str, path: str, context: Mapping[str, Any]) -> Made:
     unfinished = _unfinished(root, path, context)
     if files.copy(_located(source, context), unfinished, context["ownership"]) != source.content_hash:
         unfinished.unlink(missing_ok=True)
-        raise TemporaryFailure(f"{source.path} changed before it was copied; it is planned again.")
+        raise TemporaryFailure(
+            f"The picture of {source.key} changed before it was copied; it is planned again."
+        )
     size = unfinished.stat().st_size
     return Made(job, source.content_hash, root, path, size, None, _carried(source), str(unfinished))
 
@@ -202,6 +204,7 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
             master,
             [(spec, place) for (spec, _), place in zip(targets, unfinished, strict=True)],
             max_pixels=context["max_pixels"],
+            name=jobs[0].inputs[0].key,
         )
     except BaseException as error:
         for place in unfinished:
@@ -243,7 +246,7 @@ def verified(given: Input, context: Mapping[str, Any]) -> Path:
     path = _located(given, context)
     if not path.is_file() or files.sha256(path) != given.content_hash:
         raise TemporaryFailure(
-            f"{path} is missing or was changed since it was made; run `crown images verify`."
+            f"The {given.asset} {given.key} ({path}) is missing or was changed since it was made; run `crown images verify`."
         )
     return path
 

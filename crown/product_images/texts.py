@@ -75,19 +75,15 @@ def tags_from(facts: Mapping[str, Any], source_type: str) -> Tags:
 def source_type(recipe_name: str, recipe_body: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """IPTC's digital source type of a cut-out.
 
-    Our own engine follows rules; a rembg model was trained. A retouch is a person's work, unless a trained model had
-    cut the photo out before: then that stays said.
+    Trained networks take part in every engine, ours among them. A retouch is a person's work, unless an engine had cut
+    the photo out before: then that stays said.
     """
     if recipe_name == "retouch":
         after_model = recipe_body.get("after") == "trained model"
         return "compositeWithTrainedAlgorithmicMedia" if after_model else "humanEdits"
     if facts.get("engine") == "kept":
         return "humanEdits"
-    return (
-        "algorithmicallyEnhanced"
-        if recipe_body["model"] == "studio"
-        else "compositeWithTrainedAlgorithmicMedia"
-    )
+    return "compositeWithTrainedAlgorithmicMedia"
 
 
 def say(

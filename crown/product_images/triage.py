@@ -71,13 +71,16 @@ def judge(
         rgb: The picture, H x W x 3 uint8.
         alpha: The result, H x W uint8.
         steadiness: What the engine says of itself, 0 to 1, if it does.
-        already_cut: The alpha came with the source; what lies under its transparent pixels says nothing.
+        already_cut: The alpha came with the source; what lies under its transparent pixels says nothing. Its flag is
+            `own_alpha`: the score knows little of such a cut-out.
     """
     features = measure(rgb, alpha, already_cut=already_cut)
     features["unsteady"] = 1 - steadiness if steadiness is not None else 0.0
     cost = sum(WEIGHTS[name] * features[name] for name in WEIGHTS) * (ALONE if steadiness is None else 1)
     score = round(100 * float(np.exp(-cost)))
     flags = [name for name, limit in LIMITS.items() if features[name] > limit]
+    if already_cut:
+        flags.append("own_alpha")
     if score < DOUBTFUL:
         flags.insert(0, "doubtful")
     return Verdict(score, tuple(flags), {name: round(value, 4) for name, value in features.items()})

@@ -18,7 +18,7 @@ import dagster as dg
 from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.lane import LaneReport
-from crown.product_images import intake, rejected, review, stages
+from crown.product_images import intake, rejected, review, stages, unrendered
 from crown.product_images.contact_sheet import contact_sheet
 from crown.product_images.room import (
     COMPLIANCE,
@@ -179,6 +179,7 @@ def renditions(
     ]
     with _told(context), sentences_as_failures(), images.room() as room:
         report = stages.make(room, chosen, run_id=context.run_id, on_progress=_progress(context))
+        unrendered.show(room)
         for asset in chosen:
             yield _result(context, room, report, asset)
 

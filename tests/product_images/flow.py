@@ -6,8 +6,18 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from crown.product_images import intake, rejected, review, stages
-from crown.product_images.room import CUTOUTS, GROUPS, INBOX, MASTERS, PRODUCTION, READY, Room, open_room
+from crown.product_images import intake, rejected, review, stages, unrendered
+from crown.product_images.room import (
+    CUTOUTS,
+    GROUPS,
+    INBOX,
+    MASTERS,
+    PRODUCTION,
+    READY,
+    RENDITIONS,
+    Room,
+    open_room,
+)
 from crown.settings import Settings, load_settings
 from crown.store import files
 from tests.pictures import draw_part
@@ -40,6 +50,8 @@ def run(room: Room) -> dict[str, list[str]]:
         report = stages.make(room, assets, run_id="run-1")
         if assets in ((CUTOUTS,), (MASTERS,)):
             review.show(room)
+        if RENDITIONS["web"] in assets:
+            unrendered.show(room)
         for item in report.lane.made:
             made.setdefault(item.job.asset, []).append(item.job.key)
     review.show_failures(room)

@@ -217,11 +217,11 @@ def _text(path: Path) -> None:
     path.write_text("<html>not a picture</html>")
 
 
-def _gif(path: Path) -> None:
-    Image.new("P", (50, 50)).save(path, "GIF")
+def _clear(path: Path) -> None:
+    Image.new("RGBA", (50, 50)).save(path, "PNG")
 
 
-@pytest.mark.parametrize("make", [_empty, _one_pixel, _bomb, _text, _gif])
+@pytest.mark.parametrize("make", [_empty, _one_pixel, _bomb, _text, _clear])
 def test_what_cannot_be_used_is_refused_with_a_reason_and_its_neighbour_goes_on(
     room: Room, part: Path, make: object
 ) -> None:

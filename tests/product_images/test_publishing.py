@@ -162,7 +162,7 @@ def test_texts_that_no_file_can_hold_are_refused_before_they_are_kept(opening: O
 @pytest.mark.parametrize(
     ("recipe", "body", "facts", "said"),
     [
-        ("cut-out", {"model": "studio"}, {"engine": "studio"}, "algorithmicallyEnhanced"),
+        ("cut-out", {"model": "studio"}, {"engine": "studio"}, "compositeWithTrainedAlgorithmicMedia"),
         ("cut-out", {"model": "studio"}, {"engine": "kept"}, "humanEdits"),
         ("cut-out", {"model": "u2net"}, {"engine": "u2net"}, "compositeWithTrainedAlgorithmicMedia"),
         ("retouch", {"version": 1}, {}, "humanEdits"),

@@ -228,10 +228,57 @@ def test_a_picture_cut_by_hand_keeps_its_alpha(tmp_path: Path) -> None:
     picture.putalpha(hand)
     picture.save(tmp_path / "hand.png")
     facts = cut(tmp_path / "hand.png", tmp_path / "cut.png")
-    assert facts["engine"] == "kept"
+    assert (facts["engine"], facts["triage"]["flags"]) == ("kept", ["own_alpha"])
     assert (facts["width"], facts["height"], facts["offset"]) == (50, 60, [50, 60])
     with Image.open(tmp_path / "cut.png") as image:
         assert np.asarray(image)[..., 3].min() == 200
+
+
+@pytest.mark.parametrize(
+    "clear",
+    [
+        [(0, 0, 10, 10)],  # 0.14 % in a corner
+        [(0, 0, 30, 20), (270, 220, 300, 240)],  # two corners
+        [(140, 100, 200, 160)],  # a window in the middle
+        [(0, 0, 140, 240)],  # a third of the frame, on one side
+    ],
+)
+def test_transparency_that_is_no_cut_out_is_left_to_the_engine(
+    tmp_path: Path, clear: list[tuple[int, int, int, int]]
+) -> None:
+    picture = disc_photo().convert("RGBA")
+    for box in clear:
+        picture.paste((0, 0, 0, 0), box)  # as editors clear: the colour below goes as well
+    picture.save(tmp_path / "a.png")
+    facts = cut(tmp_path / "a.png", tmp_path / "cut.png")
+    assert facts["engine"] == "studio"
+    assert "own_alpha" not in facts["triage"]["flags"]
+
+
+def test_a_stray_transparent_corner_changes_no_cut_out(tmp_path: Path) -> None:
+    disc_photo().save(tmp_path / "opaque.png")
+    stray = disc_photo().convert("RGBA")
+    stray.paste((0, 0, 0, 0), (0, 0, 10, 10))
+    stray.save(tmp_path / "stray.png")
+    seen = []
+    for name in ("opaque", "stray"):
+        facts = cut(tmp_path / f"{name}.png", tmp_path / f"{name}_cut.png")
+        with Image.open(tmp_path / f"{name}_cut.png") as image:
+            seen.append((facts["offset"], np.asarray(image)[..., 3] > 128))
+    assert seen[0][0] == seen[1][0]
+    assert (seen[0][1] != seen[1][1]).mean() < 0.001
+
+
+def test_a_saved_selection_of_a_tiff_is_not_cropped_to(tmp_path: Path) -> None:
+    import tifffile
+
+    selection = np.zeros((240, 300, 1), np.uint8)
+    selection[60:120, 50:100] = 255
+    picture = np.concatenate([np.asarray(disc_photo()), selection], axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb", extrasamples=["unspecified"])
+    facts = cut(tmp_path / "a.tif", tmp_path / "cut.png")
+    assert facts["engine"] == "studio"
+    assert abs(facts["width"] - 140) <= 4
 
 
 def test_an_opaque_alpha_channel_is_no_cutout(tmp_path: Path) -> None:
@@ -247,14 +294,11 @@ def test_an_empty_backdrop_fails_with_a_sentence_and_no_file(tmp_path: Path) -> 
 
 
 def test_a_mask_that_removes_nothing_fails_with_a_sentence(tmp_path: Path, weights: Path) -> None:
-    Image.new("RGB", (200, 200), (0, 0, 0)).save(tmp_path / "full.png")
-    picture = Image.open(tmp_path / "full.png").convert("RGBA")
-    alpha = Image.new("L", picture.size, 255)
-    alpha.paste(0, (0, 0, 20, 3))
-    picture.putalpha(alpha)
+    picture = Image.new("RGB", (320, 320), (0, 0, 0))
+    picture.paste((255, 255, 255), (4, 4, 10, 10))  # the model takes what is dark for the part
     picture.save(tmp_path / "full.png")
     with pytest.raises(PermanentFailure, match="no backdrop was found"):
-        cut(tmp_path / "full.png", tmp_path / "cut.png")
+        cut(tmp_path / "full.png", tmp_path / "cut.png", model="u2netp", weights_dir=weights)
 
 
 def test_a_picture_too_small_to_cut_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from crown.errors import BadInput
+from crown.product_images.formats import Undecodable, ending_of
 from crown.product_images.pictures import open_picture, pixels, probe
+from crown.settings import load_settings
 
 LIMIT = 100_000_000
 FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
@@ -66,6 +68,27 @@ def wide_profile(primaries: tuple[tuple[float, float, float], ...] = ADOBE) -> b
     return head + struct.pack(">I", len(tags)) + table + body
 
 
+def upright(lying: Image.Image, orientation: int) -> Image.Image:
+    """What a viewer shows of a picture that is stored so."""
+    from PIL import ImageOps
+
+    shown = lying.copy()
+    shown.getexif()[0x0112] = orientation
+    return ImageOps.exif_transpose(shown)
+
+
+def turned(lying: Image.Image, path: Path, orientation: int) -> Path:
+    """Store a picture with an EXIF orientation; HEIC and AVIF carry it in their container as well."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if path.suffix == ".heic":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    lying.save(path, exif=exif.tobytes(), quality=95)
+    return path
+
+
 def save(picture: Image.Image, path: Path, **options: Any) -> Path:
     picture.save(path, **options)
     return path
@@ -94,21 +117,35 @@ def test_a_stored_object_without_extension_is_read_by_content(tmp_path: Path) ->
     assert probe(path, LIMIT)["format"] == "png"
 
 
+@pytest.mark.parametrize("rows", [100, 600, 6000])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".heic", ".avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = save(gradient(), tmp_path / "turned.png", exif=exif)
+def test_orientation_is_applied_once_however_many_rows(
+    tmp_path: Path, orientation: int, suffix: str, rows: int
+) -> None:
+    lying = gradient(72, rows)
+    path = turned(lying, tmp_path / f"turned{suffix}", orientation)
+    expected = np.asarray(upright(lying, orientation)).astype(int)
+    facts = probe(path, LIMIT)
+    assert (facts["height"], facts["width"]) == expected.shape[:2]
+    assert facts["orientation"] == (1 if suffix in (".heic", ".avif") else orientation)
+    image = open_picture(path, LIMIT)
+    assert np.abs(pixels(image).astype(int) - expected).mean() < 4
+    assert "orientation" not in image.get_fields()
+
+
+def test_a_real_photo_of_a_phone_stands_upright() -> None:
+    path = FIXTURES / "icloud" / "media" / "IMG_4120.JPG"
+    if not path.exists():
+        pytest.skip("the real photos are not here")
     from PIL import ImageOps
 
     with Image.open(path) as opened:
-        upright = ImageOps.exif_transpose(opened)
-    facts = probe(path, LIMIT)
-    assert facts["orientation"] == orientation
-    assert (facts["width"], facts["height"]) == upright.size
-    image = open_picture(path, LIMIT)
-    assert np.array_equal(pixels(image), np.asarray(upright))
-    assert "orientation" not in image.get_fields()
+        seen = ImageOps.exif_transpose(opened).convert("RGB")
+    picture = open_picture(path, LIMIT)
+    assert (picture.width, picture.height) == seen.size
+    small = picture.thumbnail_image(64, height=64, size="force").numpy().astype(int)
+    assert np.abs(small[..., :3] - np.asarray(seen.resize((64, 64)), dtype=int)).mean() < 12
 
 
 @pytest.mark.parametrize("primaries", [ADOBE, P3], ids=["adobe rgb", "display p3"])
@@ -307,22 +344,22 @@ def test_the_limit_holds_for_every_format(tmp_path: Path, suffix: str) -> None:
         open_picture(path, 3000)
 
 
-def test_a_wrong_extension_is_refused_with_the_true_format(tmp_path: Path) -> None:
-    path = save(gradient(), tmp_path / "52000123_1.jpg", format="PNG")
-    with pytest.raises(BadInput, match=r"is a PNG picture .* rename it to 52000123_1.png"):
-        probe(path, LIMIT)
+@pytest.mark.parametrize("stored", ["png", "webp", "avif", "bmp", "gif"])
+def test_a_file_under_a_wrong_ending_is_read_by_its_content(tmp_path: Path, stored: str) -> None:
+    path = save(gradient(), tmp_path / "52000123_1.jpg", format=stored)
+    assert probe(path, LIMIT)["format"] == stored
+    assert ending_of(path, path.name) == f".{stored}"
 
 
 def test_the_name_people_know_stands_in_the_sentence(tmp_path: Path) -> None:
     path = save(gradient(), tmp_path / "a3f9", format="PNG")
-    with pytest.raises(BadInput, match=r"upload.tiff is a PNG picture"):
-        open_picture(path, LIMIT, name="upload.tiff")
+    with pytest.raises(BadInput, match=r"^52000123_1 has 64 x 48 pixels"):
+        open_picture(path, 3000, name="52000123_1")
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"GIF89a" + b"\0" * 60, "a GIF file"),
         (b"%PDF-1.7" + b"\0" * 60, "a PDF file"),
         (b"\0\0\0\x20ftypisom" + b"\0" * 60, "a VIDEO file"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
@@ -331,8 +368,146 @@ def test_the_name_people_know_stands_in_the_sentence(tmp_path: Path) -> None:
 def test_other_files_are_refused_by_what_they_are(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=said) as refused:
         probe(path, LIMIT)
+    assert not isinstance(refused.value, Undecodable)  # waiting would not help
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096], ids=["empty", "zeros"])
+def test_a_copy_that_has_just_begun_may_still_come(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(Undecodable, match="upload it again"):
+        probe(path, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"II*\0\x10\0\0\0CR\2\0",
+        b"FUJIFILMCCD-RAW 0201",
+        b"IIRO\x08\0\0\0",
+        b"IIU\0\x18\0\0\0",
+        b"\0\0\0\x18ftypcrx ",
+    ],
+    ids=["canon cr2", "fuji", "olympus", "panasonic", "canon cr3"],
+)
+def test_a_camera_raw_is_refused_with_what_to_do(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "52000123.tif"
+    path.write_bytes(head + b"\0" * 100)
+    with pytest.raises(
+        BadInput, match=r"52000123.tif is a camera RAW file: develop it and export it as TIFF"
+    ):
+        probe(path, LIMIT)
+
+
+def test_a_raw_in_the_form_of_a_tiff_is_refused_and_not_read_as_its_thumbnail(tmp_path: Path) -> None:
+    import tifffile
+
+    path = tmp_path / "52000123.tif"
+    with tifffile.TiffWriter(path) as tiff:  # as DNG and NEF are built
+        tiff.write(np.asarray(gradient()), photometric="rgb", subfiletype=1, subifds=1)
+        tiff.write(np.zeros((480, 640), np.uint16), photometric="cfa")
+    with pytest.raises(BadInput, match="camera RAW"):
+        probe(path, LIMIT)
+
+
+def test_jpeg_xl_is_read_or_refused_by_what_libvips_can(tmp_path: Path) -> None:
+    import pyvips
+
+    path = tmp_path / "52000123.jxl"
+    if pyvips.type_find("VipsOperation", "jxlsave"):
+        pyvips.Image.new_from_array(np.asarray(gradient())).copy(interpretation="srgb").jxlsave(str(path))
+        assert probe(path, LIMIT)["format"] == "jpeg xl"
+    else:
+        path.write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 100)
+        with pytest.raises(BadInput, match="JPEG XL picture, which the libvips of this machine cannot read"):
+            probe(path, LIMIT)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".bmp"])
+def test_gif_and_bmp_are_read(tmp_path: Path, suffix: str) -> None:
+    path = save(gradient().quantize(64) if suffix == ".gif" else gradient(), tmp_path / f"part{suffix}")
+    facts = probe(path, LIMIT)
+    assert (facts["format"], facts["width"], facts["height"]) == (suffix[1:], 64, 48)
+    seen = pixels(open_picture(path, LIMIT))
+    assert np.abs(seen.astype(int)[..., :3] - np.asarray(gradient(), dtype=int)).mean() < 8
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_cielab_tiff_keeps_its_colours(tmp_path: Path, bits: int) -> None:
+    import tifffile
+
+    colour = (180, 60, 40)
+    lab = gradient().copy()
+    lab.paste(colour, (0, 0, 64, 48))
+    converted = ImageCms.profileToProfile(
+        lab,
+        ImageCms.createProfile("sRGB"),
+        ImageCms.createProfile("LAB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="LAB",
+    )
+    assert converted is not None
+    stored = np.asarray(converted)
+    if bits == 16:
+        signed = stored.view(np.int8).astype(np.int16) * 256
+        stored = np.dstack([stored[..., 0].astype(np.uint16) * 257, signed[..., 1:].view(np.uint16)])
+    path = tmp_path / "52000123.tif"
+    tifffile.imwrite(path, stored, photometric="cielab")
+    assert probe(path, LIMIT)["mode"] == ("LAB" if bits == 8 else "LAB16")
+    seen = pixels(open_picture(path, LIMIT))
+    assert np.abs(seen[5, 5].astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["next page", "below the first"])
+def test_of_a_tiff_that_begins_with_its_thumbnail_the_picture_is_taken(tmp_path: Path, below: bool) -> None:
+    import tifffile
+
+    path = tmp_path / "52000123.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            np.full((48, 64, 3), 9, np.uint8), photometric="rgb", subfiletype=1, subifds=1 if below else None
+        )
+        tiff.write(np.asarray(gradient(640, 480)), photometric="rgb")
+    facts = probe(path, LIMIT)
+    assert (facts["width"], facts["height"], facts["page"]) == (640, 480, 0 if below else 1)
+    assert np.array_equal(pixels(open_picture(path, LIMIT)), np.asarray(gradient(640, 480)))
+
+
+def test_a_larger_page_of_other_proportions_is_another_picture(tmp_path: Path) -> None:
+    import tifffile
+
+    path = tmp_path / "52000123.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(np.asarray(gradient(640, 480)), photometric="rgb")
+        tiff.write(np.asarray(gradient(1000, 2000)), photometric="rgb")
+    assert (probe(path, LIMIT)["width"], probe(path, LIMIT)["page"]) == (640, 0)
+
+
+def test_a_saved_selection_of_a_tiff_is_no_transparency(tmp_path: Path) -> None:
+    import tifffile
+
+    path = tmp_path / "52000123.tif"
+    selection = np.zeros((48, 64, 1), np.uint8)
+    selection[10:20, 10:20] = 255
+    picture = np.concatenate([np.asarray(gradient()), selection], axis=2)
+    tifffile.imwrite(path, picture, photometric="rgb", extrasamples=["unspecified"])
+    assert np.array_equal(pixels(open_picture(path, LIMIT)), np.asarray(gradient()))
+    tifffile.imwrite(path, picture, photometric="rgb", extrasamples=["unassalpha"])
+    assert np.array_equal(pixels(open_picture(path, LIMIT)), picture)
+
+
+def test_the_usual_limit_lets_a_camera_of_151_megapixels_in() -> None:
+    limit = int(load_settings({"CROWN_HOME": "/nowhere"}, env_file=None).max_megapixels * 1_000_000)
+    assert 14_204 * 10_652 <= limit < 200_000_000
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_refused_whatever_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(900_000, 1_000_000))
+    with pytest.raises(BadInput, match=r"9000\.0 GB of memory; this machine has"):
+        probe(path, 10**18)
 
 
 def test_a_psd_cut_short_is_refused(tmp_path: Path) -> None:

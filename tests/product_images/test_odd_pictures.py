@@ -1,0 +1,252 @@
+"""Odd pictures through the whole flow: lying photos, formats, sidecars, and what is said of those that fail."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image, ImageDraw
+from sqlalchemy import text
+
+from crown.product_images import adopt_measure, intake, pictures
+from crown.product_images.contact_sheet import CELL, contact_sheet
+from crown.product_images.intake import probe_file
+from crown.product_images.room import (
+    CUTOUTS,
+    ERRORS,
+    INBOX,
+    MASTERS,
+    PRODUCTION,
+    READY,
+    RENDITIONS,
+    REVIEW,
+    REVIEW_FAILED,
+    Room,
+    open_room,
+)
+from crown.settings import load_settings
+from tests.pictures import draw_part
+from tests.product_images.flow import finish, look, run
+
+WEB = "web/1000x1000_72dpi_jpeg"
+LIMIT = 100_000_000
+#: HEIC says in its container how it lies; Pillow's plug-in writes both.
+SUFFIXES = [".jpg", ".png", ".tif", ".webp", ".heic"]
+
+
+def lying(picture: Image.Image, path: Path, orientation: int = 6) -> Path:
+    """Store a picture as a camera does that was held upright: turned, with the EXIF entry that undoes it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if path.suffix == ".heic":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    back = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    picture.transpose(back[orientation]).save(path, exif=exif.tobytes(), quality=95)
+    return path
+
+
+def finished(size: tuple[int, int]) -> Image.Image:
+    """A finished picture: the upper half red, the lower blue, on white."""
+    picture = Image.new("RGB", size, (255, 255, 255))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, size[0], size[1] // 2), fill=(200, 20, 20))
+    draw.rectangle((0, size[1] // 2, size[0], size[1]), fill=(20, 20, 200))
+    return picture
+
+
+def stands_upright(path: Path) -> bool:
+    """Whether a picture made of a finished one is red above and blue below."""
+    array = pictures.pixels(pictures.open_picture(path, LIMIT)).astype(int)
+    width, height = array.shape[1], array.shape[0]
+    above, below = array[height // 4, width // 2], array[height * 3 // 4, width // 2]
+    return bool(above[0] > above[2] + 50 and below[2] > below[0] + 50)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_photo_of_a_camera_held_upright_is_cut_out_upright(
+    room: Room, tmp_path: Path, orientation: int
+) -> None:
+    drawn = Image.open(draw_part(tmp_path / "part.png", size=(540, 720)))
+    ImageDraw.Draw(drawn).rectangle((250, 180, 290, 300), fill=(20, 20, 120))  # a mark above the hole
+    lying(drawn, room.media(INBOX) / "52000123.jpg", orientation)
+    assert run(room)[CUTOUTS] == ["52000123"]
+    with Image.open(room.media(REVIEW) / "52000123.png") as opened:
+        cut = np.asarray(opened).astype(int)
+    marked = (cut[..., 2] - cut[..., 0] > 50) & (cut[..., 3] > 200)
+    assert marked.sum() > 2000
+    assert np.argwhere(marked)[:, 0].mean() < cut.shape[0] / 2
+
+
+def test_lying_retouches_of_every_kind_are_published_upright(room: Room) -> None:
+    folder = room.media(READY) / "eva"
+    folder.mkdir()
+    for number, suffix in enumerate(SUFFIXES):
+        lying(finished((700, 900)), folder / f"5200012{number}{suffix}")
+    made = run(room)
+    assert made[MASTERS] == [f"5200012{number}" for number in range(len(SUFFIXES))]
+    with room.engine.connect() as connection:
+        assert connection.execute(text("select key from ledger.items where error is not null")).all() == []
+    for number in range(len(SUFFIXES)):
+        assert stands_upright(room.roots[PRODUCTION] / f"5200012{number}/web/5200012{number}_{WEB[4:]}.jpg")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_lying_master_of_an_old_tree_is_compared_upright(tmp_path: Path, suffix: str) -> None:
+    master = lying(finished((300, 700)), tmp_path / f"52000123{suffix}")
+    facts, differences = adopt_measure.measure(master, "52000123", [], LIMIT)
+    assert (facts["width"], facts["height"], facts["trimmed"], differences) == (300, 700, [300, 700], [])
+    assert (probe_file(str(master), LIMIT)["width"], stands_upright(master)) == (300, True)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".bmp"])
+def test_contact_sheets_show_every_kind_upright(tmp_path: Path, suffix: str) -> None:
+    picture = finished((300, 700))
+    path = tmp_path / f"0f3a{suffix}"
+    if suffix == ".bmp":
+        picture.save(path)
+    else:
+        lying(picture, path)
+    stored = path.rename(tmp_path / "0f3a")  # as in the store of originals
+    sheet = contact_sheet([stored], tmp_path / "sheet.webp")
+    assert sheet is not None
+    cell = pyvips.Image.new_from_file(str(sheet)).numpy().astype(int)
+    centre = CELL // 2
+    assert cell[centre - 40, centre][0] > cell[centre - 40, centre][2] + 50
+    assert cell[centre + 40, centre][2] > cell[centre + 40, centre][0] + 50
+    assert cell[centre, 20].min() > 200  # narrow, and beside it the checkerboard
+
+
+def test_an_approval_that_cannot_be_rendered_is_said_on_the_share_and_taken_back_when_it_can(
+    room: Room, tmp_path: Path
+) -> None:
+    Image.new("RGBA", (10, 10), (200, 0, 0, 255)).save(tmp_path / "icon.png")
+    (tmp_path / "specs.yaml").write_text(
+        "specs:\n  plain_png: {format: png, dpi: 72, enabled: true}\n"
+        "  marked_png: {format: png, dpi: 72, enabled: true,"
+        " brand_icon: {file: icon.png, position: top_left, offset: [90, 5]}}\n"
+    )
+    own = open_room(room.engine, room.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"}))
+    finish(own, "52000123", size=(60, 40))
+    finish(own, "52000124")
+    run(own)
+    note = own.media(ERRORS) / "52000123.not_rendered.error.txt"
+    assert [path.name for path in own.media(ERRORS).iterdir()] == [note.name]
+    said = dict(line.split(": ", 1) for line in note.read_text("utf-8").splitlines())
+    assert (said["photo"], said["approved by"], said["not made"]) == ("52000123", "eva", "marked_png")
+    assert "lies outside this picture of 60 x 40" in said["reason"]
+    assert "ready_for_formatting" in said["what to do"]
+    note.unlink()
+    run(own)
+    assert not note.exists()  # a person has read it
+    finish(own, "52000123", size=(70, 40))
+    run(own)
+    assert "70 x 40" in note.read_text("utf-8")
+    finish(own, "52000123")
+    run(own)
+    assert list(own.media(ERRORS).iterdir()) == []
+
+
+def test_a_master_that_cannot_be_read_is_named_by_its_photo(room: Room) -> None:
+    finish(room, "52000123")
+    small = open_room(room.engine, room.settings.model_copy(update={"max_megapixels": 0.01}))
+    look(room)
+    run(small)
+    with room.engine.connect() as connection:
+        failures = connection.execute(
+            text("select error from ledger.items where asset = :web and state = 'quarantined'"),
+            {"web": RENDITIONS["web"]},
+        ).scalars()
+        assert {error.split(" has ")[0] for error in failures} == {"52000123"}
+    assert "52000123 has 300 x 200 pixels" in (
+        room.media(ERRORS) / "52000123.not_rendered.error.txt"
+    ).read_text("utf-8")
+
+
+def test_a_failed_cut_out_is_shown_whatever_it_failed_of(room: Room) -> None:
+    draw_part(room.media(INBOX) / "52000123.jpg")
+    original = (room.media(INBOX) / "52000123.jpg").read_bytes()
+    look(room)
+    run(open_room(room.engine, room.settings.model_copy(update={"max_megapixels": 0.01})))
+    assert [path.name for path in room.media(REVIEW_FAILED).iterdir()] == ["52000123.jpg"]
+    assert (room.media(REVIEW_FAILED) / "52000123.jpg").read_bytes() == original
+    draw_part(room.media(INBOX) / "52000123.jpg", shade=90)
+    run(room)
+    assert list(room.media(REVIEW_FAILED).iterdir()) == []
+
+
+def test_a_finished_picture_that_shows_nothing_is_refused_before_it_is_approved(room: Room) -> None:
+    (room.media(READY) / "eva").mkdir()
+    Image.new("RGBA", (300, 200)).save(room.media(READY) / "eva" / "52000123.png")
+    assert "transparent everywhere" in look(room).refused.get("52000123.png", "")
+    with room.engine.connect() as connection:
+        assert connection.execute(text("select count(*) from ledger.decisions")).scalar_one() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "kind"),
+    [
+        ("52000123.jpg", "PNG", "png"),
+        ("52000123.heic", "AVIF", "avif"),
+        ("52000123.avif", "AVIF", "avif"),
+        ("52000123.gif", "GIF", "gif"),
+        ("52000123.bmp", "BMP", "bmp"),
+        ("52000123.jfif", "JPEG", "jpeg"),
+    ],
+)
+def test_an_upload_is_taken_by_its_content(room: Room, name: str, form: str, kind: str, part: Path) -> None:
+    with Image.open(part) as opened:
+        opened.save(room.media(INBOX) / name, form)
+    patient = _patient(room)
+    for _ in range(2):
+        report = intake.take_in(patient, settle_seconds=0)
+    assert report.stored == [name]
+    with room.engine.connect() as connection:
+        stored = connection.execute(text("select facts ->> 'format' from product_images.uploads")).scalars()
+        assert list(stored) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("52000123.jpg", b"%PDF-1.7 and more", "a PDF file"),
+        ("52000123.jpg", b"<html>no picture</html>", "not a picture"),
+        ("52000123.tif", b"II*\0\x10\0\0\0CR\2\0" + b"\0" * 64, "camera RAW"),
+        ("52000123.NEF", b"MM\0*", "camera RAW"),
+    ],
+)
+def test_what_no_waiting_would_make_a_picture_is_refused_at_once(
+    room: Room, name: str, content: bytes, said: str
+) -> None:
+    (room.media(INBOX) / name).write_bytes(content)
+    patient = _patient(room)
+    for _ in range(2):
+        report = intake.take_in(patient, settle_seconds=0)
+    assert said in report.refused[name]
+    assert list(room.media(INBOX).iterdir()) == []
+
+
+def _patient(room: Room) -> Room:
+    """The same room, where a copy that stands still is waited for."""
+    return open_room(
+        room.engine,
+        load_settings({"CROWN_HOME": str(room.settings.home), "CROWN_STALLED_MINUTES": "5"}, None),
+    )
+
+
+@pytest.mark.parametrize("folder", [INBOX, READY])
+def test_a_sidecar_beside_a_photo_is_no_error_and_stays(room: Room, part: Path, folder: str) -> None:
+    for name in ("52000123.xmp", "52000123.jpg.XMP", "52000123.AAE"):
+        (room.media(folder) / name).write_text("<x:xmpmeta/>")
+    shutil.copyfile(part, room.media(INBOX) / "52000123.jpg")
+    assert run(room)[CUTOUTS] == ["52000123"]
+    assert sorted(path.name for path in room.media(folder).iterdir()) == [
+        "52000123.AAE",
+        "52000123.jpg.XMP",
+        "52000123.xmp",
+    ]
+    assert list(room.media(ERRORS).iterdir()) == []
