@@ -176,6 +176,22 @@ class Settings(BaseModel):
         description="Folder of your own layouts.yaml, rules.yaml and names.yaml, laid over Crown's.",
     )
     art_names: Path | None = Field(default=None, description="Your own names.yaml of prints and galleries.")
+    art_address: str = Field(default="", description="Your address on documents, its lines separated by `;`.")
+    art_addresses: Path | None = Field(
+        default=None,
+        description="YAML file with the galleries' addresses: name or record id, then lines with `;`.",
+    )
+    art_vat_percent: float = Field(
+        default=0, ge=0, lt=100, description="VAT on invoices in percent; 0 when you are not registered."
+    )
+    art_vat: Literal["included", "added"] = Field(
+        default="included", description="Whether net contains the VAT, or the VAT comes on top of it."
+    )
+    art_vat_number: str = Field(default="", description="Your VAT number; needed when there is VAT.")
+    art_payment_days: int = Field(default=30, ge=0, le=365, description="Days until an invoice is due.")
+    art_payment_details: str = Field(
+        default="", description="How invoices are paid, such as the bank account."
+    )
     airtable_base: str = Field(
         default="", description="Id of a base that the daily run reads through the API; empty reads none."
     )
@@ -236,6 +252,7 @@ class Settings(BaseModel):
         "art_exports_root",
         "art_names",
         "art_settings",
+        "art_addresses",
         "airtable_token_file",
         "log_dir",
         "notify_file",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crown_cli import art_bookkeeping, art_reading, art_work
+from crown_cli import art_bookkeeping, art_documents, art_reading, art_work
 from crown_cli.art_room import TABLES, reason_option, room, who_option
 from crown_cli.output import json_option, show_json, show_rows
 
@@ -349,5 +349,10 @@ def rollback(
         context.exit(_WAITS)
 
 
-for command in (*art_reading.COMMANDS, *art_work.COMMANDS, *art_bookkeeping.COMMANDS):
+for command in (
+    *art_reading.COMMANDS,
+    *art_work.COMMANDS,
+    *art_bookkeeping.COMMANDS,
+    *art_documents.COMMANDS,
+):
     art.add_command(command)

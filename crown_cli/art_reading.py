@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from crown_cli.art_room import DAY, TABLES, room
+from crown_cli.art_room import DAY, TABLES, room, write_private
 from crown_cli.output import json_option, show_json, show_rows
 
 
@@ -192,21 +192,14 @@ def export(table: str, output: Path | None) -> None:
     import sys
 
     from crown.art_records.outgoing import books_csv
-    from crown.store import files
-    from crown.store.files import Ownership
 
     with room() as books:
         content = books_csv(books.engine, table)
     if output is None:
         sys.stdout.buffer.write(content)
         return
-    target = output.absolute()
-    unfinished = files.temporary(target)
-    with files.systemic_errors(f"Writing {target}"):
-        unfinished.write_bytes(content)
-        files.finish(unfinished, Ownership(0o600, 0o700))
-        unfinished.replace(target)
-    click.echo(str(target))
+    write_private(output, content)
+    click.echo(str(output.absolute()))
 
 
 COMMANDS = (syncs, history, show, quarantine, checks, conflicts, export)

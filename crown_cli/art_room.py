@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,3 +79,16 @@ def room() -> Iterator[Room]:
 
     with open_world() as world:
         yield open_room(world.engine, world.settings)
+
+
+def write_private(target: Path, content: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    from crown.store import files
+    from crown.store.files import Ownership
+
+    target = target.absolute()
+    unfinished = files.temporary(target)
+    with files.systemic_errors(f"Writing {target}"):
+        unfinished.write_bytes(content)
+        files.finish(unfinished, Ownership(0o600, 0o700))
+        unfinished.replace(target)

@@ -36,6 +36,7 @@ _DEFAULTS = {
     "compliance_profiles": "those that come with Crown",
     "art_exports_root": "MEDIA_ROOT/art_exports",
     "art_settings": "those that come with Crown alone",
+    "art_addresses": "no addresses",
     "art_names": "the table that comes with Crown",
     "log_dir": "HOME/logs",
 }
@@ -58,6 +59,10 @@ _EXAMPLES = {
     "art_exports_root": "/srv/media/art_exports",
     "art_settings": "/etc/crown/art",
     "art_names": "/etc/crown/names.yaml",
+    "art_address": "1 Quay Street; Harbour Town HT1 2AB",
+    "art_addresses": "/etc/crown/addresses.yaml",
+    "art_vat_number": "GB123456789",
+    "art_payment_details": "Example Bank, sort code 00-00-00, account 12345678",
     "airtable_base": "appExampleBase0001",
     "airtable_token_file": "/etc/crown/airtable-token",
     "log_dir": "/var/log/crown",

@@ -36,6 +36,7 @@ def show_rows(
     columns: Sequence[str] | None = None,
     title: str | None = None,
     empty: str = "Nothing.",
+    width: int | None = None,
 ) -> None:
     """Print rows as a table, or as a JSON list of objects.
 
@@ -45,6 +46,7 @@ def show_rows(
         columns: the keys to show in this order (table only); default: those of the first row.
         title: a line above the table.
         empty: what to say instead of an empty table.
+        width: fold the table into so many columns, also in a pipe; default: the terminal's, none in a pipe.
     """
     if as_json:
         show_json([dict(row) for row in rows])
@@ -66,8 +68,10 @@ def show_rows(
         )
     for row in rows:
         table.add_row(*(escape(readable(row.get(column))) for column in columns))
-    # A pipe has no width: nothing is folded there. Colours are control characters, which our streams spell out.
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, color_system=None)
+    # A pipe has no width: nothing is folded there unless the caller says so. Colours are control characters, which
+    # our streams spell out.
+    fold = None if sys.stdout.isatty() else width or 10_000
+    console = Console(width=fold, highlight=False, color_system=None)
     with console.capture() as answer:  # written by click, whose errors are the command's
         console.print(table)
     click.echo(answer.get(), nl=False)

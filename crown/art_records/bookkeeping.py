@@ -387,7 +387,9 @@ def mark_printed(
         left = {"printed already": len(rows) - len(new)} if len(rows) > len(new) else {}
         values = {"is_printed": True}
         number = _write_many(connection, new, values, what="print", who=who, via=via) if apply else None
-        listed = [(r["airtable_id"], r["edition_display_name"], None) for r in new]
+        listed: list[tuple[str, str, Decimal | None]] = [
+            (r["airtable_id"], r["edition_display_name"], None) for r in new
+        ]
         return BulkReport(f"printed {of['name']}", listed, left, number)
 
 

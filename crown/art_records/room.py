@@ -142,6 +142,10 @@ def open_room(engine: Engine, settings: Settings) -> Room:
 
 
 def kept_objects(engine: Engine) -> list[str]:
-    """The content hashes under which raw exports are kept in the store of originals."""
+    """The content hashes under which raw exports and issued documents are kept in the store of originals."""
     with engine.connect() as connection:
-        return list(connection.execute(text("select distinct kept_as from art.raw_files")).scalars())
+        rows = connection.execute(
+            text("select kept_as from art.raw_files union select html_sha256 from art.documents "
+                 "union select pdf_sha256 from art.documents")
+        )  # fmt: skip
+        return list(rows.scalars())
