@@ -172,12 +172,22 @@ def conflicts(as_json: bool) -> None:
     crown art resolve 12 source
     """  # noqa: D301
     from crown.art_records.history import open_conflicts
+    from crown.art_records.wording import named, said
 
     with room() as books:
         rows = open_conflicts(books.engine)
-    columns = ("conflict_id", "sync_number", "table_name", "airtable_id", "field", "base_value", "local_value",
-               "source_value")  # fmt: skip
-    show_rows(rows, as_json=as_json, columns=columns, empty="No conflict waits.")
+    if as_json:
+        show_json(rows)
+        return
+    shown = [
+        {
+            "conflict": row["conflict_id"], "record": named(row["airtable_id"], {row["airtable_id"]: row["name"]}),
+            "field": row["field"],
+            **{side: said(row["field"], row[f"{side}_value"]) for side in ("base", "local", "source")},
+        }
+        for row in rows
+    ]  # fmt: skip
+    show_rows(shown, empty="No conflict waits.", width=100)
 
 
 @click.command()

@@ -27,7 +27,7 @@ from crown.art_records.local import (
     _update,
     check_price,
 )
-from crown.art_records.tables import ENTITIES, LOCK
+from crown.art_records.tables import ENTITIES
 from crown.art_records.wording import money
 from crown.errors import BadInput, Refused
 from crown.journal import activity
@@ -72,11 +72,6 @@ class BulkReport:
         return "\n".join([*lines, f"{self.what}: {len(self.editions)} {noun}{total}, {done}"])
 
 
-def _alone(connection: Connection) -> None:
-    """Wait for other writers before anything is read, so that what is judged is what is changed."""
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-
-
 # ---- new records ------------------------------------------------------------------------------------------
 
 
@@ -106,7 +101,6 @@ def add_gallery(
     if commission is not None and not 0 <= commission <= 100:
         raise BadInput(f"{commission} is no commission; give a percentage from 0 to 100.")
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         taken = connection.execute(
             text("select airtable_id from art.distributors where is_active and lower(name) = lower(:n)"), {"n": name}
         ).scalars().first()  # fmt: skip
@@ -129,7 +123,6 @@ def add_edition(
     if price is not None:
         check_price(price)
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         of = _active(connection, "prints", work)
         total = of["total_editions"]
         if number < 1 or (total is not None and number > total):
@@ -202,7 +195,6 @@ def close(
     if not reason.strip():
         raise BadInput("Closing needs a reason; it is shown wherever the record is.")
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         record = find(connection, table, key)
         if not record["is_active"]:
             raise Refused(f"{_name(table, record)} is closed already ({record['close_reason']}).")
@@ -229,7 +221,6 @@ def reopen(
         Refused: it is not closed, or its number was given to another edition meanwhile.
     """
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         record = find(connection, table, _closed_id(connection, table, key))
         if record["is_active"]:
             raise Refused(f"{_name(table, record)} is not closed; there is nothing to reopen.")
@@ -275,7 +266,6 @@ def take_back_sale(
     if not reason.strip():
         raise BadInput("Taking a sale back needs a reason.")
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         record = _active_edition(connection, edition)
         name = record["edition_display_name"]
         if not record["is_sold"]:
@@ -323,7 +313,6 @@ def settle_month(
     """
     check_paid_on(paid_on, None, today)
     with _act(engine, who, via, reason, paid_on) as connection:
-        _alone(connection)
         place = _active(connection, "distributors", gallery)
         rows = _editions(
             connection,
@@ -372,7 +361,6 @@ def mark_printed(
         Refused: all of them are printed already.
     """
     with _act(engine, who, via, reason) as connection:
-        _alone(connection)
         of = _active(connection, "prints", work)
         rows = _editions(connection, "print_id = :p and kind = 'edition'", p=of["airtable_id"])
         if numbers:

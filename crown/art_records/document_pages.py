@@ -220,12 +220,6 @@ def _sheet(shown: Page) -> FPDF:
     sheet = Sheet(orientation="landscape" if shown.kind == "certificate" else "portrait", format="A4")
     sheet.add_font("body", "", fonts / "DejaVuSans.ttf")
     sheet.add_font("body", "B", fonts / "DejaVuSans-Bold.ttf")
-    known = sheet.fonts["body"].cmap  # type: ignore[attr-defined]
-    missing = sorted({c for c in _texts(shown) if c.isprintable() and ord(c) not in known})
-    if missing:
-        raise BadInput(
-            f"The PDF's font has no {' '.join(missing[:5])}; write the name in {shown.label} without it."
-        )
     sheet.set_title(f"{shown.title} {shown.label}")
     sheet.set_author(shown.seller)
     sheet.set_lang("en-GB")

@@ -241,7 +241,11 @@ def open_conflicts(engine: Engine) -> list[dict[str, Any]]:
     with engine.connect() as connection:
         rows = connection.execute(
             text(f"""
-                select c.conflict_id, c.sync_number, c.table_name, c.airtable_id, c.field, c.base_value,
+                select c.conflict_id, c.sync_number, c.table_name, c.airtable_id,
+                       coalesce((select e.edition_display_name from art.editions e where e.airtable_id = c.airtable_id),
+                                (select p.name from art.prints p where p.airtable_id = c.airtable_id),
+                                (select d.name from art.distributors d where d.airtable_id = c.airtable_id)) as name,
+                       c.field, c.base_value,
                        coalesce(n.value, c.local_value) as local_value,
                        coalesce(s.value, c.source_value) as source_value, c.status
                 from art.conflicts c

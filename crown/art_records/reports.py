@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from crown.art_records.comparing import Change, Conflict, masked
+from crown.art_records.wording import named, said
 
 if TYPE_CHECKING:
     from crown.art_records.cleaning import Finding
@@ -37,6 +38,8 @@ class TableReport:
     taken_back: list[tuple[str, str]] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
     noop: str | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    """Names of the records that change or are linked, by record id."""
 
     @property
     def nothing_new(self) -> bool:
@@ -60,19 +63,20 @@ class TableReport:
             "taken_back": [{"airtable_id": i, "field": f} for i, f in self.taken_back],
             "unknown_columns": self.unknown_columns,
             "changes": [
-                {"airtable_id": c.airtable_id, "op": c.op, "field": c.field,
+                {"airtable_id": c.airtable_id, "name": self.names.get(c.airtable_id), "op": c.op, "field": c.field,
                  "old": masked(c.field, c.old), "new": masked(c.field, c.new)}
                 for c in self.changes
             ],
             "conflicts": [
-                {"airtable_id": c.airtable_id, "field": c.field, "base": masked(c.field, c.base),
+                {"airtable_id": c.airtable_id, "name": self.names.get(c.airtable_id),
+                 "field": c.field, "base": masked(c.field, c.base),
                  "local": masked(c.field, c.local), "source": masked(c.field, c.source)}
                 for c in self.conflicts
             ],
             "quarantine": [
                 {"row": f.row, "airtable_id": f.airtable_id, "column": f.column, "rule": f.rule,
                  "outcome": f.outcome, "problem": f.problem, "raw": masked(f.field, f.raw),
-                 "money_at_stake": None if f.money_at_stake is None else str(f.money_at_stake)}
+                 "money_at_stake": None if f.money_at_stake is None else float(f.money_at_stake)}
                 for f in self.findings
             ],
         }  # fmt: skip
@@ -161,35 +165,35 @@ def _table_lines(table: TableReport, rows: int) -> list[str]:
         lines.append(f"  {outcome}: {n} × {column} {problem}")
     for conflict in table.conflicts[:rows]:
         lines.append(
-            f"  conflict {conflict.airtable_id} {conflict.field}: was {_shown(conflict.field, conflict.base)}, "
-            f"here {_shown(conflict.field, conflict.local)}, export {_shown(conflict.field, conflict.source)}"
+            f"  conflict {named(conflict.airtable_id, table.names)} {conflict.field}: "
+            + ", ".join(
+                f"{side} {said(conflict.field, value, table.names)}"
+                for side, value in (
+                    ("was", conflict.base),
+                    ("here", conflict.local),
+                    ("export", conflict.source),
+                )
+            )
         )
-    lines += [f"  + {airtable_id}" for airtable_id in table.created[:rows]]
+    lines += [f"  + {named(airtable_id, table.names)}" for airtable_id in table.created[:rows]]
     if len(table.created) > rows:
         lines.append(f"  + and {len(table.created) - rows} more")
-    return lines + change_lines(table.changes, rows)
+    return lines + change_lines(table.changes, rows, table.names)
 
 
-def change_lines(changes: list[Change], records: int) -> list[str]:
-    """Changes grouped by record, for a terminal."""
+def change_lines(changes: list[Change], records: int, names: dict[str, str]) -> list[str]:
+    """Changes grouped by record, for a terminal; records and links with their names."""
     grouped: dict[str, list[Change]] = {}
     for change in changes:
         grouped.setdefault(change.airtable_id, []).append(change)
     lines = []
     for airtable_id, fields in list(grouped.items())[:records]:
         parts = ", ".join(
-            f"{c.field}: {_shown(c.field, c.old)} → {_shown(c.field, c.new)}" if c.field else c.op
+            f"{c.field}: {said(c.field, c.old, names)} → {said(c.field, c.new, names)}" if c.field else c.op
             for c in fields
         )
         sign = "-" if fields[0].op in ("close", "withdraw") else "~"
-        lines.append(f"  {sign} {airtable_id} {parts}")
+        lines.append(f"  {sign} {named(airtable_id, names)} {parts}")
     if len(grouped) > records:
         lines.append(f"  ~ and {len(grouped) - records} more")
     return lines
-
-
-def _shown(name: str | None, value: Any) -> str:
-    value = masked(name, value)
-    if value is None:
-        return "unknown"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

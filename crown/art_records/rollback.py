@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, text
 from crown.art_records.comparing import Change, masked
 from crown.art_records.reports import change_lines
 from crown.art_records.tables import APPLIED, EDITIONS, ENTITIES
+from crown.art_records.wording import named, names_for
 from crown.errors import Refused
 from crown.journal import activity
 from crown.journal.activity import Via
@@ -60,6 +61,7 @@ class RollbackReport:
     sync_number: int | None = None
     status: str = ""
     counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, personal texts masked."""
@@ -72,7 +74,8 @@ class RollbackReport:
             "diff_hash": self.diff_hash,
             "counts": dict(self.counts),
             "steps": [
-                {"table": s.change.table, "airtable_id": s.change.airtable_id, "op": s.change.op,
+                {"table": s.change.table, "airtable_id": s.change.airtable_id,
+                 "name": self.names.get(s.change.airtable_id), "op": s.change.op,
                  "field": s.change.field, "from": masked(s.change.field, s.change.old),
                  "to": masked(s.change.field, s.change.new), "class": s.kind, "why": s.why,
                  "chosen": id(s) in chosen}
@@ -91,11 +94,12 @@ class RollbackReport:
             ),
             "  " + ", ".join(f"{n} {kind}" for kind, n in sorted(self.counts.items())),
             f"  {len(self.chosen)} changes " + ("taken back" if self.applied else "would be taken back"),
-            *change_lines([s.change for s in self.chosen], rows),
+            *change_lines([s.change for s in self.chosen], rows, self.names),
         ]
         against = [s for s in self.steps if s.why and s not in self.chosen][:rows]
         lines += [
-            f"  ! {s.change.airtable_id} {s.change.field or s.change.op}: {s.kind}, {s.why}" for s in against
+            f"  ! {named(s.change.airtable_id, self.names)} {s.change.field or s.change.op}: {s.kind}, {s.why}"
+            for s in against
         ]
         return "\n".join([*lines, "", f"diff {self.diff_hash}"])
 
@@ -159,6 +163,7 @@ def rollback(
             diff_hash=_digest(target, chosen),
             through_latest=through_latest,
             counts=Counter(s.kind for s in steps),
+            names=names_for(connection, [s.change for s in steps]),
         )
         if approved is not None and approved != report.diff_hash:
             raise Refused(

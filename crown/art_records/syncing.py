@@ -118,12 +118,13 @@ def sync_raw(
     if not apply:
         with engine.connect() as connection:
             plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
+            report = _report(connection, plans, skipped, mode)
             connection.rollback()
-        return _report(plans, skipped, mode)
+        return report
     with alone(engine) as connection:
         plans, skipped = _plan(connection, exports, mode, limits or Limits(), book)
+        report = _report(connection, plans, skipped, mode)
         connection.rollback()
-        report = _report(plans, skipped, mode)
         if approved is not None and approved != report.diff_hash and plans:
             raise Refused(
                 f"The decision was on the diff {approved[:12]}, but the difference is {report.diff_hash[:12]} now; "
@@ -195,7 +196,8 @@ def _plan(
     return plans, skipped
 
 
-def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncReport:
+def _report(connection: Connection, plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncReport:
+    from crown.art_records.wording import names_for
     from crown.art_records.writing import statistics
 
     digest = hashlib.sha256("\n".join([mode, *(plan.digest() for plan in plans)]).encode()).hexdigest()
@@ -213,6 +215,7 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
             changes=plan.changes,
             conflicts=plan.conflicts,
             findings=plan.cleaned.findings,
+            names=_names_of_new(plan) | names_for(connection, [*plan.changes, *plan.conflicts]),
             kept_local=plan.kept_local,
             taken_back=plan.taken_back,
             unknown_columns=list(plan.cleaned.unknown),
@@ -239,6 +242,16 @@ def _report(plans: list[TablePlan], skipped: list[Export], mode: Mode) -> SyncRe
     )
 
 
+def _names_of_new(plan: TablePlan) -> dict[str, str]:
+    """The names that the export gives the first hundred of its new records: more are not shown."""
+    column = plan.cleaned.columns.get("exported_name" if plan.table == "editions" else "name")
+    if column is None:
+        return {}
+    rows = plan.created[:100].tolist()
+    found = ((str(plan.cleaned.ids[row]), column.values[column.codes[row]]) for row in rows)
+    return {airtable_id: name for airtable_id, name in found if name}
+
+
 def _known(engine: Engine, raw: RawFile, book: Rulebook) -> Export:
     """The parsed file; what cannot be read is remembered as well."""
     from crown.art_records.exports import parse
@@ -263,8 +276,9 @@ def compare(
     exports = [_known(engine, raw, book) for raw in _taken_in(engine, files, objects)]
     with engine.connect() as connection:
         plans, _ = _plan(connection, exports, "full", Limits(), book, always=True)
+        report = _report(connection, plans, [], "full")
         connection.rollback()
-    return _report(plans, [], "full")
+    return report
 
 
 def rerun(

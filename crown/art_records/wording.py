@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from crown.art_records.comparing import masked
+from crown.art_records.comparing import Change, Conflict, masked
 from crown.errors import BadInput
 
 MONEY = frozenset({
@@ -79,6 +79,17 @@ def names_of(connection: Connection, ids: Collection[str]) -> dict[str, str]:
         {"ids": sorted(set(ids))},
     )
     return {airtable_id: name for airtable_id, name in rows if name}
+
+
+def names_for(connection: Connection, changed: Collection[Change | Conflict]) -> dict[str, str]:
+    """Names of the records of changes and conflicts, and of those that they link to."""
+    ids = {c.airtable_id for c in changed}
+    for c in changed:
+        if c.field in LINKS:
+            values = (c.old, c.new) if isinstance(c, Change) else (c.base, c.local, c.source)
+            for value in values:
+                ids.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
+    return names_of(connection, ids)
 
 
 def day(given: str) -> date:
