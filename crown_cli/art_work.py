@@ -135,7 +135,7 @@ def edit(
             raise BadInput(f"{value!r} is not FIELD=TEXT; write for instance size=Large.")
         given[name] = text
     with room() as books:
-        done = local.edit(books.engine, table, record, given, who=who, reason=reason)
+        done = local.edit(books.engine, table, record, given, who=who, reason=reason, book=books.book)
     say(done, as_json=as_json)
 
 

@@ -176,7 +176,10 @@ def _name(table: str, record: dict[str, Any]) -> str | None:
 def _active(connection: Connection, table: str, key: str) -> dict[str, Any]:
     record = find(connection, table, key)
     if not record["is_active"]:
-        raise Refused(f"{_name(table, record)} is closed ({record['close_reason']}); reopen it first.")
+        raise Refused(
+            f"{_name(table, record)} is closed ({record['close_reason']}); reopen it first: "
+            f"`crown art reopen {table} {record['airtable_id']}`."
+        )
     return record
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
@@ -26,6 +26,9 @@ from crown.art_records.wording import LINKS, day, named, names_of, said
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.journal.activity import Via
+
+if TYPE_CHECKING:
+    from crown.art_records.rules import Rulebook
 
 _DEPARTMENT = "art_records"
 
@@ -244,6 +247,7 @@ def move(
 def edit(
     engine: Engine, table: str, record: str, values: Mapping[str, str], *, who: str, via: Via = "cli",
     reason: str | None = None, today: date | None = None,
+    book: Rulebook | None = None,
 ) -> LocalReport:  # fmt: skip
     """Change fields by their names; each text goes through the same rule as a cell of an export.
 
@@ -251,10 +255,10 @@ def edit(
         BadInput: no such record or field, or a value that its rule refuses.
         Refused: a date in the future.
     """
-    from crown.art_records.exports import layouts
     from crown.art_records.rules import judge, rulebook
 
-    layout, book = layouts()[table], rulebook()
+    book = book or rulebook()
+    layout = book.layouts[table]
     rules = {
         f: layout.rules[c]
         for c, f in layout.fields.items()
@@ -504,7 +508,8 @@ def _active_edition(connection: Connection, key: str) -> dict[str, Any]:
     record = find(connection, "editions", key)
     if not record["is_active"]:
         raise Refused(
-            f"{record['edition_display_name']} is closed ({record['close_reason']}); reopen it first."
+            f"{record['edition_display_name']} is closed ({record['close_reason']}); reopen it first: "
+            f"`crown art reopen editions {record['airtable_id']}`."
         )
     if record["kind"] == "blank":
         raise Refused(f"{record['airtable_id']} is a blank record: it has neither print nor number.")

@@ -164,7 +164,7 @@ def test_a_closed_record_comes_back_as_it_stood_unless_its_number_was_given_away
     bookkeeping.close(stocked.engine, "editions", "Work 1 - 8", who="ann", reason="torn")
     assert stocked.rows("select is_active, close_reason from art.editions where airtable_id = :i", i=rid("E", 8)) == [
         (False, "torn")]  # fmt: skip
-    with pytest.raises(Refused, match=r"is closed \(torn\); reopen it first"):
+    with pytest.raises(Refused, match=r"is closed \(torn\); reopen it first: `crown art reopen "):
         local.move(stocked.engine, rid("E", 8), "Blue Door", who="ann", on=PAID)
     bookkeeping.reopen(stocked.engine, "editions", "work 1 - 8", who="ann")
     assert stocked.state() == before

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from crown.art_records import local
 from crown.art_records.comparing import Limits
 from crown.art_records.exports import discover
 from crown.art_records.rules import rulebook
 from crown.art_records.syncing import rerun, sync
 from crown.errors import ConfigurationError
 
-from .conftest import PLAIN_EDITION_COLUMNS, Books, csv_bytes, distributor_row, edition_row, print_row
+from .conftest import PLAIN_EDITION_COLUMNS, Books, csv_bytes, distributor_row, edition_row, print_row, rid
 
 PRINTS = [print_row(1)]
 PLACES = [distributor_row(2, "Amber Room", Commission="40%")]
@@ -226,6 +227,9 @@ def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(books: Books
     assert (report.blocks, report.applied) == ([], True)
     assert report.table("editions").unknown_columns == []
     assert (books.value(1, "retail_price"), books.value(1, "size")) == (Decimal(90), "Large")
+    local.edit(books.engine, "editions", rid("E", 2), {"size": "Small"}, who="t", book=book)
+    local.edit(books.engine, "editions", rid("E", 2), {"size": "a3"}, who="t", book=book)
+    assert books.value(2, "size") == "Large"  # the gallery's words hold by hand as well
 
 
 @pytest.mark.parametrize(
