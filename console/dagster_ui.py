@@ -36,6 +36,9 @@ def dagster_ui(instance: DagsterInstance, workspace: Path) -> Iterator[ASGIApp]:
     instance.optimize_for_webserver(
         DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
     )
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        # These keep a connection each: without trying it, the first query after a restart of the database fails.
+        storage._engine.pool._pre_ping = True  # type: ignore[union-attr]
     with WorkspaceProcessContext(
         instance, WorkspaceFileTarget([str(workspace)]), version=__version__, read_only=False
     ) as context:

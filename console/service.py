@@ -23,6 +23,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _ROUTINE = re.compile(r" - (DEBUG|INFO) - ")
 _BACKUPS = 3
 _LAST_LINE_SECONDS = 5.0
+#: The same line is not shown to people again so soon; the log has it each time.
+_SAID_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Running:
         self.started = time.monotonic()
         self.last_words: deque[str] = deque(maxlen=20)
         self._say = say
+        self._said: dict[str, float] = {}
         self._handler = RotatingFileHandler(log, maxBytes=log_bytes, backupCount=_BACKUPS, encoding="utf-8")
         read_end, write_end = os.pipe()
         self._lifeline: int | None = write_end
@@ -114,5 +117,14 @@ class Running:
             self._handler.emit(logging.makeLogRecord({"msg": line}))
             if line and not _ROUTINE.search(line):
                 self.last_words.append(line)
-                self._say(f"{self.service.name:<11} | {line}")
+                if self._is_news(line):
+                    self._say(f"{self.service.name:<11} | {line}")
         self._process.stdout.close()
+
+    def _is_news(self, line: str) -> bool:
+        now = time.monotonic()
+        self._said = {said: at for said, at in self._said.items() if now - at < _SAID_SECONDS}
+        news = line not in self._said
+        if news:
+            self._said[line] = now
+        return news

@@ -12,9 +12,11 @@ from dagster import DagsterInstance
 from dagster._core.test_utils import create_run_for_test
 from dagster_postgres import PostgresRunStorage
 from sqlalchemy import Engine, event, text
+from starlette.testclient import TestClient
 
 from console.dagster_home import dagster_environment, write_dagster_home
 from console.dagster_storage import PooledPostgresStorage
+from console.dagster_ui import dagster_ui
 from crown.database.engine import connect
 from crown.settings import Settings
 
@@ -126,3 +128,27 @@ def test_a_run_of_the_stock_storage_is_read_by_ours(
         other.report_engine_event("by the stock storage", run)
     assert instance.get_run_by_id(run.run_id) is not None
     assert len(instance.all_logs(run.run_id)) == 1
+
+
+def test_the_first_query_of_the_web_server_after_a_restart_of_the_database_is_answered(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path)
+    for name, value in dagster_environment(
+        settings, engine.url.render_as_string(hide_password=False)
+    ).items():
+        monkeypatch.setenv(name, value)
+    home = write_dagster_home(settings)
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text("load_from: []\n")
+    query = {"query": "{ runsOrError(limit: 1) { __typename } }"}
+    with DagsterInstance.from_config(str(home)) as instance, dagster_ui(instance, workspace) as app:
+        client = TestClient(app)
+        asked = [client.post("/graphql", json=query)]
+        with engine.begin() as connection:
+            ended = connection.execute(
+                text(f"select count(pg_terminate_backend(pid, 5000)) from ({_BACKENDS}) as backends")
+            ).scalar_one()
+        asked.append(client.post("/graphql", json=query))
+    assert ended > 0
+    assert [answer.json() for answer in asked] == [{"data": {"runsOrError": {"__typename": "Runs"}}}] * 2
