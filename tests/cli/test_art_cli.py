@@ -379,3 +379,39 @@ def test_the_book_keepers_acts_show_a_plan_and_write_with_apply(
     crown("close", "editions", "New Harbour - 3", "--reason", "torn")
     assert "is_active: no → yes" in crown("reopen", "editions", "New Harbour - 3").output
     assert crown("show", "New Harbour - 3", "--json")["retail_price"] == 1200
+
+
+def test_a_document_is_shown_issued_written_and_marked_as_sent(
+    crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    crown("add-gallery", "Harbour Lights", "--commission", "40")
+    crown("add-print", "New Harbour", "--total", "3", "--price", "1200")
+    crown("printed", "New Harbour", "--apply")
+    for number in ("1", "2"):
+        crown("move", f"New Harbour - {number}", "--to", "Harbour Lights", "--on", "2026-01-02")
+    crown("sell", "New Harbour - 1", "--on", "2026-01-05")
+    assert "set CROWN_COMPANY_NAME" in crown("invoice", "Harbour Lights", "2026-01", code=2).stderr
+    monkeypatch.setenv("CROWN_COMPANY_NAME", "Moore Prints")
+    assert (
+        "Nothing was issued; --apply issues it as INV-"
+        in crown("invoice", "Harbour Lights", "2026-01").output
+    )
+    made = crown("invoice", "Harbour Lights", "2026-01", "--apply", "--json")
+    assert made["stated"]["totals"]["total"] == "720.00"
+    shown = crown("document", made["label"]).output
+    assert [
+        word for word in ("Total due: £720.00", "New Harbour - 1", "40 % = £480.00") if word not in shown
+    ] == []
+    assert max(len(line) for line in shown.splitlines()) <= 100
+    for name, start in (("a.pdf", b"%PDF-"), ("a.html", b"<!doctype html>")):
+        crown("document", made["label"], "--output", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert "was sent on" in crown("sent", made["label"], "--how", "e-mail").output
+    assert "Total due: £720.00" in crown("statement", "Harbour Lights").output
+    crown("certificate", "New Harbour - 1", "--apply")
+    (unsent,) = crown("documents", "--unsent", "--json")
+    assert (unsent["kind"], unsent["subject"]) == ("certificate", "New Harbour - 1")
+    assert "£720.00" in crown("documents").output
