@@ -49,6 +49,7 @@ def create_app(settings: Settings, engine: Engine, dagster_ui: ASGIApp) -> FastA
     app.state.engine = engine
     app.state.token = secret
     app.state.sessions = sessions
+    app.state.health = health.Health(settings, engine, dagster_ui)
     app.include_router(health.router)
     app.include_router(sign_in.router)
     app.include_router(start.router)

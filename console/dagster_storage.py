@@ -10,21 +10,28 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+from dagster_postgres.utils import (
+    create_pg_engine,
+    get_token_provider_from_config,
+    pg_url_from_config,
+    set_pg_statement_timeout,
+)
+from sqlalchemy import Engine, event
 
-#: Connections a process keeps; those beyond are closed after use, so that threads never wait for each other.
-_KEPT = 2
+#: Connections a process keeps; those beyond are closed after use, and there are never more than `_MOST`.
+_KEPT, _MOST = 2, 16
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """As DagsterPostgresStorage; runs, events and schedules share a small pool of connections.
+    """As DagsterPostgresStorage; all runs, events and schedules of a process share a small pool of connections.
 
     A kept connection is tried before it is used, so a restart of the server is not noticed. A forked process opens its
-    own. The web server still exchanges the pool for one with a time limit per statement (`optimize_for_webserver`).
+    own. In the web server its connections have a time limit per statement.
     """
 
     def __init__(
@@ -37,24 +44,20 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
         # The tables were made just now, if need be.
         self._event_log_storage = _Events(postgres_url, False, token_provider=token_provider)
-        engine = create_pg_engine(
-            postgres_url,
-            token_provider,
-            isolation_level="AUTOCOMMIT",
-            pool_size=_KEPT,
-            max_overflow=-1,
-            pool_pre_ping=True,
-            pool_use_lifo=True,
-        )
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = engine
-        kept = weakref.ref(engine)
+            storage._engine = _engine(postgres_url, token_provider)
+            # Dagster's own would open a pool for each of the three.
+            storage.optimize_for_webserver = self._limit_statements  # type: ignore[method-assign]
 
-        def forget_connections_of_the_parent() -> None:
-            if (known := kept()) is not None:
-                known.dispose(close=False)
-
-        os.register_at_fork(after_in_child=forget_connections_of_the_parent)
+    def _limit_statements(self, statement_timeout: int, **_: int) -> None:
+        """Give each connection of this process, which is a web server, a time limit for its statements."""
+        engine = self._run_storage._engine
+        if engine not in _limited:
+            _limited.add(engine)
+            event.listen(
+                engine, "connect", lambda given, _: set_pg_statement_timeout(given, statement_timeout)
+            )
+            engine.dispose()
 
     @classmethod
     def from_config_value(
@@ -67,6 +70,32 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             inst_data,
             get_token_provider_from_config(config_value),
         )
+
+
+#: Engines whose statements have a time limit.
+_limited: set[Engine] = set()
+
+
+@cache
+def _engine(postgres_url: str, token_provider: Any) -> Engine:
+    """The pool of this process: a code server opens an instance for each tick, and each would keep its own."""
+    engine: Engine = create_pg_engine(
+        postgres_url,
+        token_provider,
+        isolation_level="AUTOCOMMIT",
+        pool_size=_KEPT,
+        max_overflow=_MOST - _KEPT,
+        pool_pre_ping=True,
+        pool_use_lifo=True,
+    )
+    kept = weakref.ref(engine)
+
+    def forget_connections_of_the_parent() -> None:
+        if (known := kept()) is not None:
+            known.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget_connections_of_the_parent)
+    return engine
 
 
 class _Events(PostgresEventLogStorage):

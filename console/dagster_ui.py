@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DefaultSensorStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
@@ -52,4 +53,44 @@ def dagster_ui(instance: DagsterInstance, workspace: Path) -> Iterator[ASGIApp]:
             else:
                 await ui(scope, receive, send)
 
+        ui.state.workspace = context
+        app.state = ui.state  # type: ignore[attr-defined]
         yield app
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A sensor that is switched on unless somebody switched it off: how Dagster's tables name it, and its interval."""
+
+    selector_id: str
+    interval_seconds: float
+
+
+@dataclass(frozen=True)
+class Location:
+    """A code location as the console sees it: its socket, why it is not loaded (None: it is), its sensors."""
+
+    name: str
+    socket: str | None
+    error: str | None
+    sensors: tuple[Sensor, ...] = ()
+
+
+def locations(app: ASGIApp) -> list[Location]:
+    """The code locations behind an app of `dagster_ui`; asks nobody, Dagster follows its servers itself."""
+    context: WorkspaceProcessContext = app.state.workspace  # type: ignore[attr-defined]
+    found = []
+    for name, entry in context.get_current_workspace().code_location_entries.items():
+        socket = getattr(entry.origin, "socket", None)
+        if entry.code_location is None:
+            said = entry.load_error.message if entry.load_error else "it is still loading"
+            found.append(Location(name, socket, said.strip().splitlines()[0]))
+            continue
+        sensors = (
+            Sensor(sensor.selector_id, sensor.min_interval_seconds)
+            for repository in entry.code_location.get_repositories().values()
+            for sensor in repository.get_sensors()
+            if sensor.default_status is DefaultSensorStatus.RUNNING
+        )
+        found.append(Location(name, socket, None, tuple(sensors)))
+    return found

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crown.database.engine import connect
 
-_SECONDS = 3.0
+#: `/health` itself waits up to 3 s for a mount and as long for the code server.
+_SECONDS = 8.0
 _STATE = """
 { instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime lastHeartbeatErrors { message } } } }
   workspaceOrError { __typename ... on PythonError { message }
@@ -54,12 +55,16 @@ class Console:
         """Close the connections."""
         self._client.close()
 
-    def health(self) -> int | None:
-        """The status of `/health`: 200, 503 without its database, None when it does not answer."""
+    def broken(self) -> frozenset[str] | None:
+        """The parts that `/health` calls broken, none when all works; None when the console does not answer."""
         try:
-            return self._client.get("/health").status_code
-        except httpx.TransportError:
+            answer = self._client.get("/health")
+            told = answer.json()
+        except (httpx.TransportError, ValueError):
             return None
+        if answer.status_code == 200:
+            return frozenset()
+        return frozenset(told.get("broken", ["console"])) if isinstance(told, dict) else None
 
     def dagster(self) -> DagsterState | None:
         """What Dagster says of itself; None when it does not answer properly yet."""
@@ -100,21 +105,6 @@ def _state(data: dict[str, Any]) -> DagsterState:
         load_error=next((error for error in errors if error), None),
         beating_since=None if not beats or None in beats else min(beats),
     )
-
-
-def code_server_answers(socket: Path) -> bool:
-    """Whether the code server on this Unix socket says that it serves (gRPC health protocol)."""
-    import grpc  # type: ignore[import-untyped]
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
-
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service="DagsterApi"), timeout=_SECONDS
-            )
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def runs_of(database_url: str, socket: Path) -> list[str]:

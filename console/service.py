@@ -21,6 +21,9 @@ from pathlib import Path
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _ROUTINE = re.compile(r" - (DEBUG|INFO) - ")
+#: Lines of a traceback; they stand in the log, the sentence at its end is shown.
+_TRACEBACK = re.compile(r"\s|Traceback |Stack Trace:|The above exception|During handling")
+_TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+")
 _BACKUPS = 3
 _LAST_LINE_SECONDS = 5.0
 #: The same line is not shown to people again so soon; the log has it each time.
@@ -117,14 +120,15 @@ class Running:
             self._handler.emit(logging.makeLogRecord({"msg": line}))
             if line and not _ROUTINE.search(line):
                 self.last_words.append(line)
-                if self._is_news(line):
+                if not _TRACEBACK.match(line) and self._is_news(line):
                     self._say(f"{self.service.name:<11} | {line}")
         self._process.stdout.close()
 
     def _is_news(self, line: str) -> bool:
-        now = time.monotonic()
+        """Whether a line was not shown lately: a tick that fails every 15 s must not fill the terminal."""
+        said_now, now = _TIME.sub("", line), time.monotonic()
         self._said = {said: at for said, at in self._said.items() if now - at < _SAID_SECONDS}
-        news = line not in self._said
+        news = said_now not in self._said
         if news:
-            self._said[line] = now
+            self._said[said_now] = now
         return news

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from console import address
+from console.code_server_health import code_server_answers
 from console.dagster_home import (
     LOCATION,
     ROOT,
@@ -30,7 +31,7 @@ from console.dagster_home import (
     write_dagster_home,
     write_workspace,
 )
-from console.probes import Console, code_server_answers, runs_of
+from console.probes import Console, runs_of
 from console.service import Running, Service
 from crown.database.opening import embedded_folder, open_database, running_database
 from crown.errors import ConfigurationError, CrownError
@@ -43,9 +44,13 @@ START_SECONDS = 180.0
 END_RUNS_SECONDS = 20.0
 _POLL = 0.2
 _PROBE_EVERY = 10.0
-#: Probes in a row without an answer after which a service counts as hung.
+#: Probes in a row without an answer after which a service counts as hung; `/health` is as patient itself.
 _HUNG = 6
+#: As above for what `/health` calls broken, which has then been silent for most of a minute.
+_TOLD = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: So long a service takes to load and to show its first sign of life.
+_SETTLING = 60.0
 #: A service that ran this long starts again with the shortest pause.
 _STABLE = 120.0
 
@@ -58,13 +63,25 @@ class StoppedEarlyError(CrownError):
 
 @dataclass
 class _Watch:
-    """What the supervisor remembers of one service between restarts."""
+    """What the supervisor remembers of one service between restarts.
+
+    Attributes:
+        running: its process.
+        answers: whether it answers; None: that is asked of nobody but `/health`.
+        parts: the parts of `/health` that are its work.
+        pause: before the next restart.
+        restart_at: when it starts again; None while it runs.
+        silent: probes in a row without an answer.
+        told: probes in a row in which `/health` called a part of it broken.
+    """
 
     running: Running
     answers: Callable[[], bool] | None
+    parts: frozenset[str] = frozenset()
     pause: float = _FIRST_PAUSE
     restart_at: float | None = None
     silent: int = 0
+    told: int = 0
 
 
 @dataclass
@@ -116,31 +133,33 @@ class Supervisor:
             environment = _environment(self.settings.model_copy(update={"web_port": port}), database_url)
             stack.callback(self._stop, client, database_url, socket)
 
-            def start(service: Service, answers: Callable[[], bool] | None) -> None:
-                self._start(service, answers, environment, witness)
+            def start(service: Service, answers: Callable[[], bool] | None, *parts: str) -> None:
+                running = self._spawn(service, environment, witness)
+                self._watches[service.name] = _Watch(running, answers, frozenset(parts))
 
-            start(_code_server(self.module, self.folder, socket), lambda: code_server_answers(socket))
+            start(
+                _code_server(self.module, self.folder, socket),
+                lambda: code_server_answers(socket),
+                "code location",
+            )
             self._wait("code server", lambda: code_server_answers(socket))
             before_daemon = time.time()
-            start(_daemon(workspace), None)
-            start(_console(workspace, listener.fileno()), lambda: client.health() is not None)
-            self._wait("console", lambda: client.health() == 200)
+            start(_daemon(workspace), None, "daemon", "sensors")
+            start(_console(workspace, listener.fileno()), lambda: client.broken() is not None)
+            self._wait("console", lambda: client.broken() is not None)
             self._wait("daemon", lambda: self._conducts(client, before_daemon))
             self._heard = True
+            self._tell_broken(client)
             ready(web)
-            self._watch(environment, witness, database)
+            self._watch(client, environment, witness, database)
 
-    def _start(
-        self,
-        service: Service,
-        answers: Callable[[], bool] | None,
-        environment: Mapping[str, str],
-        witness: int,
-    ) -> None:
-        running = self._spawn(service, environment, witness)
-        self._watches[service.name] = _Watch(running, answers)
+    def _tell_broken(self, client: Console) -> None:
+        """A start with a folder missing is a start; the person is told where to look."""
+        if broken := client.broken():
+            self._warn(f"Not all is well ({', '.join(sorted(broken))}): `crown doctor` says what to do.")
 
     def _spawn(self, service: Service, environment: Mapping[str, str], witness: int) -> Running:
+        environment = {**environment, "PGAPPNAME": f"crown {service.name}"}
         log_bytes = int(self.settings.log_max_size_mb * 1_000_000)
         log = self.settings.logs / f"{service.name.replace(' ', '_')}.log"
         try:
@@ -191,14 +210,16 @@ class Supervisor:
         # Heartbeats of an earlier daemon are still in the database.
         return state.definitions_loaded and state.beating_since is not None and state.beating_since >= since
 
-    def _watch(self, environment: Mapping[str, str], witness: int, database: ExitStack) -> None:
+    def _watch(
+        self, client: Console, environment: Mapping[str, str], witness: int, database: ExitStack
+    ) -> None:
         next_probe = time.monotonic() + _PROBE_EVERY
         while not self._end.wait(_POLL):
             now = time.monotonic()
             for watch in self._watches.values():
                 self._mend(watch, environment, witness, now)
             if now >= next_probe:
-                self._probe(database)
+                self._probe(client, database)
                 next_probe = time.monotonic() + _PROBE_EVERY
 
     def _mend(self, watch: _Watch, environment: Mapping[str, str], witness: int, now: float) -> None:
@@ -216,24 +237,35 @@ class Supervisor:
             watch.pause = min(2 * watch.pause, _LONGEST_PAUSE)
         elif now >= watch.restart_at:
             watch.running = self._spawn(watch.running.service, environment, witness)
-            watch.restart_at, watch.silent = None, 0
+            watch.restart_at, watch.silent, watch.told = None, 0, 0
 
-    def _probe(self, database: ExitStack) -> None:
+    def _probe(self, client: Console, database: ExitStack) -> None:
+        broken = client.broken() or frozenset()
         for name, watch in self._watches.items():
-            if watch.answers is None or watch.running.status() is not None:
+            if watch.running.status() is not None:
                 continue
-            watch.silent = 0 if watch.answers() else watch.silent + 1
+            watch.silent = 0 if watch.answers is None or watch.answers() else watch.silent + 1
+            # A service that has just started is not to blame yet for what was broken before.
+            settled = time.monotonic() - watch.running.started > _SETTLING
+            watch.told = watch.told + 1 if settled and broken & watch.parts else 0
             if watch.silent >= _HUNG:
-                self._warn(
-                    f"The {name} has not answered for {_HUNG * _PROBE_EVERY:.0f} s and is started again."
+                self._restart(
+                    watch,
+                    f"The {name} has not answered for {_HUNG * _PROBE_EVERY:.0f} s and is started again.",
                 )
-                watch.silent = 0
-                watch.running.kill()
+            elif watch.told >= _TOLD:
+                parts = ", ".join(sorted(broken & watch.parts))
+                self._restart(watch, f"The {name} is started again: /health calls broken: {parts}.")
         if running_database(self.settings) is None:
             self._warn("The embedded database has ended; it starts again.")
             database.close()
             with suppress(ConfigurationError):  # the next probe tries again
                 database.enter_context(open_database(self.settings))
+
+    def _restart(self, watch: _Watch, reason: str) -> None:
+        self._warn(reason)
+        watch.silent, watch.told = 0, 0
+        watch.running.kill()
 
     def _stop(self, client: Console, database_url: str, socket: Path) -> None:
         """The daemon first, so that no new run starts; then the runs; then all else together."""
@@ -304,6 +336,19 @@ class Supervisor:
                 keeper.wait()
 
 
+def process_of(settings: Settings) -> int | None:
+    """The process of the `crown up` that runs in this CROWN_HOME, or None."""
+    path = settings.home.expanduser().absolute() / "up.lock"
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(path.read_text() or 0)
+    except OSError:
+        return None
+    return None
+
+
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Hold the lock of this CROWN_HOME."""
@@ -340,8 +385,9 @@ def _environment(settings: Settings, database_url: str | None) -> dict[str, str]
 
 
 def _code_server(module: str, folder: Path, socket: Path) -> Service:
+    # Not `dagster code-server start`: its proxy hides the death of the process that holds the definitions.
     options = ("-s", str(socket), "-m", module, "-d", str(folder), "--location-name", LOCATION)
-    command = (sys.executable, "-m", "dagster", "code-server", "start", *options)
+    command = (sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code", *options)
     return Service("code server", (*command, "--use-python-environment-entry-point"), grace=10)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from crown.errors import ConfigurationError, CrownError
 from crown.settings import Settings, load_settings, variable
+from crown.store import mounts
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -30,6 +31,8 @@ _PASSING = {"tmpfs", "ramfs", "overlay"}
 #: PostgreSQL's own documentation warns of databases on these.
 _REMOTE = {"cifs", "smb3", "smbfs", "nfs", "nfs4", "fuse.sshfs", "9p", "afs", "davfs"}
 _MAX_SKEW_SECONDS = 5
+#: Where colleagues read and move what we write.
+_SHARED = ("media_root", "production_root", "art_exports_root")
 #: CrownPipe's variables without its prefix: other programs may use them, so they are not refused.
 WITHOUT_EFFECT = frozenset(
     [f"PG_{part}" for part in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")]
@@ -73,6 +76,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
         "media_root": settings.media,
         "production_root": settings.production,
         "objects_root": settings.objects,
+        **({"art_exports_root": settings.art_exports} if settings.art_exports_root else {}),
         "log_dir": settings.logs,
     }
 
@@ -84,12 +88,16 @@ def _existing(folder: Path) -> Path:
 
 def _check_folders(settings: Settings) -> _Answers:
     """Written, synced, renamed and given mode and group, as every result will be."""
+    absent = mounts.lost(settings)
     for field, folder in _folders(settings).items():
+        if field in absent:
+            yield "fail", absent[field], f"Mount it, or correct {variable(field)}; Crown makes no root."
+            continue
         there = _existing(folder)
         if not there.is_dir():
             yield "fail", f"{there} is a file, not a folder", f"Move it away or correct {variable(field)}."
             continue
-        problem = _probe(there, settings if field in ("media_root", "production_root") else None)
+        problem = _probe(there, settings if field in _SHARED else None)
         if problem:
             yield "fail", f"{there}: {problem}", f"Give its owner write access or correct {variable(field)}."
         elif there != folder:
@@ -305,8 +313,16 @@ def _check_port(settings: Settings) -> _Answers:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        if _dagster_answers("127.0.0.1" if loopback or host == "0.0.0.0" else host, port):  # noqa: S104
+        near = "127.0.0.1" if loopback or host == "0.0.0.0" else host  # noqa: S104
+        health = _asked(near, port, "/health")
+        if "status" in health or "dagster_webserver_version" in _asked(near, port, "/server_info"):
             yield "ok", f"the web address {host}:{port} is served already, by `crown up` or Dagster", ""
+            if health.get("status", "ok") != "ok":
+                yield (
+                    "fail",
+                    f"the platform that runs there says: {health['status']}",
+                    f"Look at the logs in {settings.logs}, and at the start page of the console.",
+                )
         else:
             yield (
                 "fail",
@@ -317,14 +333,8 @@ def _check_port(settings: Settings) -> _Answers:
         yield "ok", f"the web address {host}:{port} is free", ""
 
 
-def _dagster_answers(host: str, port: int) -> bool:
-    """Whether our console answers there (it says so without sign-in), or Dagster's own webserver."""
-    health, server = _asked(host, port, "/health"), _asked(host, port, "/server_info")
-    return "status" in health or "dagster_webserver_version" in server
-
-
 def _asked(host: str, port: int, path: str) -> dict[str, object]:
-    connection = http.client.HTTPConnection(host, port, timeout=2)
+    connection = http.client.HTTPConnection(host, port, timeout=8)
     try:
         connection.request("GET", path)
         answer = json.loads(connection.getresponse().read(10_000))

@@ -127,7 +127,9 @@ class Settings(BaseModel):
     stalled_minutes: float = Field(
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
     )
-    inbox_interval_seconds: int = Field(default=10, ge=5, description="How often folders are looked at.")
+    inbox_interval_seconds: int = Field(
+        default=15, ge=5, description="How often folders are looked at; seen when the services start."
+    )
 
     # Art records
     art_exports_root: Path | None = Field(default=None, description="Where exports of the art base are put.")

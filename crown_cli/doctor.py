@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -52,7 +53,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def env(as_json: bool, show_secrets: bool, command: tuple[str, ...]) -> None:
     """Print the variables with which plain Dagster commands work here, or run COMMAND with them.
 
-    The embedded database must run: keep `crown up` or `crown db serve` open. A password in the
+    The embedded database must run: keep `crown db serve` open, or `crown up`, beside which `dagster dev`
+    and a second daemon are refused. They find our definitions from any folder. A password in the
     database's address is printed into a pipe only; on a terminal or into a file it is starred out.
 
     \b
@@ -63,9 +65,11 @@ def env(as_json: bool, show_secrets: bool, command: tuple[str, ...]) -> None:
     """  # noqa: D301
     from crown_cli.world import current_settings
 
-    variables = _variables(current_settings())
+    settings = current_settings()
+    _refuse_second_daemon(settings, command)
+    variables = _variables(settings)
     if command:
-        _become(command, variables)
+        _become(_with_workspace(command), variables)
     if not show_secrets and not _into_a_pipe():
         starred = {name: _starred(value) for name, value in variables.items()}
         if starred != variables:
@@ -78,6 +82,38 @@ def env(as_json: bool, show_secrets: bool, command: tuple[str, ...]) -> None:
     else:
         for name, value in variables.items():
             click.echo(f"export {name}={shlex.quote(value)}")
+
+
+#: Dagster's programs that need to know where the definitions are, and the options that say so.
+_SERVING = ({"dagster", "dev"}, {"dagster-webserver"}, {"dagster-daemon", "run"})
+_TARGETS = ("-w", "--workspace", "-m", "--module-name", "-f", "--python-file", "--help", "-h")
+
+
+def _serves(command: tuple[str, ...]) -> bool:
+    words = {Path(command[0]).name, *command[1:2]} if command else set()
+    return any(wanted <= words for wanted in _SERVING)
+
+
+def _refuse_second_daemon(settings: Settings, command: tuple[str, ...]) -> None:
+    """`dagster dev` brings a daemon of its own: beside the one of `crown up` every sensor would tick twice."""
+    from console.supervisor import process_of
+    from crown.errors import Refused
+
+    if not _serves(command) or Path(command[0]).name == "dagster-webserver":
+        return
+    if (process := process_of(settings)) is not None:
+        raise Refused(
+            f"`crown up` (process {process}) runs in {settings.home} with a daemon of its own; a second one would "
+            "start everything twice. Stop it and keep `crown db serve` open, or use `crown env dagster-webserver`."
+        )
+
+
+def _with_workspace(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command with our definitions, wherever it is called: Dagster itself looks in the current folder only."""
+    from console.dagster_home import ROOT
+
+    told = any(word.split("=")[0] in _TARGETS for word in command)
+    return command if told or not _serves(command) else (*command, "-w", str(ROOT / "workspace.yaml"))
 
 
 def _become(command: tuple[str, ...], variables: dict[str, str]) -> None:

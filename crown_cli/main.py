@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env": ("crown_cli.doctor:env", "The variables that plain `dagster dev` needs."),
     "backup": ("crown_cli.backup:backup", "Save the database, and the originals if asked."),
     "restore": ("crown_cli.backup:restore", "Bring a backup back, compared before it replaces anything."),
+    "notify": ("crown_cli.notify:notify", "Tell people that something failed."),
     "db": ("crown_cli.database:db", "The database: serve, stats, migrate, reset."),
     "migrate-audit-logs": ("crown_cli.audit_logs:migrate_audit_logs", "Take over CrownPipe's .audit.json."),
 }

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -11,11 +10,10 @@ from sqlalchemy import text
 
 from crown.art_records import arriving
 from crown.art_records.room import BOOKS, EXPORTS
-from crown.errors import CrownError
 from crown.store import files
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
-from sensors.folders import due
+from sensors.at_load import settings
 from sensors.lanes import waiting_runs
 from sensors.schedules import art_records_job
 
@@ -27,13 +25,11 @@ class Followed:
     """What the folder sensor remembers.
 
     Attributes:
-        looked: time of the last look.
-        standing: hash of names, sizes and times of what was at rest then.
+        standing: hash of names, sizes and times of what was at rest at the last look.
         contents: sha256 of the newest export of each table, as of the last run that was asked for.
         run_key: key of that run.
     """
 
-    looked: float | None = None
     standing: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
     run_key: str = ""
@@ -53,70 +49,63 @@ def decide(contents: Mapping[str, str], followed: Followed) -> str | None:
 
 @dg.sensor(
     job=art_records_job,
-    # Dagster fixes it when the definitions load; CROWN_INBOX_INTERVAL_SECONDS, which is not less, is read each time.
-    minimum_interval_seconds=5,
+    # An export comes once a day: a look costs as much as at the inbox and is less urgent.
+    minimum_interval_seconds=4 * settings.inbox_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at the exports folder; a file counts when two looks found it the same, and by its bytes.",
 )
 def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResource) -> dg.SensorResult:
     """Files are read only when what is at rest has changed since the last look."""
-    followed = Followed(**json.loads(context.cursor)) if context.cursor else Followed()
-    now = round(time.time(), 3)
+    followed = _followed(context.cursor)
     try:
-        interval = art.settings().inbox_interval_seconds
-        looked = None if followed.looked is None else str(followed.looked)
-        if not due(now, looked, interval):
-            return dg.SensorResult(skip_reason=f"The folder is looked at every {interval} s.")
         with art.room() as room:
             seen = arriving.sightings(room)
             at_rest = [[one.path, one.size_bytes, one.mtime_ns] for one in seen if one.complete]
             standing = hashlib.sha256(json.dumps(at_rest).encode()).hexdigest()[:32]
-            looked_on = Followed(now, followed.standing, followed.contents, followed.run_key)
             if len(at_rest) == len(seen) and standing == followed.standing:
-                return _nothing(looked_on, "Nothing new.")
+                return dg.SensorResult(skip_reason="Nothing new.")
             arrived = arriving.look(room, seen)
             if arrived.unfinished:
                 # The three tables of an export belong together: none comes into the books before the others.
                 names = ", ".join(sorted(path.name for path in arrived.unfinished.values()))
-                return _nothing(looked_on, f"Still being copied: {names}.")
+                return dg.SensorResult(skip_reason=f"Still being copied: {names}.")
             contents = {table: files.sha256(path) for table, path in arrived.files.items()}
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
     except FileNotFoundError as error:
         return dg.SensorResult(skip_reason=f"{error.filename} went away while it was looked at.")
     run_key = decide(contents, followed)
     if run_key is None:
-        return _nothing(Followed(now, standing, followed.contents, followed.run_key), "Nothing new.")
+        seen_now = Followed(standing, followed.contents, followed.run_key)
+        return dg.SensorResult(skip_reason="Nothing new.", cursor=json.dumps(asdict(seen_now)))
     if waiting_runs(context.instance, LANE_NAME):
         return dg.SensorResult(skip_reason="A run that will see it is about to start.")
     known = {**followed.contents, **contents}
-    cursor = json.dumps(asdict(Followed(now, standing, known, run_key)))
+    cursor = json.dumps(asdict(Followed(standing, known, run_key)))
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)], cursor=cursor)
 
 
-def _nothing(followed: Followed, reason: str) -> dg.SensorResult:
-    return dg.SensorResult(skip_reason=reason, cursor=json.dumps(asdict(followed)))
+def _followed(cursor: str | None) -> Followed:
+    """What the last tick remembered; one of an earlier version also held the time of its look."""
+    told = json.loads(cursor) if cursor else {}
+    told.pop("looked", None)
+    return Followed(**told)
 
 
 @dg.sensor(
     job=art_records_job,
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Follows the approval of a difference between an export and the books.",
 )
 def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """One query; the cursor is the last approval that was followed."""
-    try:
-        with database.engine() as engine, engine.connect() as connection:
-            newest = connection.execute(
-                text(
-                    "select coalesce(max(decision_id), 0) from ledger.decisions"
-                    " where stage = :stage and verdict = 'approve'"
-                ),
-                {"stage": EXPORTS},
-            ).scalar_one()
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
+    with database.engine() as engine, engine.connect() as connection:
+        newest = connection.execute(
+            text(
+                "select coalesce(max(decision_id), 0) from ledger.decisions"
+                " where stage = :stage and verdict = 'approve'"
+            ),
+            {"stage": EXPORTS},
+        ).scalar_one()
     if newest <= int(context.cursor or 0):
         return dg.SensorResult(skip_reason="No new approval.")
     requests = (
@@ -126,26 +115,23 @@ def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResourc
 
 
 @dg.sensor(
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports what was changed in the books outside of runs (sales, rollbacks, psql), so that marts follow.",
 )
 def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """The cursor is the newest sync that was seen; their numbers follow the order of commits."""
     since = int(context.cursor or 0)
-    try:
-        with database.engine() as engine, engine.connect() as connection:
-            rows = connection.execute(
-                text(
-                    "select c.table_name, max(c.sync_number) as newest, count(distinct c.airtable_id) as records,"
-                    " array_agg(distinct s.via) as via from art.changes c join art.syncs s using (sync_number)"
-                    " where c.sync_number > :since and s.via <> 'run' and s.status not in ('running', 'failed')"
-                    " group by c.table_name"
-                ),
-                {"since": since},
-            ).all()
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
+    with database.engine() as engine, engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "select c.table_name, max(c.sync_number) as newest, count(distinct c.airtable_id) as records,"
+                " array_agg(distinct s.via) as via from art.changes c join art.syncs s using (sync_number)"
+                " where c.sync_number > :since and s.via <> 'run' and s.status not in ('running', 'failed')"
+                " group by c.table_name"
+            ),
+            {"since": since},
+        ).all()
     if not rows:
         return dg.SensorResult(skip_reason="Nothing was changed outside of runs.")
     return dg.SensorResult(

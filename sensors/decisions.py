@@ -3,7 +3,6 @@
 import dagster as dg
 from sqlalchemy import text
 
-from crown.errors import CrownError
 from resources.database import DatabaseResource
 from sensors.lanes import waiting_runs
 from sensors.schedules import product_images_job
@@ -16,7 +15,7 @@ def decide(newest: int, followed: int) -> str | None:
 
 @dg.sensor(
     job=product_images_job,
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Follows approvals, rejections and withdrawals from console, command line and share.",
 )
@@ -24,16 +23,13 @@ def product_image_decisions(
     context: dg.SensorEvaluationContext, database: DatabaseResource
 ) -> dg.SensorResult:
     """One query; the cursor is the last decision that was followed."""
-    try:
-        with database.engine() as engine, engine.connect() as connection:
-            newest = connection.execute(
-                text(
-                    "select coalesce(max(decision_id), 0) from ledger.decisions where starts_with(stage, :stage)"
-                ),
-                {"stage": "product_images/"},
-            ).scalar_one()
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
+    with database.engine() as engine, engine.connect() as connection:
+        newest = connection.execute(
+            text(
+                "select coalesce(max(decision_id), 0) from ledger.decisions where starts_with(stage, :stage)"
+            ),
+            {"stage": "product_images/"},
+        ).scalar_one()
     run_key = decide(newest, int(context.cursor or 0))
     if run_key is None:
         return dg.SensorResult(skip_reason="No new decision.")

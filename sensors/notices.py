@@ -4,15 +4,15 @@ How a message is sent, and when it must wait, stands in crown/journal/notices.py
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import dagster as dg
 from sqlalchemy import Connection, text
 
-from crown.errors import CrownError
 from crown.journal import notices
+from crown.store import mounts
 from resources.database import DatabaseResource
 from sensors.failures import ENDED, RUNS
 from sensors.schedules import LANE
@@ -28,18 +28,21 @@ class Waiting:
     Attributes:
         reviews: by stage, how many items nobody has judged, and the newest making among them.
         troubles: by department, items that need a person before they can be made.
+        lost: folders of the share that are not there, by setting, with a sentence.
     """
 
     reviews: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What people were told last: the newest making by stage, the number of troubles by department."""
+    """What people were told last: the newest making by stage, troubles by department, settings of lost folders."""
 
     reviews: Mapping[str, int] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
+    lost: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,25 @@ def decide(waiting: Waiting, told: Told) -> tuple[list[Notice], Told]:
         for department, count in waiting.troubles.items()
         if count > told.troubles.get(department, 0)
     ]
+    news += [_lost(root, sentence) for root, sentence in waiting.lost.items() if root not in told.lost]
     newest = {stage: newest for stage, (_, newest) in waiting.reviews.items()}
-    return news, Told({**told.reviews, **newest}, dict(waiting.troubles))
+    return news, Told({**told.reviews, **newest}, dict(waiting.troubles), sorted(waiting.lost))
 
 
 def standing(waiting: Waiting, told: Told) -> list[Notice]:
     """What is true now of everything that was or may be told; the sentence is empty where nothing is left."""
     reviews = [_review(stage, waiting.reviews.get(stage, (0, 0))[0]) for stage in REVIEWS]
     departments = sorted(waiting.troubles.keys() | told.troubles.keys())
-    return reviews + [_trouble(name, waiting.troubles.get(name, 0)) for name in departments]
+    roots = sorted(waiting.lost.keys() | set(told.lost))
+    return [
+        *reviews,
+        *(_trouble(name, waiting.troubles.get(name, 0)) for name in departments),
+        *(_lost(root, waiting.lost.get(root, "")) for root in roots),
+    ]
+
+
+def _lost(root: str, sentence: str) -> Notice:
+    return Notice("failure", "folders", root, sentence)
 
 
 def _review(stage: str, count: int) -> Notice:
@@ -100,26 +113,23 @@ _TROUBLES = {"product_images": "images status --troubles"}
 )
 def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """The cursor holds what people were told last."""
-    try:
-        settings = database.settings()
-        with database.engine() as engine:
-            with engine.begin() as connection:
-                told = Told(**json.loads(context.cursor)) if context.cursor else Told()
-                waiting, before = _waiting(connection), told
-                news, told = decide(waiting, before)
-                for notice in news:
-                    notices.post(connection, **asdict(notice))
-                # What waited through quiet hours may be settled by now.
-                for notice in standing(waiting, before):
-                    notices.keep_true(connection, **{**asdict(notice), "sentence": notice.sentence or None})
-                for lane in notices.unsent(connection, kind="failure", subject=RUNS):
-                    if _works_again(context.instance, lane):
-                        notices.keep_true(
-                            connection, kind="failure", department=lane, subject=RUNS, sentence=None
-                        )
-            sent = notices.deliver(engine, settings.notify_file, settings.quiet_hours)
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
+    settings = database.settings()
+    with database.engine() as engine:
+        with engine.begin() as connection:
+            told = Told(**json.loads(context.cursor)) if context.cursor else Told()
+            waiting, before = replace(_waiting(connection), lost=mounts.lost(settings)), told
+            news, told = decide(waiting, before)
+            for notice in news:
+                notices.post(connection, **asdict(notice))
+            # What waited through quiet hours may be settled by now.
+            for notice in standing(waiting, before):
+                notices.keep_true(connection, **{**asdict(notice), "sentence": notice.sentence or None})
+            for lane in notices.unsent(connection, kind="failure", subject=RUNS):
+                if _works_again(context.instance, lane):
+                    notices.keep_true(
+                        connection, kind="failure", department=lane, subject=RUNS, sentence=None
+                    )
+        sent = notices.deliver(engine, settings.notify_file, settings.quiet_hours)
     said = f"Notices sent: {sent.notices}." if sent.notices else f"Nothing was sent: {sent.reason}."
     return dg.SensorResult(skip_reason=said, cursor=json.dumps(asdict(told)))
 

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from crown.errors import CrownError
 from crown.ledger import counts
 from crown.product_images import stages
 from crown.product_images.room import ASSETS
@@ -24,19 +23,16 @@ def decide(due: int, active: int, recipes: str, known: str | None) -> str | None
 
 @dg.sensor(
     job=product_images_job,
-    minimum_interval_seconds=20,
+    minimum_interval_seconds=45,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests a run for items that are pending or due for another try, and after an edit of recipes or targets.",
 )
 def product_image_work(context: dg.SensorEvaluationContext, images: ProductImagesResource) -> dg.SensorResult:
     """The cursor holds the recipes as they were at the last run it asked for."""
-    try:
-        with images.room() as room:
-            with room.engine.connect() as connection:
-                due = counts.due(connection, list(ASSETS))
-            recipes = stages.recipe_state(room)
-    except CrownError as error:
-        return dg.SensorResult(skip_reason=str(error))
+    with images.room() as room:
+        with room.engine.connect() as connection:
+            due = counts.due(connection, list(ASSETS))
+        recipes = stages.recipe_state(room)
     active = active_runs(context.instance, "product_images")
     reason = decide(due, active, recipes, context.cursor)
     if reason is None:

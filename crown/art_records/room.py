@@ -16,7 +16,7 @@ from crown.art_records.comparing import Limits, Mode
 from crown.art_records.tables import ENTITIES
 from crown.errors import BadInput, ConfigurationError, SystemicFailure
 from crown.settings import Settings
-from crown.store import files
+from crown.store import files, mounts
 from crown.store.files import Ownership
 from crown.store.objects import Objects
 
@@ -127,15 +127,18 @@ class Room:
 
 
 def open_room(engine: Engine, settings: Settings) -> Room:
-    """The room, with its exports folder made.
+    """The room, with its exports folder made when it lies on a share that is there.
 
     Raises:
-        SystemicFailure: the folder cannot be made.
+        SystemicFailure: the share is not mounted, or the folder cannot be made.
     """
     room = Room(engine, settings)
-    ownership = Ownership(settings.file_mode, settings.folder_mode, settings.file_group)
+    around = "art_exports_root" if settings.art_exports_root else "media_root"
+    mounts.require(settings, (around, "objects_root"))
     try:
-        files.make_folder(room.exports, ownership)
+        files.make_folder(
+            room.exports, Ownership(settings.file_mode, settings.folder_mode, settings.file_group)
+        )
     except PermissionError as error:
         raise SystemicFailure(f"{error.filename} cannot be written; correct its owner or mode.") from None
     return room

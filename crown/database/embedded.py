@@ -31,6 +31,9 @@ work_mem = 32MB
 maintenance_work_mem = 128MB
 max_wal_size = 2GB
 unix_socket_permissions = 0700
+# A few processes fewer: a small database on a local disk gains nothing by them.
+io_method = sync
+max_logical_replication_workers = 0
 """
 #: How often each process holds each folder: the library counts processes, so the first to leave would stop all.
 _held: Counter[tuple[int, Path]] = Counter()

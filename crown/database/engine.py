@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from crown.errors import ConfigurationError
 
 MINIMUM_MAJOR = 18
+#: What our connections are called where PGAPPNAME says nothing else.
+APPLICATION = "crown"
 
 
 def our_url(url: str) -> URL:
@@ -44,8 +46,12 @@ def dagster_url(url: str) -> URL:
 
 
 def connect(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine on our database; connections are opened when first used."""
-    return create_engine(our_url(url), pool_size=pool_size, pool_pre_ping=True)
+    """An engine on our database; connections are opened when first used.
+
+    PGAPPNAME names them in pg_stat_activity; the services have one each.
+    """
+    named = {"fallback_application_name": APPLICATION}
+    return create_engine(our_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=named)
 
 
 def check_server(engine: Engine) -> int:

@@ -19,7 +19,7 @@ from crown.ledger.lane import Limits
 from crown.product_images.specs import Spec
 from crown.product_images.targets import DEFAULT, Target, load_targets, needed_specs
 from crown.settings import Settings
-from crown.store import files, objects, watch
+from crown.store import files, mounts, objects, watch
 from crown.store.files import Ownership
 from crown.store.objects import Objects
 from crown.store.roots import Roots
@@ -110,10 +110,18 @@ class Room:
             ).scalars()
             gone = [name for name in used if _is_empty(self.targets[name].folder)]
         return {
+            name: f"{target.folder} is not there: mount it, or make the folder"
+            for name, target in self.targets.items()
+            if not self._may_make(target.folder) and not target.folder.is_dir()
+        } | {
             name: f"{self.targets[name].folder} is gone or empty: mount it, or when it was emptied on purpose, "
             f"`crown images verify --emptied {name}`"
             for name in gone
         }
+
+    def _may_make(self, folder: Path) -> bool:
+        """Whether a folder lies inside a root that is there: a root itself is never made."""
+        return folder.is_relative_to(self.settings.media) or folder.is_relative_to(self.settings.home)
 
     @property
     def max_pixels(self) -> int:
@@ -166,22 +174,13 @@ def targets_of(settings: Settings) -> dict[str, Target]:
 
 
 def open_room(engine: Engine, settings: Settings) -> Room:
-    """The room, with the folders of the contract made on a share that is there.
-
-    A share that held our folders once and holds none now is not mounted: nothing is made in its place.
+    """The room, with the folders of the contract made on a share that is there; the share itself is never made.
 
     Raises:
         SystemicFailure: the share is not mounted or cannot be written.
     """
     room = Room(engine, settings)
-    marker = settings.home / "share-seen"
-    media = settings.media
-    seen = marker.exists() and marker.read_text(encoding="utf-8") == str(media)
-    if seen and not media.joinpath(INBOX).is_dir():
-        raise SystemicFailure(
-            f"{media} held our folders and is empty or gone now; mount the share. If it was emptied on purpose, "
-            f"remove {marker}, then run again."
-        )
+    mounts.require(settings, ("media_root", "objects_root"))
     try:
         for folder in FOLDERS:
             files.make_folder(room.media(folder), room.ownership)
@@ -190,11 +189,9 @@ def open_room(engine: Engine, settings: Settings) -> Room:
             if target.name not in absent:
                 files.make_folder(target.folder, room.ownership)
         files.make_folder(settings.home, Ownership(0o640, 0o750))
-        if not seen:  # writing it anew in every step waits for the disk
-            marker.write_text(str(media), encoding="utf-8")
     except OSError as error:
         raise SystemicFailure(
-            f"{error.filename or media} cannot be written ({error.strerror}); correct its owner, its mode, or the"
+            f"{error.filename or settings.media} cannot be written ({error.strerror}); correct its owner, its mode, or the"
             " setting that names it."
         ) from None
     return room

@@ -30,6 +30,7 @@ profiles:
 @pytest.fixture
 def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]:
     (tmp_path / "profiles.yaml").write_text(_PROFILE)
+    (tmp_path / "shop").mkdir()
     (tmp_path / "targets.yaml").write_text(
         f"targets:\n  shop: {{folder: {tmp_path}/shop, profile: autocare}}\n"
     )

@@ -57,7 +57,10 @@ def test_health_says_whether_the_database_answers_and_no_more(
     away = connect("postgresql://someone:secret-word@127.0.0.1:1/none")
     client = console(engine=away)
     answer = client.get("/health")
-    assert (answer.status_code, answer.json()) == (503, {"status": "the database does not answer"})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "the database does not answer", "broken": ["database"]},
+    )
     page = client.get("/console/")
     assert page.status_code == 503
     assert "crown doctor" in page.text

@@ -85,7 +85,7 @@ def test_one_address_serves_all_and_one_ctrl_c_stops_all_a_run_and_its_children_
     assert up.out.count("http://") == 1
     assert "Traceback" not in up.err
     assert _run_status(up.home, endless) == "CANCELED"
-    assert "Started Dagster code proxy server" in (up.home / "logs" / "code_server.log").read_text()
+    assert "Started Dagster code server" in (up.home / "logs" / "code_server.log").read_text()
 
 
 def test_a_closed_terminal_stops_all(crown_up: Callable[..., UpProcess]) -> None:
@@ -226,7 +226,7 @@ def test_definitions_that_do_not_load_are_one_sentence(crown_up: Callable[..., U
 
 def test_ctrl_c_during_the_start_stops_what_had_started(crown_up: Callable[..., UpProcess]) -> None:
     up = crown_up()
-    until(lambda: "code-server" in " ".join(up.left()), 60, "the start of the code server")
+    until(lambda: "api grpc" in " ".join(up.left()), 60, "the start of the code server")
     assert up.end(signal.SIGINT) == 130
     assert up.left() == []
     assert "Traceback" not in up.err
@@ -271,7 +271,8 @@ def test_whatever_dies_is_started_again(guarded_up: UpProcess) -> None:
     address = up.address()
     for name, command in (
         ("console", "console.serve"),
-        ("code server", "code-server"),
+        # The process that holds the definitions and is the parent of runs: what memory pressure kills first.
+        ("code server", "grpc"),
         ("daemon", "dagster._daemon"),
     ):
         before = [
@@ -294,6 +295,7 @@ def test_whatever_dies_is_started_again(guarded_up: UpProcess) -> None:
     assert up.address() == address
     with up.client() as client:
         until(lambda: _answers(client), 60, "the answer of the new console")
+    until(lambda: _healthy(up), 60, "the loaded location, the beating daemon")
     run = until(lambda: _launched(up), 60, "a launch by the new code server")
     until(lambda: up.run_status(run) == "SUCCESS", 90, "a run by the new daemon and code server")
     postmaster = psutil.Process(int((up.home / "postgres" / "postmaster.pid").read_text().split()[0]))
@@ -301,6 +303,29 @@ def test_whatever_dies_is_started_again(guarded_up: UpProcess) -> None:
     postmaster.wait(20)
     with up.client() as client:
         until(lambda: _answers(client), 60, "the answer of the new database")
+
+
+def test_a_daemon_that_hangs_turns_health_red_within_a_minute_and_is_started_again(
+    guarded_up: UpProcess,
+) -> None:
+    up = guarded_up
+    until(lambda: _healthy(up), 60, "a healthy start")
+    (daemon,) = [
+        process
+        for process in up_process.processes_of(up.home)
+        if "dagster._daemon" in process.info["cmdline"] and "console.keeper" not in process.info["cmdline"]
+    ]
+    daemon.suspend()
+    with up.stranger() as stranger:
+        told = until(lambda: stranger.get("/health").json().get("broken"), 61, "the red health")
+    assert told == ["daemon"]
+    until(lambda: "The daemon is started again: /health calls broken: daemon." in up.err, 60, "the restart")
+    until(lambda: _healthy(up), 90, "the health of the new daemon")
+
+
+def _healthy(up: UpProcess) -> bool:
+    with up.stranger() as stranger:
+        return stranger.get("/health").status_code == 200
 
 
 def _answers(client: object) -> bool:

@@ -277,6 +277,6 @@ def test_a_file_replaced_while_it_is_stored_is_not_removed(room: Room, part: Pat
 def test_a_share_that_is_not_mounted_is_not_filled_with_new_folders(room: Room) -> None:
     shutil.rmtree(room.settings.media)
     room.settings.media.mkdir()
-    with pytest.raises(Exception, match="mount the share"):
+    with pytest.raises(Exception, match="Mount it"):
         open_room(room.engine, room.settings)
     assert list(room.settings.media.iterdir()) == []

@@ -25,6 +25,7 @@ from crown.product_images.room import (
     TEXTS,
     Room,
     open_room,
+    targets_of,
 )
 from crown.product_images.tags import read_tags
 from crown.product_images.verify import verify
@@ -43,7 +44,10 @@ def opening(engine: Engine, tmp_path: Path) -> Opening:
     def opened(**settings: str) -> Room:
         given = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
         own = {f"CROWN_{name.upper()}": value for name, value in settings.items()}
-        return open_room(engine, load_settings(given | {"CROWN_SPECS": SMALL} | own, None))
+        read = load_settings(given | {"CROWN_SPECS": SMALL} | own, None)
+        for target in targets_of(read).values():  # a person's work: Crown makes no root
+            target.folder.mkdir(parents=True, exist_ok=True)
+        return open_room(engine, read)
 
     return opened
 

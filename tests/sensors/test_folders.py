@@ -1,49 +1,40 @@
-"""The folder sensor looks as often as CROWN_INBOX_INTERVAL_SECONDS says, read at each tick."""
+"""The folder sensor: how often it looks, that one tick is enough for a whole file, and that a lost share is loud."""
 
 from __future__ import annotations
 
+import shutil
+
 import dagster as dg
 import pytest
+from sqlalchemy import text
 
+from crown.database.engine import connect
+from crown.errors import SystemicFailure
 from crown.product_images.room import INBOX
 from crown_assets.definitions import build_defs
-from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
+<<<<<<< HEAD
 from sensors.folders import due, product_image_folders
 from tests.given import given_database
+=======
+from sensors.folders import product_image_folders
+from sensors.notices import people_are_told
+>>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
 from tests.pictures import draw_part
 
 
-@pytest.mark.parametrize(
-    ("now", "cursor", "interval", "expected"),
-    [
-        (1000.0, None, 10, True),
-        (1005.0, "1000.000", 10, False),
-        (1009.5, "1000.000", 10, True),
-        (1010.0, "1000.000", 10, True),
-        (1010.0, "1000.000", 3600, False),
-        (500.0, "1000.000", 10, True),
-    ],
-)
-def test_a_look_is_due_when_the_interval_has_passed_or_the_clock_was_set_back(
-    now: float, cursor: str | None, interval: float, expected: bool
-) -> None:
-    assert due(now, cursor, interval) is expected
-
-
-def tick(
-    images: ProductImagesResource, instance: dg.DagsterInstance, cursor: str | None
-) -> tuple[str, str | None, int]:
+def tick(images: ProductImagesResource, instance: dg.DagsterInstance) -> tuple[str, int]:
     with dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"images": images}, definitions=build_defs()
+        instance=instance, resources={"images": images}, definitions=build_defs()
     ) as context:
         done = product_image_folders.evaluate_tick(context)
-    return done.skip_message or "", done.cursor, len(done.run_requests or [])
+    return done.skip_message or "", len(done.run_requests or [])
 
 
-def test_an_edited_interval_holds_from_the_next_tick(
-    database: DatabaseResource, images: ProductImagesResource, instance: dg.DagsterInstance
+def test_a_file_at_rest_asks_for_a_run_in_the_tick_that_first_sees_it(
+    images: ProductImagesResource, instance: dg.DagsterInstance
 ) -> None:
+<<<<<<< HEAD
     hourly = ProductImagesResource(
         database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"})
     )
@@ -62,3 +53,43 @@ def test_an_edited_interval_holds_from_the_next_tick(
     assert message == "1 files are still being copied."
     assert float(later or 0) >= float(cursor)
     assert requests == 0
+=======
+    assert tick(images, instance) == ("Nothing new.", 0)
+    with images.room() as room:
+        draw_part(room.media(INBOX) / "52000123.jpg")
+    assert tick(images, instance) == ("", 1)
+
+
+def test_a_lost_share_fails_the_tick_makes_no_folder_and_is_told_once(
+    images: ProductImagesResource, instance: dg.DagsterInstance, database_url: str
+) -> None:
+    media = images.settings().media
+    assert tick(images, instance) == ("Nothing new.", 0)
+    shutil.rmtree(media)
+    media.mkdir()
+    with pytest.raises(SystemicFailure, match=r"The share \S+ is gone or another one.* Mount it"):
+        tick(images, instance)
+    assert list(media.iterdir()) == []
+    cursor = None
+    for _ in range(2):
+        with dg.build_sensor_context(
+            instance=instance,
+            cursor=cursor,
+            resources={"database": images.database},
+            definitions=build_defs(),
+        ) as context:
+            cursor = people_are_told.evaluate_tick(context).cursor
+    engine = connect(database_url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("select department, subject, times, sentence from journal.notices"))
+        told = [tuple(row) for row in rows]
+    engine.dispose()
+    assert [row[:3] for row in told] == [("folders", "media_root", 1)]
+    assert f"The share {media} is gone" in told[0][3]
+
+
+def test_at_rest_the_platform_asks_itself_less_than_700_times_an_hour() -> None:
+    intervals = [sensor.minimum_interval_seconds for sensor in build_defs().get_repository_def().sensor_defs]
+    assert len(intervals) >= 9
+    assert sum(3600 / (interval or 30) for interval in intervals) < 700
+>>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
 
+from crown.errors import ConfigurationError
 from crown.journal import notices
 from crown.product_images import intake, review, stages
 from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, REVIEW, Room
@@ -191,8 +193,14 @@ def test_what_was_settled_during_quiet_hours_is_not_told_in_the_morning(
         assert tick(day, instance, cursor)[0] == "Notices sent: 1."
 
 
-def test_settings_that_cannot_be_used_are_said_by_the_sensor(
+def test_settings_that_cannot_be_used_fail_the_tick(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
+<<<<<<< HEAD
     broken = given_database({**database.environment, "CROWN_QUIET_HOURS": "at night"})
     assert "CROWN_QUIET_HOURS cannot be used" in tick(broken, instance)[0]
+=======
+    broken = DatabaseResource(environment={**database.environment, "CROWN_QUIET_HOURS": "at night"})
+    with pytest.raises(ConfigurationError, match="CROWN_QUIET_HOURS cannot be used"):
+        tick(broken, instance)
+>>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)

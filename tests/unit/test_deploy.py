@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,7 +28,7 @@ def unit(path: Path) -> configparser.ConfigParser:
 
 
 def test_console_daemon_and_code_server_are_services_apart() -> None:
-    assert {path.stem for path in SERVICES} == {*LASTING, "crown-backup"}
+    assert {path.stem for path in SERVICES} == {*LASTING, "crown-backup", "crown-failed@"}
     wanted = unit(DEPLOY / "systemd" / "crown.target")["Unit"]["Wants"].split()
     assert sorted(wanted) == [f"{name}.service" for name in LASTING]
 
@@ -63,6 +64,53 @@ def test_lasting_services_come_back_and_are_stopped_with_patience(name: str) -> 
     assert int(service["TimeoutStopSec"]) >= 20
 
 
+def test_a_run_that_takes_too_much_memory_does_not_take_the_code_server_with_it() -> None:
+    service = unit(DEPLOY / "systemd" / "crown-code-server.service")["Service"]
+    assert service["OOMPolicy"] == "continue"
+
+
+def test_a_backup_that_fails_is_told() -> None:
+    backup = unit(DEPLOY / "systemd" / "crown-backup.service")["Unit"]
+    assert backup["OnFailure"] == "crown-failed@%n.service"
+    told = unit(DEPLOY / "systemd" / "crown-failed@.service")["Service"]["ExecStart"]
+    assert shlex.split(told)[1:3] == ["notify", "%i"]
+
+
+@pytest.mark.parametrize("path", [*SERVICES, DEPLOY / "compose.yaml"], ids=lambda path: path.stem)
+def test_every_process_names_its_connections(path: Path) -> None:
+    if path.suffix == ".yaml":
+        services = yaml.safe_load(path.read_text())["services"]
+        named = [services[name.removeprefix("crown-")]["environment"]["PGAPPNAME"] for name in LASTING]
+        assert sorted(named) == ["crown code server", "crown console", "crown daemon"]
+    else:
+        assert "PGAPPNAME=crown " in unit(path)["Service"]["Environment"]
+
+
+def test_secrets_are_neither_tracked_nor_baked_into_an_image() -> None:
+    secrets = ["deploy/crown.env", "deploy/database_password", ".env"]
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *secrets],
+        cwd=DEPLOY.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ignored.stdout.split() == secrets
+    left_out = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    for pattern in ("**/.env", "deploy/crown.env", "deploy/database_password", ".git", ".venv", "var"):
+        assert pattern in left_out
+
+
+def test_what_a_container_writes_to_belongs_to_the_images_user() -> None:
+    built = (DEPLOY / "Dockerfile").read_text()
+    mounted = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["daemon"]["volumes"]
+    places = [mount.rsplit(":", 1)[1] for mount in mounted]
+    assert sorted(places) == ["/run/crown", "/srv/media", "/var/lib/crown"]
+    (made,) = [line for line in built.splitlines() if "install -d -o crown -g crown" in line]
+    for place in places:
+        assert place in made.split()
+
+
 def test_console_and_daemon_find_the_code_server_where_it_listens() -> None:
     workspace = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())
     server = workspace["load_from"][0]["grpc_server"]
@@ -79,6 +127,7 @@ def test_the_example_environment_can_be_used() -> None:
     assert settings.environment == "production"
     assert settings.database_url is not None
     assert str(settings.media) == "/srv/media"
+    assert settings.web_token is not None, "people see that there is one"
 
 
 def test_the_containers_start_what_the_units_start_on_postgresql_18() -> None:
