@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -204,6 +205,12 @@ class Settings(BaseModel):
         default="https://api.airtable.com", description="Address of the API, for a proxy in between."
     )
 
+    # Clock
+    time_zone: str = Field(
+        default="",
+        description="Zone of the schedules, such as Europe/London; empty: that of this machine. Seen at the next start.",
+    )
+
     # Journal
     log_dir: Path | None = Field(default=None, description="Folder of the rotating log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -271,6 +278,13 @@ class Settings(BaseModel):
             re.compile(value)
         except re.error as error:
             raise ValueError(f"it is not a regular expression ({error})") from None
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value and value not in zoneinfo.available_timezones():
+            raise ValueError("write a zone such as Europe/London, or nothing for this machine's")
         return value
 
     @field_validator("quiet_hours")

@@ -6,7 +6,7 @@ Nothing of any department belongs here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,18 @@ def write_preview(picture: bytes, target: Path) -> Path:
         files.finish(unfinished, ownership)
         unfinished.rename(target)
     return target
+
+
+def carried_forward(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, names: Iterable[str]
+) -> dict[str, dg.MetadataValue]:
+    """Pictures of the asset's last run that drew some: a run that found nothing must not hide them.
+
+    Only what is still there to be shown; the console removes old pictures, but not an asset's newest.
+    """
+    event = context.instance.get_latest_materialization_event(asset)
+    made = event.asset_materialization if event is not None else None
+    return {name: made.metadata[name] for name in names if made is not None and name in made.metadata}
 
 
 def preview(target: Path, previews: Path) -> dg.MetadataValue:

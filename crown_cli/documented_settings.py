@@ -17,6 +17,7 @@ GROUPS = {
     "workers": "Work",
     "product_number_pattern": "Product images",
     "art_exports_root": "Art records",
+    "time_zone": "Clock",
     "log_dir": "Journal",
     "web_host": "Web",
 }
@@ -38,6 +39,7 @@ _DEFAULTS = {
     "art_settings": "those that come with Crown alone",
     "art_addresses": "no addresses",
     "art_names": "the table that comes with Crown",
+    "time_zone": "that of this machine",
     "log_dir": "HOME/logs",
 }
 _EXAMPLES = {
@@ -65,6 +67,7 @@ _EXAMPLES = {
     "art_payment_details": "Example Bank, sort code 00-00-00, account 12345678",
     "airtable_base": "appExampleBase0001",
     "airtable_token_file": "/etc/crown/airtable-token",
+    "time_zone": "Europe/London",
     "log_dir": "/var/log/crown",
     "notify_file": "/etc/crown/notify",
     "quiet_hours": "22:00-07:00",

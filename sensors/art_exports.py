@@ -139,6 +139,8 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
             dg.AssetMaterialization(
                 BOOKS[row.table_name].split("/"),
                 description="Changed outside of runs.",
+                # As the assets themselves say it (crown_assets/art_records/assets.py).
+                tags={"dagster/data_version": f"sync {row.newest}"},
                 metadata={
                     "records": row.records,
                     "newest_sync": row.newest,

@@ -1,6 +1,13 @@
 """The clock: jobs by selection string, and when they run by themselves."""
 
+import os
+import zoneinfo
+from pathlib import Path
+
 import dagster as dg
+
+from crown.settings import Settings
+from sensors.at_load import settings
 
 LANE = "crown/lane"
 
@@ -43,24 +50,39 @@ JOBS = [product_images_job, sweep_job, housekeeping_job, art_records_job, sql_mo
 #: The daily run of art records fetches the base through the API, when the settings name one.
 FETCH = {"ops": {"art_records__airtable_exports": {"config": {"fetch": True}}}}
 
+
+def time_zone(settings: Settings = settings) -> str:
+    """The zone in which the schedules run: CROWN_TIME_ZONE, else this machine's, else UTC."""
+    local = Path("/etc/localtime")
+    linked = local.resolve().as_posix().partition("/zoneinfo/")[2] if local.is_symlink() else ""
+    given = (settings.time_zone, os.environ.get("TZ", "").lstrip(":"), linked)
+    return next((zone for zone in given if zone and zone in zoneinfo.available_timezones()), "UTC")
+
+
 SCHEDULES = [
     # Once a day even when nothing happens, so that freshness is true.
     dg.ScheduleDefinition(
         name="product_images_daily",
         job=product_images_job,
         cron_schedule="15 5 * * *",
+        execution_timezone=time_zone(),
+        description="Whatever is due of product images, once a day even when nothing happened.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     dg.ScheduleDefinition(
         name="product_images_sweep_nightly",
         job=sweep_job,
         cron_schedule="0 2 * * *",
+        execution_timezone=time_zone(),
+        description="Reads published files and says which are missing, changed or not ours.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     dg.ScheduleDefinition(
         name="housekeeping_nightly",
         job=housekeeping_job,
         cron_schedule="30 3 * * *",
+        execution_timezone=time_zone(),
+        description="Removes old logs, previews and events, frees lost claims, looks at the disks.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     # The change check: an export that is the one of last time makes no version and says so.
@@ -68,6 +90,8 @@ SCHEDULES = [
         name="art_records_daily",
         job=art_records_job,
         cron_schedule="45 5 * * *",
+        execution_timezone=time_zone(),
+        description="Fetches the art base, when one is set, and compares its newest export with the books.",
         run_config=FETCH,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),

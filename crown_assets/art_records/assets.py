@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from crown.art_records import arriving
 from crown.art_records.arriving import Outcome
@@ -22,7 +22,7 @@ from crown.art_records.reports import TableReport
 from crown.art_records.room import BOOKS, CLEAN, DEPARTMENT, EXPORTS, Room
 from crown.art_records.tables import ENTITIES
 from crown.journal.stats import PipelineStats
-from crown_assets.reporting import preview, record_run, sentences_as_failures, write_preview
+from crown_assets.reporting import carried_forward, preview, record_run, sentences_as_failures, write_preview
 from resources.art_records import ArtRecordsResource
 
 OWNERS = ["team:art-records"]
@@ -165,8 +165,20 @@ def books(
                 stats = _stats(arrived[name], written=report.applied)
                 record_run(room.engine, asset, stats, context.run_id)
                 yield dg.MaterializeResult(
-                    asset_key=key(asset), metadata=_written(context, room, done, arrived[name])
+                    asset_key=key(asset),
+                    metadata=_written(context, room, done, arrived[name]),
+                    data_version=dg.DataVersion(books_version(room.engine, name)),
                 )
+
+
+def books_version(engine: Engine, table: str) -> str:
+    """The newest sync that changed a table: what stands on it is built again when this one is another."""
+    with engine.connect() as connection:
+        newest = connection.execute(
+            text("select coalesce(max(sync_number), 0) from art.changes where table_name = :table"),
+            {"table": table},
+        ).scalar_one()
+    return f"sync {newest}"
 
 
 def _stats(table: TableReport, *, written: bool) -> PipelineStats:
@@ -265,6 +277,9 @@ def _written(
         metadata["not_applied"] = done.waits
     if done.decision is not None:
         metadata |= {"decided_by": done.decision.who, "decision": done.decision.decision_id}
+    if table.table == "editions":
+        # Of an earlier run, unless this one draws them anew.
+        metadata |= carried_forward(context, key(BOOKS["editions"]), ("sell_through", "sales_by_month"))
     if table.noop:
         return {**metadata, "nothing_to_do": table.noop}
     metadata |= table.counts if report.applied else {}

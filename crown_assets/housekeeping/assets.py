@@ -17,6 +17,7 @@ from crown.journal.housekeeping import sizes, tidy
 from crown.product_images import orphans, rehearsal_removal
 from crown.product_images.room import Room
 from crown.settings import Settings
+from crown.store import old_files
 from crown_assets.reporting import sentences_as_failures
 from resources.product_images import ProductImagesResource
 
@@ -59,6 +60,7 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "claims_ended": done.claims,
                 "unfinished_files_removed": len(unfinished),
                 **_old_rehearsals(room),
+                **_old_files(room.settings),
                 "unknown_objects": dg.MetadataValue.json(unknown[:100]),
             },
             check_results=[_disk_space(room.settings), _log_growth(room.engine, room.settings)],
@@ -75,6 +77,17 @@ def _old_rehearsals(room: Room) -> dict[str, int | str]:
     except Refused as error:
         return {"rehearsals_left": str(error)}
     return {"rehearsals_removed": len(done.rehearsals), "rehearsed_bytes_removed": done.bytes}
+
+
+def _old_files(settings: Settings) -> dict[str, int]:
+    age = timedelta(days=settings.events_retention_days)
+    previews = old_files.remove_old_previews(settings.home / "previews", age)
+    logs = old_files.remove_old_compute_logs(settings.home / "dagster" / "storage", age)
+    return {
+        "old_previews_removed": previews.files,
+        "old_compute_logs_removed": logs.files,
+        "old_file_bytes_removed": previews.bytes + logs.bytes,
+    }
 
 
 def _disk_space(settings: Settings) -> dg.AssetCheckResult:

@@ -37,6 +37,7 @@ from crown.store.watch import SETTLE_SECONDS
 from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
 from crown_assets.reporting import (
     NOTHING_LEFT_FAILED,
+    carried_forward,
     fail_above,
     metadata_of,
     nothing_left_failed,
@@ -279,7 +280,11 @@ def _result(
             planned=report.plans[asset].changed,
             removed=len(report.removed),
             kept_for_people=dg.MetadataValue.json(report.kept) if report.kept else None,
-            contact_sheet=preview(sheet, previews) if sheet else None,
+            **(
+                {"contact_sheet": preview(sheet, previews)}
+                if sheet
+                else carried_forward(context, key(asset), ["contact_sheet"])
+            ),
             **more,
         ),
         check_results=[nothing_left_failed(room.engine, asset, states), *checks],

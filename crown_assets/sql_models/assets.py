@@ -5,7 +5,7 @@ in its .sql and .yml, so a new model needs no line here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,14 @@ from resources.database import DatabaseResource
 
 GROUP = "sql"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-#: When anything it reads was built again; a model that reads nothing (the clock) with every new day.
-_EAGER = dg.AutomationCondition.eager()
+#: When anything it reads has become another, not when it was made again the same; a model that reads nothing (the
+#: clock) with every new day.
+FOLLOWS = dg.AutomationCondition.eager().replace(
+    "any_deps_updated",
+    dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
+    ),
+)
 _DAILY = dg.AutomationCondition.on_cron("5 0 * * *")
 _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
@@ -60,7 +66,7 @@ def _asset(
             "sql": dg.MetadataValue.md(f"```sql\n{model.sql.strip()}\n```"),
         },
         check_specs=[_check(key, promise) for promise in kept],
-        automation_condition=_EAGER if model.upstream else _DAILY,
+        automation_condition=FOLLOWS if model.upstream else _DAILY,
         freshness_policy=FRESH,
     )
     def sql_model(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult:
@@ -74,7 +80,10 @@ def _asset(
                 target = previews.joinpath(*key.path, f"{context.run_id}.png")
                 metadata["picture"] = preview(_draw(engine, model, draw, target), previews)
             return dg.MaterializeResult(
-                metadata=metadata, check_results=[_result(ask(engine, promise)) for promise in kept]
+                metadata=metadata,
+                check_results=[_result(ask(engine, promise)) for promise in kept],
+                # Dagster derives it from what was read; the clock reads nothing and is another every day.
+                data_version=None if model.upstream else dg.DataVersion(f"{datetime.now(UTC):%Y-%m-%d}"),
             )
 
     return sql_model

@@ -33,15 +33,8 @@ def samples() -> tuple[Export, Export]:
 
 @pytest.fixture
 def art(database: DatabaseResource) -> ArtRecordsResource:
-<<<<<<< HEAD
-    """The room of art records, whose folder is looked at every five seconds."""
-    return ArtRecordsResource(
-        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
-    )
-=======
     """The room of art records."""
     return ArtRecordsResource(database=database)
->>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
 
 
 def test_the_same_bytes_start_nothing_and_an_older_export_that_is_put_back_does() -> None:
@@ -117,33 +110,19 @@ def test_a_dropped_export_is_followed_when_two_looks_found_it_the_same(
 def test_a_cursor_of_an_earlier_version_is_read(
     art: ArtRecordsResource, instance: dg.DagsterInstance
 ) -> None:
-<<<<<<< HEAD
-    hourly = ArtRecordsResource(
-        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"})
-    )
-    tick = Ticks(hourly, instance)
-=======
     tick = Ticks(art, instance)
     tick.cursor = json.dumps({"looked": 1.5, "standing": "", "contents": {}, "run_key": "k"})
->>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
     assert tick() == "Nothing new."
 
 
 def test_a_broken_setting_fails_the_tick_and_nothing_is_asked_for(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
-<<<<<<< HEAD
     broken = ArtRecordsResource(database=given_database({**database.environment, "CROWN_ART_PHASE": "both"}))
-    assert Ticks(broken, instance)().startswith("CROWN_ART_PHASE cannot be used")
-=======
-    broken = ArtRecordsResource(
-        database=DatabaseResource(environment={**database.environment, "CROWN_ART_PHASE": "both"})
-    )
     tick = Ticks(broken, instance)
     with pytest.raises(ConfigurationError, match="CROWN_ART_PHASE cannot be used"):
         tick()
     assert tick.asked == []
->>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
 
 
 def test_an_approval_is_followed_once_and_a_rejection_is_not(

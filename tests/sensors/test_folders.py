@@ -9,17 +9,14 @@ import pytest
 from sqlalchemy import text
 
 from crown.database.engine import connect
-from crown.errors import SystemicFailure
+from crown.errors import ConfigurationError, SystemicFailure
 from crown.product_images.room import INBOX
+from crown.settings import load_settings
 from crown_assets.definitions import build_defs
 from resources.product_images import ProductImagesResource
-<<<<<<< HEAD
-from sensors.folders import due, product_image_folders
-from tests.given import given_database
-=======
 from sensors.folders import product_image_folders
 from sensors.notices import people_are_told
->>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
+from sensors.schedules import time_zone
 from tests.pictures import draw_part
 
 
@@ -34,26 +31,6 @@ def tick(images: ProductImagesResource, instance: dg.DagsterInstance) -> tuple[s
 def test_a_file_at_rest_asks_for_a_run_in_the_tick_that_first_sees_it(
     images: ProductImagesResource, instance: dg.DagsterInstance
 ) -> None:
-<<<<<<< HEAD
-    hourly = ProductImagesResource(
-        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "3600"})
-    )
-    message, cursor, _ = tick(hourly, instance, None)
-    assert message == "Nothing new."
-    with images.room() as room:
-        draw_part(room.media(INBOX) / "52000123.jpg")
-    assert cursor is not None
-    assert tick(hourly, instance, cursor) == ("The folders are looked at every 3600 s.", cursor, 0)
-    seven_seconds_ago = str(float(cursor) - 7)
-    assert tick(images, instance, seven_seconds_ago)[0] == "The folders are looked at every 10 s."
-    often = ProductImagesResource(
-        database=given_database({**database.environment, "CROWN_INBOX_INTERVAL_SECONDS": "5"})
-    )
-    message, later, requests = tick(often, instance, seven_seconds_ago)
-    assert message == "1 files are still being copied."
-    assert float(later or 0) >= float(cursor)
-    assert requests == 0
-=======
     assert tick(images, instance) == ("Nothing new.", 0)
     with images.room() as room:
         draw_part(room.media(INBOX) / "52000123.jpg")
@@ -92,4 +69,17 @@ def test_at_rest_the_platform_asks_itself_less_than_700_times_an_hour() -> None:
     intervals = [sensor.minimum_interval_seconds for sensor in build_defs().get_repository_def().sensor_defs]
     assert len(intervals) >= 9
     assert sum(3600 / (interval or 30) for interval in intervals) < 700
->>>>>>> fb55721 (Turn /health red for every part that must work, and heal it)
+
+
+def test_schedules_run_in_a_zone_that_is_said_and_each_says_what_it_does() -> None:
+    schedules = build_defs().get_repository_def().schedule_defs
+    assert {schedule.execution_timezone for schedule in schedules} == {time_zone()}
+    assert all(schedule.description for schedule in schedules)
+
+
+def test_the_zone_of_the_setting_counts_before_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert time_zone(load_settings({}, None)) == "Asia/Tokyo"
+    assert time_zone(load_settings({"CROWN_TIME_ZONE": "Europe/London"}, None)) == "Europe/London"
+    with pytest.raises(ConfigurationError, match="CROWN_TIME_ZONE cannot be used: write a zone"):
+        load_settings({"CROWN_TIME_ZONE": "London"}, None)
