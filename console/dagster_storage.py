@@ -47,7 +47,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = _engine(postgres_url, token_provider)
             # Dagster's own would open a pool for each of the three.
-            storage.optimize_for_webserver = self._limit_statements  # type: ignore[method-assign]
+            storage.optimize_for_webserver = self._limit_statements  # type: ignore[method-assign,assignment]
 
     def _limit_statements(self, statement_timeout: int, **_: int) -> None:
         """Give each connection of this process, which is a web server, a time limit for its statements."""

@@ -283,7 +283,7 @@ class Settings(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value and value not in zoneinfo.available_timezones():
+        if value and not is_zone(value):
             raise ValueError("write a zone such as Europe/London, or nothing for this machine's")
         return value
 
@@ -327,6 +327,15 @@ class Settings(BaseModel):
     def logs(self) -> Path:
         """The folder of the log file, absolute."""
         return self.log_dir or self.home / "logs"
+
+
+def is_zone(name: str) -> bool:
+    """Whether a name is a time zone of this machine, such as Europe/London."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def expanded(path: Path) -> Path:

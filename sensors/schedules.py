@@ -1,12 +1,11 @@
 """The clock: jobs by selection string, and when they run by themselves."""
 
 import os
-import zoneinfo
 from pathlib import Path
 
 import dagster as dg
 
-from crown.settings import Settings
+from crown.settings import Settings, is_zone
 from sensors.at_load import settings
 
 LANE = "crown/lane"
@@ -56,7 +55,7 @@ def time_zone(settings: Settings = settings) -> str:
     local = Path("/etc/localtime")
     linked = local.resolve().as_posix().partition("/zoneinfo/")[2] if local.is_symlink() else ""
     given = (settings.time_zone, os.environ.get("TZ", "").lstrip(":"), linked)
-    return next((zone for zone in given if zone and zone in zoneinfo.available_timezones()), "UTC")
+    return next((zone for zone in given if zone and is_zone(zone)), "UTC")
 
 
 SCHEDULES = [
