@@ -21,6 +21,7 @@ from dagster_webserver.cli import (
     DEFAULT_POOL_RECYCLE,
 )
 from dagster_webserver.version import __version__
+from sqlalchemy import Engine
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,8 +39,9 @@ def dagster_ui(instance: DagsterInstance, workspace: Path) -> Iterator[ASGIApp]:
         DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
     )
     for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
-        # These keep a connection each: without trying it, the first query after a restart of the database fails.
-        storage._engine.pool._pre_ping = True  # type: ignore[union-attr]
+        # In PostgreSQL these keep a connection each: untried, the first query after a restart of the database fails.
+        if isinstance(engine := getattr(storage, "_engine", None), Engine):
+            engine.pool._pre_ping = True
     with WorkspaceProcessContext(
         instance, WorkspaceFileTarget([str(workspace)]), version=__version__, read_only=False
     ) as context:
