@@ -5,10 +5,13 @@ Run by `make bench-ledger`; ends with `NAME = VALUE (goal GOAL)` lines, CHECK=1 
 
 from __future__ import annotations
 
+import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, text
 
@@ -16,8 +19,9 @@ from benchmarks.report import Report
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect
 from crown.database.migrations import migrate
-from crown.ledger import claims, lineage, planning
-from crown.ledger.claims import Made
+from crown.ledger import claims, lane, lineage, planning
+from crown.ledger.claims import Job, Made
+from crown.ledger.lane import Lane, Limits
 from crown.ledger.recipes import Recipe, register
 
 RECIPE = Recipe("bench/masters", "copy", {"version": 1})
@@ -59,6 +63,62 @@ def make_everything(
             claims.release(connection, claim)
             done += len(claim.jobs)
     return done, time.perf_counter() - started
+
+
+def claim_ms(engine: Engine, pending: int) -> list[float]:
+    """Milliseconds of claims over three assets, with so many items pending in each, and a thousand that failed."""
+    assets = [f"bench/claims_{name}" for name in "abc"]
+    with engine.begin() as connection:
+        connection.execute(text("delete from ledger.items where starts_with(asset, 'bench/claims_')"))
+        connection.execute(
+            text(
+                "insert into ledger.items (asset, key, state, wanted, recipe, next_try)"
+                " select asset, 'p' || n, case when n % (1 + :pending / 1000) = 1 then 'failed' else 'pending' end, 'w',"
+                " :recipe, now() + interval '1 hour' from unnest(cast(:assets as text[])) as asset,"
+                " generate_series(1, :pending) n"
+            ),
+            {"assets": assets, "pending": pending, "recipe": RECIPE.hash},
+        )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze ledger.items"))
+    taken = []
+    with engine.connect() as connection:
+        for _ in range(40):
+            started = time.perf_counter()
+            claim = claims.take(connection, assets, 8)
+            taken.append(1000 * (time.perf_counter() - started))
+            assert claim is not None
+            assert len(claim.jobs) == 8
+            claims.release(connection, claim)
+    return taken[10:]
+
+
+def flat_memory(report: Report, engine: Engine) -> None:
+    """What a run of 100,000 outputs and the planning of 1,000,000 items add to this process."""
+    recipe = Recipe("bench/many", "copy", {"version": 1})
+    with engine.begin() as connection:
+        register(connection, [recipe])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    with engine.begin() as connection:
+        planned = planning.plan(connection, "bench/many", SOURCE, {"recipe": recipe.hash, "n": 1_000_000})
+    planning.analyze(engine)
+    print(f"1,000,000 items planned in {time.perf_counter() - started:.0f} s")
+    assert planned.pending == 1_000_000
+    keys = [f"p{n}" for n in range(1, 200_001, 2)]
+
+    def copy(jobs: Sequence[Job], _: Mapping[str, Any]) -> list[Made]:
+        return [Made(job, f"c{job.key}", "r", job.key, 1, 0.1, {"w": 1}) for job in jobs]
+
+    whole = Lane(("bench/many",), copy, {}, lambda _: None, lambda job: job.key[:3], True, per_worker=500)
+    started = time.perf_counter()
+    made = 0
+    for first in range(0, len(keys), 10_000):
+        made += lane.run(engine, whole, Limits(), keys=keys[first : first + 10_000]).made
+    assert made == len(keys)
+    print(f"{made:,} outputs entered in {time.perf_counter() - started:.0f} s")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report.add("memory_of_100000_outputs_mb", (after - before) / 1024, 60, unit="MB", below=True)
 
 
 def plan_renditions(engine: Engine, given: dict[str, list[str]]) -> tuple[planning.Plan, float, int]:
@@ -141,6 +201,13 @@ def main() -> None:
             found = lineage.forward(connection, start)
             report.add("forward_trace_ms", 1000 * (time.perf_counter() - started), 20, unit="ms", below=True)
             assert len(found) == 40
+        few, many = claim_ms(engine, 400), claim_ms(engine, 400_000)
+        print(f"a claim over three assets: {statistics.median(few):.1f} ms with 400 pending in each,"
+              f" {statistics.median(many):.1f} ms with 400,000")  # fmt: skip
+        report.add(
+            "claim_at_400000_to_400", statistics.median(many) / statistics.median(few), 2.0, below=True
+        )
+        flat_memory(report, engine)
         engine.dispose()
     report.close()
 

@@ -94,6 +94,12 @@ class Settings(BaseModel):
     failure_rate_limit: float = Field(
         default=0.5, gt=0, le=1, description="A run fails when more than this share of its items failed."
     )
+    run_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="A stage of a scheduled run begins nothing new after so long (cut-outs: ten times); the next run goes"
+        " on. Runs of commands make everything.",
+    )
     max_concurrent_runs: int = Field(default=4, ge=1, description="Dagster runs at once.")
 
     # Product images

@@ -6,6 +6,7 @@ Nothing of any department belongs here.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +51,16 @@ def metadata_of(stats: PipelineStats, states: Mapping[str, int], **more: Any) ->
 
 def stats_of(report: LaneReport, asset: str, states: Mapping[str, int]) -> PipelineStats:
     """The part of a lane's report that is about one asset; items that were current already are skipped."""
-    stats = PipelineStats(execution_ms=report.seconds * 1000)
-    for made in report.made:
-        if made.job.asset == asset:
-            stats.succeeded(made.job.key, seconds=made.seconds, size_bytes=made.size_bytes or 0)
-    for failed in report.failed:
-        if failed.job.asset == asset:
-            stats.fail(failed.job.key, failed.error_class)
+    tally = report.tallies[asset]
+    stats = PipelineStats(
+        total=tally.made + tally.failed,
+        successful=tally.made,
+        failed=tally.failed,
+        errors=Counter(tally.errors),
+        bytes=tally.bytes_made,
+        execution_ms=report.seconds * 1000,
+        slowest=list(tally.slowest),
+    )
     stats.skip(max(0, states.get("current", 0) - stats.successful))
     return stats
 

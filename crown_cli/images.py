@@ -309,6 +309,7 @@ def retry(
     crown images retry 52000123_1 --model default --apply
     """  # noqa: D301
     from crown.ledger import planning
+    from crown.ledger.locks import lock_assets
     from crown.product_images.preview import consequences
 
     if model is not None and asset not in (None, "cutouts", "product_images/cutouts"):
@@ -323,6 +324,7 @@ def retry(
     )
 
     def again(connection: Connection) -> list[dict[str, Any]]:
+        lock_assets(connection, chosen)
         rows = [{"asset": a, "to_try_again": planning.retry(connection, a, like)} for a in chosen]
         return [row for row in rows if row["to_try_again"]]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crown.errors import CrownError
 from crown_cli.world import World
+from resources.queues import WHOLE
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -52,7 +53,7 @@ def run_job(
     Args:
         instance: the platform's instance.
         name: the job.
-        tags: further tags of the run.
+        tags: further tags of the run; a command's run makes everything that is due.
         only: paths of the asset keys to make; default all of the job.
 
     Raises:
@@ -67,7 +68,7 @@ def run_job(
         run_config=quiet,
         instance=instance,
         raise_on_error=False,
-        tags=tags,
+        tags={WHOLE: "true", **(tags or {})},
         asset_selection=[dg.AssetKey(path) for path in only] if only is not None else None,
     )
     materialised = {

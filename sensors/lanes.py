@@ -1,4 +1,4 @@
-"""Whether a lane is busy: one run of a lane at a time is enough, for it takes everything that is due."""
+"""Whether a queue is busy: one run of it at a time, and one that waits, are enough."""
 
 import dagster as dg
 

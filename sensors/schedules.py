@@ -6,9 +6,10 @@ from pathlib import Path
 import dagster as dg
 
 from crown.settings import Settings, is_zone
+from resources import queues
 from sensors.at_load import settings
 
-LANE = "crown/lane"
+LANE = queues.TAG
 
 # Reads every published byte: once a night, never in the run that follows each upload.
 _SWEEP = dg.AssetSelection.checks(
@@ -17,8 +18,15 @@ _SWEEP = dg.AssetSelection.checks(
 product_images_job = dg.define_asset_job(
     "product_images",
     selection=dg.AssetSelection.groups("product_images") - _SWEEP,
-    tags={LANE: "product_images"},
-    description="From the inbox to the published share, whatever is due.",
+    tags={LANE: queues.PRODUCT_IMAGES},
+    description="From the inbox to the published share, whatever is due, for about CROWN_RUN_SECONDS; what is left and"
+    " the cut-outs are made by the runs that follow by themselves.",
+)
+cutouts_job = dg.define_asset_job(
+    queues.CUTOUTS,
+    selection=dg.AssetSelection.assets(dg.AssetKey(["product_images", "cutouts"])),
+    tags={LANE: queues.CUTOUTS},
+    description="Cut-outs by an engine, laid out for review as they are made.",
 )
 sweep_job = dg.define_asset_job(
     "product_images_sweep",
@@ -44,7 +52,7 @@ sql_models_job = dg.define_asset_job(
     tags={LANE: "sql_models"},
     description="All SQL models and their tests, whether or not anything they read has changed.",
 )
-JOBS = [product_images_job, sweep_job, housekeeping_job, art_records_job, sql_models_job]
+JOBS = [product_images_job, cutouts_job, sweep_job, housekeeping_job, art_records_job, sql_models_job]
 
 #: The daily run of art records fetches the base through the API, when the settings name one.
 FETCH = {"ops": {"art_records__airtable_exports": {"config": {"fetch": True}}}}

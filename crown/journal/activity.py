@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -58,27 +58,11 @@ class Activity:
 _COLUMNS = ", ".join(Activity.__annotations__)
 
 
-def record(
-    connection: Connection,
-    *,
-    who: str,
-    what: str,
-    subject: str,
-    department: str,
-    via: Via,
-    product_number: str | None = None,
-    old: Any = None,
-    new: Any = None,
-    details: str | None = None,
-    source_file: str | None = None,
-    run_id: str | None = None,
-    duration_ms: float | None = None,
-    context: Mapping[str, Any] | None = None,
-) -> int:
-    """Append a row in the caller's transaction, so that it stands exactly when the act does; returns its id.
+@dataclass(frozen=True)
+class Entry:
+    """A row to be appended to the trail.
 
-    Args:
-        connection: an open transaction.
+    Attributes:
         who: the person, or `share` when a moved file cannot tell, or the name of the run's job.
         what: the action; one of this module's constants where one fits.
         subject: what it was done to: an item's key, a product, a setting.
@@ -95,29 +79,72 @@ def record(
 
     Passwords and tokens in old, new and context are hidden.
     """
-    return connection.execute(
-        text(
-            "insert into journal.activity (who, what, subject, department, via, product_number, old_values, new_values,"
-            " details, source_file, run_id, duration_ms, context) values (:who, :what, :subject, :department, :via,"
-            " :product_number, cast(:old as jsonb), cast(:new as jsonb), :details, :source_file, :run_id, :duration_ms,"
-            " cast(:context as jsonb)) returning activity_id"
-        ),
-        {
-            "who": plain_text(who),
-            "what": what,
-            "subject": plain_text(subject),
-            "department": department,
-            "via": via,
-            "product_number": product_number,
-            "old": _json(old),
-            "new": _json(new),
-            "details": None if details is None else plain_text(details),
-            "source_file": None if source_file is None else plain_text(source_file),
-            "run_id": run_id,
-            "duration_ms": None if duration_ms is None else round(duration_ms),
-            "context": _json(dict(context or {})),
-        },
-    ).scalar_one()
+
+    who: str
+    what: str
+    subject: str
+    department: str
+    via: Via
+    product_number: str | None = None
+    old: Any = None
+    new: Any = None
+    details: str | None = None
+    source_file: str | None = None
+    run_id: str | None = None
+    duration_ms: float | None = None
+    context: Mapping[str, Any] | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """By column; values as JSON text."""
+        return {
+            "who": plain_text(self.who),
+            "what": self.what,
+            "subject": plain_text(self.subject),
+            "department": self.department,
+            "via": self.via,
+            "product_number": self.product_number,
+            "old_values": _json(self.old),
+            "new_values": _json(self.new),
+            "details": None if self.details is None else plain_text(self.details),
+            "source_file": None if self.source_file is None else plain_text(self.source_file),
+            "run_id": self.run_id,
+            "duration_ms": None if self.duration_ms is None else round(self.duration_ms),
+            "context": _json(dict(self.context or {})),
+        }
+
+
+#: Column and type of what is appended.
+_APPENDED = {
+    **dict.fromkeys(("who", "what", "subject", "department", "via", "product_number"), "text"),
+    **dict.fromkeys(("old_values", "new_values"), "jsonb"),
+    **dict.fromkeys(("details", "source_file", "run_id"), "text"),
+    "duration_ms": "integer",
+    "context": "jsonb",
+}
+_APPEND = (
+    f"insert into journal.activity ({', '.join(_APPENDED)})"
+    f" select {', '.join(f'cast({name} as {kind})' for name, kind in _APPENDED.items())}"
+    f" from unnest({', '.join(f'cast(:{name} as text[])' for name in _APPENDED)})"
+    f" with ordinality as g({', '.join(_APPENDED)}, place) order by place returning activity_id"
+)
+
+
+def record(connection: Connection, **entry: Any) -> int:
+    """Append a row (the fields of `Entry`) in the caller's transaction, so that it stands exactly when the act does.
+
+    Returns:
+        Its id.
+    """
+    return record_all(connection, [Entry(**entry)])[0]
+
+
+def record_all(connection: Connection, entries: Sequence[Entry]) -> list[int]:
+    """Append rows in the caller's transaction with one statement, in this order; returns their ids."""
+    if not entries:
+        return []
+    rows = [entry.as_row() for entry in entries]
+    columns = {name: [None if r[name] is None else str(r[name]) for r in rows] for name in _APPENDED}
+    return list(connection.execute(text(_APPEND), columns).scalars())
 
 
 def history(

@@ -27,6 +27,8 @@ class Tidied:
     notices: int
     orphans: dict[str, int]
     claims: int
+    old_claims: int
+    old_items: int
     dry_run: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,6 +60,24 @@ def tidy(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Tidied
         ),
         orphans=retention.prune_orphans(engine, settings.events_retention_days, dry_run=dry_run),
         claims=ended,
+        old_claims=retention.prune(
+            engine,
+            "ledger.claims",
+            "t.ended_at < now() - make_interval(days => :days)"
+            " and not exists (select from ledger.items i where i.claim_id = t.claim_id)",
+            {"days": settings.log_retention_days},
+            order="t.claim_id",
+            dry_run=dry_run,
+        ),
+        # Retired before anything was made of them; what was made stays for ever.
+        old_items=retention.prune(
+            engine,
+            "ledger.items",
+            "t.state = 'retired' and t.making_id is null and t.changed_at < now() - make_interval(days => :days)",
+            {"days": settings.log_retention_days},
+            order="t.asset, t.key",
+            dry_run=dry_run,
+        ),
         dry_run=dry_run,
     )
 

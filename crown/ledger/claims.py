@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from crown.errors import ClaimLost, CrownError
+from crown.ledger.locks import lock_assets
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,28 @@ class Finished:
 _LIVES = "exists (select from pg_stat_activity a where a.pid = c.backend_pid and a.backend_start = c.backend_start)"
 
 
+_LOST = f"c.ended_at is null and (c.lease_until < clock_timestamp() or not {_LIVES})"
+
+
 def reap(connection: Connection) -> int:
     """Free the items of workers whose lease ran out or whose connection is gone; returns claims ended."""
+    lost = connection.execute(
+        text(
+            "select c.claim_id, array(select distinct i.asset from ledger.items i where i.claim_id = c.claim_id) as assets"
+            f" from ledger.claims c where {_LOST}"
+        )
+    ).all()
+    if not lost:
+        return 0
+    lock_assets(connection, {asset for row in lost for asset in row.assets}, shared=True)
     ended = list(
         connection.execute(
             text(
                 "update ledger.claims set ended_at = clock_timestamp(), ending = 'lost' where claim_id in ("
-                "  select claim_id from ledger.claims c where ended_at is null"
-                f"  and (lease_until < clock_timestamp() or not {_LIVES})"
+                f"  select claim_id from ledger.claims c where claim_id = any(:lost) and {_LOST}"
                 "  for update skip locked) returning claim_id"
-            )
+            ),
+            {"lost": [row.claim_id for row in lost]},
         ).scalars()
     )
     if ended:
@@ -128,13 +141,24 @@ def reap(connection: Connection) -> int:
     return len(ended)
 
 
-# Materialised: a subquery may be run once per joined row and then claims more than `limit`. A claim is only entered
-# when there is something to claim: taking it back would look through every making for one that refers to it.
+# Each asset's part comes from a partial index in the order of its claims, so that a claim costs the same however much
+# is pending. Materialised: a subquery may be run once per joined row and then claims more than `limit`. A claim is only
+# entered when there is something to claim.
 _TAKE = """
-with chosen as materialized (
-    select asset, key from ledger.items where asset = any(:assets) and state in ('pending', 'failed')
-      and claim_id is null and (next_try is null or next_try <= clock_timestamp()) {only}
-    order by key, asset limit :limit for update skip locked
+with due as materialized (
+    select d.asset, d.key from unnest(cast(:assets as text[])) as a(asset) cross join lateral (
+        select * from (
+            select i.asset, i.key from ledger.items i
+            where i.asset = a.asset and i.state = 'pending' and i.claim_id is null {only}
+            order by i.key limit :limit for update skip locked) pending
+        union all
+        select * from (
+            select i.asset, i.key from ledger.items i
+            where i.asset = a.asset and i.state = 'failed' and i.claim_id is null
+              and i.next_try <= statement_timestamp() {only}
+            order by i.next_try limit :limit for update skip locked) to_retry) d
+), chosen as materialized (
+    select asset, key from due order by key, asset limit :limit
 ), claim as (
     insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until)
     select :claimed, :worker, :run_id, pid, backend_start, clock_timestamp() + make_interval(secs => :lease)
@@ -164,7 +188,8 @@ def take(
     """
     with connection.begin():
         reap(connection)
-        only = "" if keys is None else "and key = any(:only)"
+    with connection.begin():
+        only = "" if keys is None else "and i.key = any(:only)"
         rows = connection.execute(
             text(_TAKE.format(only=only)),
             {
@@ -233,9 +258,22 @@ def renew(connection: Connection, claim: Claim) -> None:
         )
 
 
+def resume(connection: Connection, held: Sequence[Claim]) -> None:
+    """Say that these claims are this connection's now: the one that took them is gone, the worker is not."""
+    with connection.begin():
+        connection.execute(
+            text(
+                "update ledger.claims set backend_pid = pid, backend_start = a.backend_start from pg_stat_activity a"
+                " where a.pid = pg_backend_pid() and claim_id = any(:held) and ended_at is null"
+            ),
+            {"held": [claim.claim_id for claim in held]},
+        )
+
+
 def release(connection: Connection, claim: Claim) -> None:
     """End the claim; items without a result are free again, in the state they had."""
     with connection.begin():
+        lock_assets(connection, claim.assets, shared=True)
         connection.execute(
             text("update ledger.items set claim_id = null where claim_id = :claim"), {"claim": claim.claim_id}
         )
@@ -273,15 +311,15 @@ def finish(
             _intend(connection, paths)
     finished = Finished()
     with connection.begin():
-        for asset in sorted(claim.assets):
-            connection.execute(
-                text("select pg_advisory_xact_lock_shared(hashtextextended(:asset, 0))"), {"asset": asset}
-            )
+        lock_assets(connection, claim.assets, shared=True)
         _hold(connection, claim)
         wanted = {
             (row.asset, row.key): row.wanted
             for row in connection.execute(
-                text("select asset, key, wanted from ledger.items where claim_id = :claim for update"),
+                text(
+                    "select asset, key, wanted from ledger.items where claim_id = :claim"
+                    " order by asset, key for update"
+                ),
                 {"claim": claim.claim_id},
             )
         }
@@ -377,9 +415,13 @@ with given as (
            seconds, cast(facts as jsonb), cast(:versions as jsonb)
     from given returning making_id, asset, key, fingerprint, content_hash, root, path
 ), edges as (
-    insert into ledger.making_inputs (making_id, input_id)
-    select distinct making_id, input_id from making join given using (asset, key),
-           unnest(cast(given.inputs as bigint[])) as input_id
+    insert into ledger.making_inputs (making_id, input_id, position, role)
+    select distinct on (making.making_id, s.making_id) making.making_id, s.making_id, u.position,
+           substr(s.asset, strpos(s.asset, '/') + 1)
+    from making join given using (asset, key)
+    cross join unnest(cast(given.inputs as bigint[])) with ordinality as u(input_id, position)
+    join ledger.makings s on s.making_id = u.input_id
+    order by making.making_id, s.making_id, u.position
 ), placed as (
     insert into ledger.files (root, path, content_hash, making_id, written_at)
     select distinct on (root, path) root, path, content_hash, making_id, clock_timestamp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -45,12 +46,22 @@ def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list
     return [dict(row._mapping) for row in rows]
 
 
-def due(connection: Connection, assets: list[str]) -> int:
+_DUE = """
+    from ledger.items where asset = any(:assets) and claim_id is null
+    and (state = 'pending' or (state = 'failed' and next_try <= statement_timestamp()))
+"""
+
+
+def due(connection: Connection, assets: Sequence[str]) -> int:
     """Items of these assets that a worker could take now."""
-    return connection.execute(
-        text(
-            "select count(*) from ledger.items where asset = any(:assets) and claim_id is null"
-            " and state in ('pending', 'failed') and (next_try is null or next_try <= clock_timestamp())"
-        ),
-        {"assets": assets},
-    ).scalar_one()
+    return connection.execute(text(f"select count(*) {_DUE}"), {"assets": list(assets)}).scalar_one()
+
+
+def due_by_recipe(connection: Connection, asset: str, recipes: Collection[str]) -> list[str]:
+    """Keys of an asset's items that a worker could take now and that are made by one of these recipes."""
+    bound = {"assets": [asset], "recipes": list(recipes)}
+    return list(
+        connection.execute(
+            text(f"select key {_DUE} and recipe = any(:recipes) order by key"), bound
+        ).scalars()
+    )

@@ -9,10 +9,11 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import os
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -23,21 +24,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from crown.errors import ClaimLost, CrownError, PermanentFailure, SystemicFailure
 from crown.ledger import claims
-from crown.ledger.claims import Claim, Failed, Job, Made, Placing
+from crown.ledger.claims import Claim, Failed, Finished, Job, Made, Placing
+from crown.ledger.locks import again
 
 #: A task gets jobs that share their group and returns one result for each.
 Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
 
 _Owner = TypeVar("_Owner")
+_Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY = 24
 _COMMIT_SECONDS = 2.0
 #: Groups handed to the pool for each process: the next one lies ready when a process is done with one.
 _AHEAD = 2
+_SLOWEST = 3
+_EXAMPLES = 24
 
 
 def nothing_around(_: Sequence[Job]) -> AbstractContextManager[None]:
@@ -81,30 +87,59 @@ class Limits:
     lease_seconds: float = 120
     max_attempts: int = 4
     back_off_seconds: float = 30
+    #: Nothing new is begun after so long; what is left is for the next run. None: until nothing is due.
+    run_seconds: float | None = None
+
+
+@dataclass
+class Tally:
+    """What a run did to one asset: counts, and a few examples; its size does not grow with the run."""
+
+    made: int = 0
+    failed: int = 0
+    bytes_made: int = 0
+    #: Failures by error class.
+    errors: Counter[str] = field(default_factory=Counter)
+    #: (seconds, key), the slowest first.
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    #: Root and path of the files that were made last.
+    newest: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_EXAMPLES))
+
+    def count(self, result: Made | Failed) -> None:
+        """Add a result."""
+        if isinstance(result, Failed):
+            self.failed += 1
+            self.errors[result.error_class] += 1
+            return
+        self.made += 1
+        self.bytes_made += result.size_bytes or 0
+        if result.root is not None and result.path is not None:
+            self.newest.append((result.root, result.path))
+        if result.seconds is not None:
+            self.slowest = sorted([*self.slowest, (result.seconds, result.job.key)], reverse=True)[:_SLOWEST]
 
 
 @dataclass
 class LaneReport:
-    """What a run of a lane did."""
+    """What a run of a lane did, by asset."""
 
-    made: list[Made] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     dropped: int = 0
     seconds: float = 0.0
 
     @property
-    def bytes_made(self) -> int:
-        """Bytes of all results."""
-        return sum(made.size_bytes or 0 for made in self.made)
+    def made(self) -> int:
+        """Items made, of all assets."""
+        return sum(tally.made for tally in self.tallies.values())
 
-    def failures_by_class(self) -> dict[str, int]:
-        """How many items failed, by error class."""
-        return dict(Counter(failed.error_class for failed in self.failed).most_common())
+    @property
+    def failed(self) -> int:
+        """Tries that failed, of all assets."""
+        return sum(tally.failed for tally in self.tallies.values())
 
-    def slowest(self, count: int = 3) -> list[tuple[str, float]]:
-        """The slowest items: (key, seconds)."""
-        timed = [(made.job.key, made.seconds) for made in self.made if made.seconds is not None]
-        return sorted(timed, key=lambda pair: -pair[1])[:count]
+
+#: Called after each commit with the sums so far and what was entered.
+Progress = Callable[[LaneReport, Finished], None]
 
 
 def run(
@@ -114,9 +149,10 @@ def run(
     *,
     run_id: str | None = None,
     versions: Mapping[str, str] | None = None,
-    on_progress: Callable[[LaneReport], None] | None = None,
+    on_progress: Progress | None = None,
+    keys: Sequence[str] | None = None,
 ) -> LaneReport:
-    """Make everything that is due in the lane.
+    """Make what is due in the lane.
 
     Args:
         engine: our database; the run keeps one connection of it for its claims.
@@ -125,52 +161,93 @@ def run(
         run_id: stamped on what is made.
         versions: library versions, recorded with each making.
         on_progress: called after each commit.
+        keys: these items only.
 
     Raises:
         SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
     """
-    report, started = LaneReport(), time.monotonic()
-    desks: list[_Desk] = []  # of the claims that are held
+    with engine.connect() as connection:
+        one = _Run(connection, lane, limits, run_id, versions or {}, on_progress, keys)
+        one.work()
+    return one.report
 
-    def groups(connection: Connection) -> Iterator[tuple[_Desk, list[Job]]]:
-        batch = limits.workers * lane.per_worker
-        while (
-            claim := claims.take(
-                connection, lane.assets, batch, lease_seconds=limits.lease_seconds, run_id=run_id
-            )
-        ) is not None:
-            together = [list(jobs) for _, jobs in groupby(claim.jobs, key=lane.group)]
-            desk = _Desk(connection, claim, lane, limits, versions or {}, report, on_progress, len(together))
-            desks.append(desk)
-            for jobs in together:
-                if desk.lost:
+
+@dataclass
+class _Run:
+    """One run of a lane: its connection, the claims it holds and what it did so far."""
+
+    connection: Connection
+    lane: Lane
+    limits: Limits
+    run_id: str | None
+    versions: Mapping[str, str]
+    on_progress: Progress | None
+    keys: Sequence[str] | None
+    report: LaneReport = field(default_factory=LaneReport)
+    #: Of the claims that are held.
+    desks: list[_Desk] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def work(self) -> None:
+        """Work until nothing is due or the time is over."""
+        try:
+            worked = True
+            while worked and not self.is_over():  # what failed meanwhile may be due again
+                worked = False
+                for desk, made in results(self.lane, self.limits, self.groups(), self.tend):
+                    worked = True
+                    desk.add(made)
+        except SystemicFailure as failure:
+            if not isinstance(failure.__cause__, DBAPIError):
+                for desk in self.desks:
+                    desk.close()
+            raise
+        finally:
+            for desk in self.desks:
+                desk.release()
+            self.report.seconds = time.monotonic() - self.started
+
+    def is_over(self) -> bool:
+        """Whether nothing new is to be begun."""
+        most = self.limits.run_seconds
+        return most is not None and time.monotonic() - self.started > most
+
+    def persist(self, act: Callable[[], _Result]) -> _Result:
+        """Call a transaction, and again after a deadlock or a lost connection."""
+        return again(act, before_retry=self.resume)
+
+    def resume(self) -> None:
+        """The claims that are held are this connection's, which may be a new one."""
+        claims.resume(self.connection, [desk.claim for desk in self.desks if not desk.released])
+
+    def take(self) -> Claim | None:
+        """The next claim."""
+        return claims.take(
+            self.connection,
+            self.lane.assets,
+            self.limits.workers * self.lane.per_worker,
+            lease_seconds=self.limits.lease_seconds,
+            run_id=self.run_id,
+            keys=self.keys,
+        )
+
+    def groups(self) -> Iterator[tuple[_Desk, list[Job]]]:
+        """Claims, by groups of jobs, as long as something is due."""
+        while not self.is_over() and (claim := self.persist(self.take)) is not None:
+            together = [list(jobs) for _, jobs in groupby(claim.jobs, key=self.lane.group)]
+            desk = _Desk(self, claim, len(together))
+            self.desks.append(desk)
+            for begun, jobs in enumerate(together):
+                if desk.lost or self.is_over():
+                    desk.leave(len(together) - begun)
                     break
                 yield desk, jobs
 
-    with engine.connect() as connection:
-        try:
-            worked = True
-            while worked:  # what failed meanwhile may be due again
-                worked = False
-                for desk, made in results(lane, limits, groups(connection), partial(_tend, desks)):
-                    worked = True
-                    desk.add(made)
-        except SystemicFailure:
-            for desk in desks:
-                desk.close()
-            raise
-        finally:
-            for desk in desks:
-                desk.release()
-            report.seconds = time.monotonic() - started
-    return report
-
-
-def _tend(desks: list[_Desk]) -> None:
-    """Forget the claims that were released, look after the others."""
-    desks[:] = [desk for desk in desks if not desk.released]
-    for desk in desks:
-        desk.tend()
+    def tend(self) -> None:
+        """Forget the claims that were released, look after the others."""
+        self.desks = [desk for desk in self.desks if not desk.released]
+        for desk in self.desks:
+            desk.tend()
 
 
 @dataclass
@@ -180,13 +257,8 @@ class _Desk:
     `open` counts the groups that are not back; a claim that was lost is worked off without entering anything.
     """
 
-    connection: Connection
+    run: _Run
     claim: Claim
-    lane: Lane
-    limits: Limits
-    versions: Mapping[str, str]
-    report: LaneReport
-    on_progress: Callable[[LaneReport], None] | None
     open: int
     waiting: list[Made | Failed] = field(default_factory=list)
     committed_at: float = field(default_factory=time.monotonic)
@@ -196,12 +268,16 @@ class _Desk:
 
     def add(self, results: Sequence[Made | Failed]) -> None:
         self.waiting.extend(results)
-        self.open -= 1
+        self.leave(1)
+        if len(self.waiting) >= _COMMIT_EVERY:
+            self.close()
+
+    def leave(self, groups: int) -> None:
+        """Expect no more of so many groups; when none is open, the claim ends."""
+        self.open -= groups
         if not self.open:
             self.close()
             self.release()
-        elif len(self.waiting) >= _COMMIT_EVERY:
-            self.close()
 
     def close(self) -> None:
         """Enter what is waiting, or drop it when the claim was lost."""
@@ -211,12 +287,12 @@ class _Desk:
             except ClaimLost:
                 self.lost = True
         _remove_unfinished(self.waiting)
-        self.report.dropped += len(self.waiting)
+        self.run.report.dropped += len(self.waiting)
         self.waiting = []
 
     def release(self) -> None:
         if not self.released:
-            claims.release(self.connection, self.claim)
+            claims.release(self.run.connection, self.claim)
             self.released = True
 
     def tend(self) -> None:
@@ -224,10 +300,10 @@ class _Desk:
         now = time.monotonic()
         if self.waiting and now - self.committed_at > _COMMIT_SECONDS:
             self.close()
-        if self.lost or now - self.renewed_at <= self.limits.lease_seconds / 3:
+        if self.lost or now - self.renewed_at <= self.run.limits.lease_seconds / 3:
             return
         try:
-            claims.renew(self.connection, self.claim)
+            self.run.persist(partial(claims.renew, self.run.connection, self.claim))
             self.renewed_at = time.monotonic()
         except ClaimLost:
             self.lost = True
@@ -237,26 +313,37 @@ class _Desk:
         if not results:
             return
         try:
-            finished = claims.finish(
-                self.connection,
-                self.claim,
-                results,
-                place=self.lane.place,
-                max_attempts=self.limits.max_attempts,
-                back_off_seconds=self.limits.back_off_seconds,
-                versions=self.versions,
-            )
+            finished = self.run.persist(partial(self._finish, results, set()))
         except BaseException:
             _remove_unfinished(results)
-            self.report.dropped += len(results)
+            self.run.report.dropped += len(results)
             raise
         _remove_unfinished(finished.dropped)
-        self.report.made.extend(finished.made)
-        self.report.failed.extend(finished.failed)
-        self.report.dropped += len(finished.dropped)
+        entered: list[Made | Failed] = [*finished.made, *finished.failed]
+        for result in entered:
+            self.run.report.tallies[result.job.asset].count(result)
+        self.run.report.dropped += len(finished.dropped)
         self.committed_at = time.monotonic()
-        if self.on_progress is not None:
-            self.on_progress(self.report)
+        if self.run.on_progress is not None:
+            self.run.on_progress(self.run.report, finished)
+
+    def _finish(self, results: Sequence[Made | Failed], placed: set[tuple[str, str]]) -> Finished:
+        """Enter results; at another try, `placed` says whose files have their final name already."""
+
+        def place(placing: Placing) -> None:
+            if self.run.lane.place is not None and placing.made.job.item not in placed:
+                self.run.lane.place(placing)
+                placed.add(placing.made.job.item)
+
+        return claims.finish(
+            self.run.connection,
+            self.claim,
+            results,
+            place=place if self.run.lane.place is not None else None,
+            max_attempts=self.run.limits.max_attempts,
+            back_off_seconds=self.run.limits.back_off_seconds,
+            versions=self.run.versions,
+        )
 
 
 def results(
@@ -368,7 +455,11 @@ def _remove_unfinished(results: Sequence[Made | Failed]) -> None:
 
 
 def _prepare_worker() -> None:
-    """A worker leaves Ctrl-C to its parent and dies with it (with the fork server, which ends with the parent)."""
+    """A worker leaves Ctrl-C to its parent and dies with it (with the fork server, which ends with the parent).
+
+    It gives way to the console and to short runs: an hour of cutting out holds up no approval.
+    """
+    os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

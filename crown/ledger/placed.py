@@ -43,6 +43,20 @@ def forget(engine: Engine, root: str, path: str) -> None:
         )
 
 
+def standing(engine: Engine, root: str, folder: str) -> set[str]:
+    """Paths below a folder where something of ours was written, not only about to be."""
+    with engine.connect() as connection:
+        return set(
+            connection.execute(
+                text(
+                    "select path from ledger.files where root = :root and starts_with(path, :folder)"
+                    " and content_hash is not null"
+                ),
+                {"root": root, "folder": folder.rstrip("/") + "/"},
+            ).scalars()
+        )
+
+
 def below(engine: Engine, root: str, folder: str) -> dict[str, frozenset[str]]:
     """Paths below a folder where something of ours stands, with the hashes it may have."""
     with engine.connect() as connection:

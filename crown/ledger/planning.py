@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
+
+from crown.ledger.locks import lock_assets
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def plan(
 
     A new fingerprint frees the item from any claim: the worker's result will be dropped.
     """
-    lock_for_planning(connection, asset)
+    lock_assets(connection, [asset])
     connection.execute(text(_ROOM_TO_COMPARE))
     scope = "" if keys is None else "and key = any(:planned_keys)"
     bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
@@ -134,14 +136,9 @@ def plan(
     return Plan(**dict(rows.tuples().all()))
 
 
-def lock_for_planning(connection: Connection, asset: str) -> None:
-    """Wait for the asset's planning lock; workers that finish results hold it shared."""
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:asset, 0))"), {"asset": asset})
-
-
 def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
     """Make failed and quarantined items whose key is like `pattern` (SQL) pending again; returns how many."""
-    lock_for_planning(connection, asset)
+    lock_assets(connection, [asset])
     return connection.execute(
         text(
             "update ledger.items set state = 'pending', attempts = 0, next_try = null, error_class = null,"
@@ -157,7 +154,7 @@ def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
 
     What was made counts as gone for the ledger, so that the same fingerprint is made anew.
     """
-    lock_for_planning(connection, asset)
+    lock_assets(connection, [asset])
     bound = {"asset": asset, "keys": list(keys)}
     connection.execute(
         text(
@@ -178,36 +175,41 @@ def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
 
 def mark_lost(connection: Connection, making_ids: Sequence[int]) -> int:
     """Record that the bytes of these makings are gone; items they made current become pending."""
-    if not making_ids:
-        return 0
-    bound = {"ids": list(making_ids)}
-    assets = connection.execute(
-        text("select distinct asset from ledger.makings where making_id = any(:ids) order by asset"), bound
-    ).scalars()
-    for asset in list(assets):
-        lock_for_planning(connection, asset)
-    connection.execute(text("update ledger.makings set present = false where making_id = any(:ids)"), bound)
-    return connection.execute(
-        text(
-            "update ledger.items set state = 'pending', made = null, changed_at = clock_timestamp()"
-            " where making_id = any(:ids) and state = 'current'"
-        ),
-        bound,
-    ).rowcount
+    return _not_there(connection, making_ids, "pending", None, None)
 
 
 def mark_changed(connection: Connection, making_ids: Sequence[int], error: str) -> int:
     """Quarantine the items whose bytes someone else changed; nothing overwrites them until a person retries."""
+    return _not_there(connection, making_ids, "quarantined", "ChangedByHand", error)
+
+
+def lock_makings(connection: Connection, making_ids: Sequence[int]) -> None:
+    """Lock the assets that these makings are of."""
+    assets = connection.execute(
+        text("select distinct asset from ledger.makings where making_id = any(:ids)"),
+        {"ids": list(making_ids)},
+    ).scalars()
+    lock_assets(connection, list(assets))
+
+
+def _not_there(
+    connection: Connection, making_ids: Sequence[int], state: str, error_class: str | None, error: str | None
+) -> int:
     if not making_ids:
         return 0
-    connection.execute(
-        text("update ledger.makings set present = false where making_id = any(:ids)"),
-        {"ids": list(making_ids)},
-    )
+    lock_makings(connection, making_ids)
+    bound = {"ids": list(making_ids)}
+    connection.execute(text("update ledger.makings set present = false where making_id = any(:ids)"), bound)
     return connection.execute(
         text(
-            "update ledger.items set state = 'quarantined', made = null, error_class = 'ChangedByHand',"
-            " error = :error, changed_at = clock_timestamp() where making_id = any(:ids) and state = 'current'"
+            "update ledger.items set state = :state, made = null, error_class = :error_class, error = :error,"
+            " changed_at = clock_timestamp() where making_id = any(:ids) and state = 'current'"
         ),
-        {"ids": list(making_ids), "error": error},
+        {**bound, "state": state, "error_class": error_class, "error": error},
     ).rowcount
+
+
+def analyze(engine: Engine) -> None:
+    """Renew the statistics of what a bulk insert has just filled; without them a join over it may take minutes."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("analyze ledger.items, ledger.makings, ledger.making_inputs, ledger.files"))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from crown.ledger import placed
 from crown.product_images import intake
 from crown.product_images.room import INBOX, MEDIA, READY, REVIEW, Room
 from crown.store import watch
@@ -71,7 +72,8 @@ def _review(room: Room) -> list[tuple[str, str, bool]]:
         for sighting in watch.look(room.engine, MEDIA, touched, f"{REVIEW}/")
     ]
     there = {comparable(f"{REVIEW}/{name}") for name, _ in listing}
-    gone = [path for path in written if comparable(path) not in there]
+    standing = placed.standing(room.engine, MEDIA, REVIEW)  # what a run is just laying out is not gone
+    gone = [path for path in written if path in standing and comparable(path) not in there]
     return seen + [(path, f"gone:{written[path].isoformat()}", True) for path in gone]
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
+from crown.ledger.locks import lock_assets
 from crown.product_images import stages
 from crown.product_images.names import VIEW
 from crown.product_images.publishing import path_of, target_of
@@ -123,6 +124,7 @@ def forecast(room: Room, *, supposing: Callable[[Connection], object] | None = N
     told = Forecast()
     with room.engine.connect() as connection:
         try:
+            lock_assets(connection, ASSETS)  # at once: a run that plans meanwhile takes them in another order
             if supposing is not None:
                 supposing(connection)
             for asset in ASSETS:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.ledger import decisions, planning
+from crown.ledger.locks import lock_assets
 from crown.product_images.names import matches, product_number
 from crown.product_images.room import (
     COMPLIANCE,
@@ -149,6 +150,7 @@ def rebuild(
         BadInput: nothing matches.
     """
     counted = {}
+    lock_assets(connection, assets)
     for asset in assets:
         rows = connection.execute(
             text(

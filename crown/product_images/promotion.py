@@ -18,7 +18,8 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, Refused
 from crown.journal import activity
-from crown.ledger import decisions, planning, recipes
+from crown.ledger import decisions, recipes
+from crown.ledger.locks import lock_assets
 from crown.product_images import cutout_models, stages
 from crown.product_images.cutout_models import cutting
 from crown.product_images.names import photo_name
@@ -129,7 +130,7 @@ def promote(
         keeping.remove_nothing_meanwhile(connection)
         rehearsed = _promotable(room, rehearsal_id)
         recipe = cutting(rehearsed.model, room.settings.weights_dir)
-        planning.lock_for_planning(connection, CUTOUTS)
+        lock_assets(connection, [CUTOUTS])
         meant, rows = _sorted(room, rehearsed, limit, _concerned(connection, rehearsed.recipe))
         before = cutout_models.promoted(connection)
         recipes.register(connection, [recipe])
@@ -229,8 +230,8 @@ def _take_over(connection: Connection, recipe: str, decision_id: int, rows: list
             "   recipe, decision_id, seconds, facts, versions)"
             "   select :asset, key, fingerprint, content_hash, :root, content_hash, size_bytes, :recipe, :decision,"
             "   seconds, cast(facts as jsonb), cast(versions as jsonb) from given returning making_id, key)"
-            " insert into ledger.making_inputs (making_id, input_id)"
-            " select making_id, input_id from making join given using (key)"
+            " insert into ledger.making_inputs (making_id, input_id, role)"
+            " select making_id, input_id, 'photos' from making join given using (key)"
         ),
         {
             "asset": CUTOUTS,
@@ -317,7 +318,7 @@ def take_back(room: Room, *, who: str, via: activity.Via, reason: str | None = N
     """
     meant = look_back(room)
     with room.engine.begin() as connection:
-        planning.lock_for_planning(connection, CUTOUTS)
+        lock_assets(connection, [CUTOUTS])
         promoted = _in_force(connection)
         cutout_models.record(
             connection,

@@ -20,6 +20,7 @@ from crown.errors import BadInput
 from crown.journal import activity
 from crown.ledger import decisions, planning
 from crown.ledger.decisions import Decision
+from crown.ledger.locks import lock_assets
 from crown.ledger.planning import Plan
 from crown.product_images.room import DEPARTMENT, PUBLISHED, Room
 
@@ -88,7 +89,7 @@ def plan(
     Returns:
         The plan as it was carried out, and what is held.
     """
-    planning.lock_for_planning(connection, PUBLISHED)
+    lock_assets(connection, [PUBLISHED])
     point = connection.begin_nested()
     carry_out = partial(
         planning.plan, connection, PUBLISHED, wanted, parameters, inputs_decide=True, looked_up=looked_up

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -189,7 +189,7 @@ def decide_on(
     """
     if verdict == "reject" and not (reason or "").strip():
         raise Refused("A rejection needs a reason that the retoucher can act on; give it with --reason.")
-    return [_say(room, one.photo, one.content_hash, verdict, who, via, reason) for one in chosen]
+    return _say_all(room, [(one.photo, one.content_hash) for one in chosen], verdict, who, via, reason)
 
 
 def _decided(room: Room, patterns: Sequence[str]) -> list[Chosen]:
@@ -214,16 +214,8 @@ def supposed(chosen: Sequence[Chosen], verdict: Verdict, who: str) -> Callable[[
     """What `decide_on` would write, to be tried in a transaction that is rolled back."""
 
     def act(connection: Connection) -> None:
-        for one in chosen:
-            decisions.decide(
-                connection,
-                stage=CUTOUTS,
-                subject=one.photo,
-                content_hash=one.content_hash,
-                verdict=verdict,
-                who=who,
-                via="cli",
-            )
+        seen = [(one.photo, one.content_hash) for one in chosen]
+        decisions.decide_all(connection, stage=CUTOUTS, seen=seen, verdict=verdict, who=who, via="cli")
 
     return act
 
@@ -237,69 +229,95 @@ def _say(
     via: activity.Via,
     reason: str | None = None,
 ) -> Decision:
+    return _say_all(room, [(photo, content_hash)], verdict, who, via, reason)[0]
+
+
+def _say_all(
+    room: Room,
+    seen: Sequence[tuple[str, str]],
+    verdict: decisions.Verdict,
+    who: str,
+    via: activity.Via,
+    reason: str | None,
+) -> list[Decision]:
+    """Decide on photos and their bytes in one transaction, with a row of the trail and a line of the log for each."""
     what = {
         "approve": activity.HUMAN_APPROVED,
         "reject": activity.HUMAN_REJECTED,
         "withdraw": activity.APPROVAL_WITHDRAWN,
     }[verdict]
     with room.engine.begin() as connection:
-        before = decisions.standing(connection, CUTOUTS, {photo: content_hash}).get(photo)
-        said = decisions.decide(
-            connection,
-            stage=CUTOUTS,
-            subject=photo,
-            content_hash=content_hash,
-            verdict=verdict,
-            who=who,
-            via=via,
-            reason=reason,
+        said = decisions.decide_all(
+            connection, stage=CUTOUTS, seen=seen, verdict=verdict, who=who, via=via, reason=reason
         )
-        news = before is None or before.decision_id != said.decision_id
-        if news:
-            activity.record(
-                connection,
-                who=who,
-                what=what,
-                subject=photo,
-                department=DEPARTMENT,
-                via=via,
-                product_number=photo_name(photo).number,
-                details=reason,
-                old=before and {"verdict": before.verdict, "who": before.who},
-                new={"verdict": verdict, "content_hash": content_hash, "decision_id": said.decision_id},
-            )
-    if not news:
-        return said
+        news = [one for one in said if one.is_new]
+        activity.record_all(
+            connection,
+            [
+                activity.Entry(
+                    who=who,
+                    what=what,
+                    subject=one.decision.subject,
+                    department=DEPARTMENT,
+                    via=via,
+                    product_number=photo_name(one.decision.subject).number,
+                    details=reason,
+                    old=one.before and {"verdict": one.before.verdict, "who": one.before.who},
+                    new={
+                        "verdict": verdict,
+                        "content_hash": one.decision.content_hash,
+                        "decision_id": one.decision.decision_id,
+                    },
+                )
+                for one in news
+            ],
+        )
+    for one in news:
+        _tell(one.decision)
+    return [one.decision for one in said]
+
+
+def _tell(said: Decision) -> None:
     words = {"approve": "approved", "reject": "rejected", "withdraw": "taken back"}
     _log.info(
         "%s %s by %s%s",
-        photo,
-        words[verdict],
-        who,
-        f": {reason}" if reason else "",
+        said.subject,
+        words[said.verdict],
+        said.who,
+        f": {said.reason}" if said.reason else "",
         extra={
-            "product_number": photo_name(photo).number,
-            "user_id": who,
-            "context": {"via": via, "content_hash": content_hash, "decision_id": said.decision_id},
+            "product_number": photo_name(said.subject).number,
+            "user_id": said.who,
+            "context": {
+                "via": said.via,
+                "content_hash": said.content_hash,
+                "decision_id": said.decision_id,
+            },
         },
     )
-    return said
 
 
-def show(room: Room, *, new: bool = True) -> list[str]:
+def show(room: Room, *, new: bool = True, photos: Collection[str] | None = None) -> list[str]:
     """Lay undecided cut-outs into review/bg_removed and take away ours that are decided, outdated or retired; returns
     the photos newly shown. A person's file under such a name is left alone.
 
-    With `new` False only what is laid out already is looked at: a library of thousands is then not read.
+    Args:
+        room: the department's room.
+        new: False looks only at what is laid out already: a library of thousands is then not read.
+        photos: look at these photos only.
     """
     shown: list[str] = []
     laid_out = {
         PurePosixPath(path).stem: (path, ours)
         for path, ours in placed.below(room.engine, MEDIA, REVIEW).items()
+        if photos is None or PurePosixPath(path).stem in photos
     }
     if not new and not laid_out:
         return shown
-    current = {c.photo: c for c in cutouts(room, undecided=True, photos=None if new else laid_out)}
+    # What another run, or one that was killed, was about to write is laid out anew.
+    written = placed.standing(room.engine, MEDIA, REVIEW)
+    chosen = photos if photos is not None else None if new else laid_out
+    current = {c.photo: c for c in cutouts(room, undecided=True, photos=chosen)}
     # A person may have changed the case of a name, or their desktop its form of Unicode: it is the same file.
     spelt = {comparable(name): name for name, _ in watch.listing(room.roots.path(MEDIA, REVIEW))}
     for photo in sorted(laid_out.keys() | current.keys()):
@@ -311,7 +329,7 @@ def show(room: Room, *, new: bool = True) -> list[str]:
         if cutout is None:
             if files.remove_ours(there, ours):
                 placed.forget(room.engine, MEDIA, path)
-        elif cutout.content_hash not in ours:
+        elif cutout.content_hash not in ours or path not in written:
             if there != room.roots.path(MEDIA, wanted) and not files.remove_ours(there, ours):
                 continue
             if path != wanted:
@@ -641,7 +659,11 @@ def _collect_gone(
     room: Room, reviewed: Sequence[tuple[str, Any]], current: dict[str, Cutout], report: ReviewReport
 ) -> None:
     there = {comparable(f"{REVIEW}/{name}") for name, _ in reviewed}
-    laid_out = placed.below(room.engine, MEDIA, REVIEW)
+    # What another run is laying out at this moment is not gone.
+    written = placed.standing(room.engine, MEDIA, REVIEW)
+    laid_out = {
+        path: hashes for path, hashes in placed.below(room.engine, MEDIA, REVIEW).items() if path in written
+    }
     # What is still copied may be the very picture, on its way to another folder.
     on_the_way = _photos_named([(name, None) for name in report.unfinished])
     gone = {

@@ -13,11 +13,13 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from crown.journal.work import WorkerLog, without_secrets
-from crown.ledger import lane, planning, recipes
-from crown.ledger.lane import Lane, LaneReport
+from crown.ledger import counts, lane, planning, recipes
+from crown.ledger.claims import Job
+from crown.ledger.lane import Lane, LaneReport, Progress
+from crown.ledger.locks import in_transaction, lock_assets
 from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
 from crown.product_images import cutout_models, publishing, removals, tasks, telling, texts
@@ -37,9 +39,11 @@ from crown.product_images.room import (
 )
 from crown.store import files
 
-Progress = Callable[[LaneReport], None]
 _PHOTOS_AT_ONCE = 8
 """Photos whose renditions a process claims at once."""
+_MANY = 5_000
+"""So many changed items make the statistics of the ledger old."""
+_REMOVED_AT_ONCE = 200
 
 _UPLOADS = """
     select distinct photo || '@' || case kind when 'retouch' then 'retouch@' else '' end || content_hash as key,
@@ -110,8 +114,8 @@ class StageReport:
 
     plans: dict[str, Plan] = field(default_factory=dict)
     lane: LaneReport = field(default_factory=LaneReport)
-    #: Files of ours that are no longer wanted, removed.
-    removed: list[str] = field(default_factory=list)
+    #: How many files of ours that are no longer wanted were removed.
+    removed: int = 0
     #: Files that are no longer wanted but were changed by someone else, kept.
     kept: list[str] = field(default_factory=list)
     #: Removals that wait for a person's confirmation.
@@ -130,10 +134,11 @@ def plan(room: Room, assets: Sequence[str]) -> tuple[dict[str, Plan], list[Held]
     plans: dict[str, Plan] = {}
     held: list[Held] = []
     for asset in assets:
-        one = stage(room, asset)
-        with room.engine.begin() as connection:
-            plans[asset], waiting = plan_stage(connection, room, one)
-            held += waiting
+        plan_one = partial(plan_stage, room=room, one=stage(room, asset))
+        plans[asset], waiting = in_transaction(room.engine, plan_one)
+        held += waiting
+        if plans[asset].changed > _MANY:
+            planning.analyze(room.engine)
     return plans, held
 
 
@@ -156,27 +161,49 @@ def recipe_state(room: Room) -> str:
 
 
 def make(
-    room: Room, assets: Sequence[str], *, run_id: str | None = None, on_progress: Progress | None = None
+    room: Room,
+    assets: Sequence[str],
+    *,
+    run_id: str | None = None,
+    on_progress: Progress | None = None,
+    seconds: float | None = None,
+    copies_only: bool = False,
 ) -> StageReport:
     """Plan and make assets that share a lane, then remove what is no longer wanted of them.
+
+    Args:
+        room: the department's room.
+        assets: what to make.
+        run_id: stamped on what is made.
+        on_progress: called after each commit.
+        seconds: begin nothing new after so long; None makes everything that is due.
+        copies_only: make only what is a copy of its input, such as a person's retouch.
 
     Raises:
         SystemicFailure: the disk or the database failed; what was done is entered.
     """
     plans, held = plan(room, assets)
     report = StageReport(plans, held=held)
-    first = stage(room, assets[0]).lane
+    chosen = [stage(room, asset) for asset in assets]
+    keys = _copies(room, chosen) if copies_only else None
     around = WorkerLog(without_secrets(room.settings), DEPARTMENT, run_id, telling.product_number)
-    whole = replace(first, assets=tuple(assets), around=around)
-    teller = telling.Teller(room, run_id, on_progress)
-    try:
+    if keys is None or keys:
         report.lane = lane.run(
-            room.engine, whole, room.limits, run_id=run_id, versions=versions(), on_progress=teller
+            room.engine,
+            replace(chosen[0].lane, assets=tuple(assets), around=around),
+            replace(room.limits, run_seconds=seconds),
+            run_id=run_id,
+            versions=versions(),
+            on_progress=telling.Teller(room, run_id, on_progress),
+            keys=keys,
         )
-    finally:
-        teller.finish()
     _sweep(room, assets, report)
     return report
+
+
+def _copies(room: Room, chosen: Sequence[Stage]) -> list[str]:
+    with room.engine.connect() as connection:
+        return [key for one in chosen for key in counts.due_by_recipe(connection, one.asset, one.copying)]
 
 
 @cache
@@ -248,8 +275,15 @@ def _judgements(room: Room) -> Stage:
 
 def _published(room: Room) -> Stage:
     wanted, made, parameters, looked_up = publishing.wanted_files(room)
-    lane = Lane((PUBLISHED,), tasks.publish, room.context, room.place, in_process=True)
+    lane = Lane(
+        (PUBLISHED,), tasks.publish, room.context, room.place, group=_product_published, in_process=True
+    )
     return Stage(PUBLISHED, wanted, made, parameters, lane, looked_up=looked_up)
+
+
+def _product_published(job: Job) -> str:
+    """The target and product of a published file: entered together, they are one row of the trail."""
+    return job.key.partition("/")[0]
 
 
 _STAGES: dict[str, Callable[[Room], Stage]] = {
@@ -262,10 +296,16 @@ _STAGES: dict[str, Callable[[Room], Stage]] = {
 }
 
 _UNWANTED = """
-    select m.root, m.path, f.content_hash, f.intended
+    select {columns}
     from ledger.makings m join ledger.files f on (f.root, f.path, f.making_id) = (m.root, m.path, m.making_id)
     where m.asset = any(:assets) and m.root = any(:roots)
       and not exists (select from ledger.items i where i.making_id = m.making_id and i.state <> 'retired')
+"""
+_FILE = "m.making_id, m.root, m.path, f.content_hash, f.intended"
+_REMOVED = """
+    with given as (select * from unnest(cast(:ids as bigint[])) as making_id),
+    gone as (delete from ledger.files f using given g where f.making_id = g.making_id)
+    update ledger.makings m set present = false from given g where m.making_id = g.making_id
 """
 
 
@@ -275,24 +315,29 @@ def _sweep(room: Room, assets: Sequence[str], report: StageReport) -> None:
     A folder that is gone or empty is not looked into: its files count as standing until it is back.
     """
     there = [MEDIA, *(target for target in room.targets if target not in room.absent_targets())]
+    bound: dict[str, Any] = {"assets": list(assets), "roots": there}
     with room.engine.connect() as connection:
-        unwanted = connection.execute(text(_UNWANTED), {"assets": list(assets), "roots": there}).all()
-    for row in unwanted:
-        path = room.roots.path(row.root, row.path)
-        ours = frozenset({row.content_hash, row.intended} - {None})
-        if files.remove_ours(path, ours):
-            report.removed.append(row.path)
-            telling.told_of_removal(row.path, kept=False)
-            files.prune_empty(path.parent, room.roots[row.root])
-        elif path.exists():
-            report.kept.append(row.path)
-            telling.told_of_removal(row.path, kept=True)
-        with room.engine.begin() as connection:
-            connection.execute(
-                text("update ledger.makings set present = false where root = :root and path = :path"),
-                {"root": row.root, "path": row.path},
-            )
-            connection.execute(
-                text("delete from ledger.files where root = :root and path = :path"),
-                {"root": row.root, "path": row.path},
-            )
+        unwanted = list(connection.execute(text(_UNWANTED.format(columns="m.making_id")), bound).scalars())
+    still = text(_UNWANTED.format(columns=_FILE) + " and m.making_id = any(:ids)")
+    for first in range(0, len(unwanted), _REMOVED_AT_ONCE):
+        some = unwanted[first : first + _REMOVED_AT_ONCE]
+
+        def remove_some(connection: Connection, some: Sequence[int] = some) -> None:
+            lock_assets(connection, assets)  # no worker gives a file one of these names meanwhile
+            rows = connection.execute(still, {**bound, "ids": list(some)}).all()
+            for row in rows:
+                _remove(room, row, report)
+            connection.execute(text(_REMOVED), {"ids": [row.making_id for row in rows]})
+
+        in_transaction(room.engine, remove_some)
+
+
+def _remove(room: Room, row: Row[Any], report: StageReport) -> None:
+    path = room.roots.path(row.root, row.path)
+    if files.remove_ours(path, frozenset({row.content_hash, row.intended} - {None})):
+        report.removed += 1
+        telling.told_of_removal(row.path, kept=False)
+        files.prune_empty(path.parent, room.roots[row.root])
+    elif path.exists():
+        report.kept.append(row.path)
+        telling.told_of_removal(row.path, kept=True)

@@ -6,13 +6,14 @@ Uploads and decisions are told by intake.py and review.py, where they happen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from crown.journal import activity
+from crown.journal.activity import Entry
 from crown.journal.records import log_context
-from crown.ledger.claims import Failed, Made
-from crown.ledger.lane import LaneReport
+from crown.ledger.claims import Failed, Finished, Made
+from crown.ledger.lane import LaneReport, Progress
 from crown.product_images.names import photo_name
 from crown.product_images.room import (
     CUTOUTS,
@@ -48,29 +49,29 @@ def product_number(key: str) -> str:
 
 
 class Teller:
-    """Tells of a lane's results as they are entered; `finish` adds to the trail what the run made.
+    """Tells of a lane's results as they are entered: lines of the log and rows of the activity trail.
 
     Args:
         room: the department's room.
         run_id: of the run.
-        then: called after each commit with the report.
+        then: called after each commit, like this.
     """
 
-    def __init__(self, room: Room, run_id: str | None, then: Callable[[LaneReport], None] | None) -> None:
+    def __init__(self, room: Room, run_id: str | None, then: Progress | None) -> None:
         self._room, self._run_id, self._then = room, run_id, then
-        self._report = LaneReport()
-        self._made = self._failed = 0
 
-    def __call__(self, report: LaneReport) -> None:
-        """A line for each photo and asset of the new results."""
-        self._report = report
-        made, self._made = report.made[self._made :], len(report.made)
-        failed, self._failed = report.failed[self._failed :], len(report.failed)
+    def __call__(self, report: LaneReport, finished: Finished) -> None:
+        """A line for each photo and asset of the new results, and a row for each that the trail has an action for."""
+        actions: dict[tuple[str, str], list[Made]] = {}
         with log_context(run_id=self._run_id, department=DEPARTMENT):
-            for (asset, photo), group in _by_photo(made).items():
-                if asset in _SAYS:
-                    _log.info("%s %s", photo, _SAYS[asset][0], extra=_extra(asset, photo, group))
-            for one in failed:
+            for (asset, photo), group in _by_photo(finished.made).items():
+                if asset not in _SAYS:
+                    continue
+                says, action = _SAYS[asset]
+                _log.info("%s %s", photo, says, extra=_extra(asset, photo, group))
+                if action is not None:  # the families of a photo's renditions are one row
+                    actions.setdefault((action, photo), []).extend(group)
+            for one in finished.failed:
                 given = {"asset": one.job.asset, "error_class": one.error_class, "final": one.permanent}
                 _log.warning(
                     "%s failed: %s",
@@ -78,32 +79,38 @@ class Teller:
                     one.error,
                     extra={"product_number": product_number(one.job.key), "context": given},
                 )
-        if self._then is not None:
-            self._then(report)
-
-    def finish(self) -> None:
-        """Rows of the activity trail: one for each photo and action, one for each item that failed."""
-        actions: dict[tuple[str, str], list[Made]] = {}
-        for (asset, photo), group in _by_photo(self._report.made).items():
-            action = _SAYS.get(asset, ("", None))[1]
-            if action is not None:
-                actions.setdefault((action, photo), []).extend(group)
+        rows = [self._made(action, photo, group) for (action, photo), group in actions.items()]
+        rows += [self._failed(one) for one in finished.failed]
         with self._room.engine.begin() as connection:
-            for (action, photo), group in actions.items():
-                activity.record(
-                    connection,
-                    who=DEPARTMENT,
-                    what=action,
-                    subject=photo,
-                    department=DEPARTMENT,
-                    via="run",
-                    product_number=product_number(photo),
-                    new=_what_is_new(action, group),
-                    run_id=self._run_id,
-                    duration_ms=_milliseconds(group),
-                )
-            for one in self._report.failed:
-                _record_failure(connection, one, self._run_id)
+            activity.record_all(connection, rows)
+        if self._then is not None:
+            self._then(report, finished)
+
+    def _made(self, action: str, photo: str, group: Sequence[Made]) -> Entry:
+        return Entry(
+            who=DEPARTMENT,
+            what=action,
+            subject=photo,
+            department=DEPARTMENT,
+            via="run",
+            product_number=product_number(photo),
+            new=_what_is_new(action, group),
+            run_id=self._run_id,
+            duration_ms=_milliseconds(group),
+        )
+
+    def _failed(self, one: Failed) -> Entry:
+        return Entry(
+            who=DEPARTMENT,
+            what=activity.FAILED,
+            subject=one.job.key,
+            department=DEPARTMENT,
+            via="run",
+            product_number=product_number(one.job.key),
+            details=one.error,
+            new={"asset": one.job.asset, "error_class": one.error_class},
+            run_id=self._run_id,
+        )
 
 
 def told_of_removal(path: str, *, kept: bool) -> None:
@@ -115,21 +122,6 @@ def told_of_removal(path: str, *, kept: bool) -> None:
         _log.warning("%s is no longer wanted, but a person changed it: kept.", path, extra=extra)
     else:
         _log.info("%s is no longer wanted: removed.", path, extra=extra)
-
-
-def _record_failure(connection: activity.Connection, one: Failed, run_id: str | None) -> None:
-    activity.record(
-        connection,
-        who=DEPARTMENT,
-        what=activity.FAILED,
-        subject=one.job.key,
-        department=DEPARTMENT,
-        via="run",
-        product_number=product_number(one.job.key),
-        details=one.error,
-        new={"asset": one.job.asset, "error_class": one.error_class},
-        run_id=run_id,
-    )
 
 
 def _by_photo(made: Sequence[Made]) -> dict[tuple[str, str], list[Made]]:

@@ -5,8 +5,7 @@ Nothing is repaired here; what is missing becomes pending and the next run makes
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,13 @@ _CURRENT = """
     where starts_with(i.asset, 'product_images/') and i.state = 'current' and m.path is not null
       and m.root = any(:roots)
 """
+_AT_ONCE = 1_000
+_SOME = f"""
+    select * from ({_CURRENT}) as standing where {{part}} and (root, path, making_id) > (:root, :path, :id)
+    order by root, path, making_id limit {_AT_ONCE}
+"""
+_AFTER = "(root, path) > (:start_root, :start_path)"
+_UP_TO = "(root, path) <= (:start_root, :start_path)"
 
 
 @dataclass
@@ -83,13 +89,9 @@ def verify(
         _forget_target(room, target)
     absent = room.absent_targets()
     roots = [root for root in room.roots.folders if root not in absent]
-    with room.engine.connect() as connection:
-        rows = sorted(
-            connection.execute(text(_CURRENT), {"roots": roots}), key=lambda row: (row.root, row.path)
-        )
     found = Verification(absent=list(absent.values()))
     missing, changed = [], []
-    sweep = _Sweep(room, rows, byte_budget)
+    sweep = _Sweep(room, roots, byte_budget)
     for row in sweep.order():
         read = not quick and sweep.has_budget(found.bytes_read)
         state = _state(room, row, read=read)
@@ -116,25 +118,50 @@ def verify(
     return found
 
 
+def _files(room: Room, roots: Sequence[str], part: str, start: tuple[str, str]) -> Iterator[Any]:
+    """Current files in the order of root and path, some at a time: a library does not have to fit into memory.
+
+    No transaction is open while they are looked at.
+    """
+    statement = text(_SOME.format(part=part))
+    bound: dict[str, Any] = {"roots": list(roots), "start_root": start[0], "start_path": start[1]}
+    last = {"root": "", "path": "", "id": 0}
+    while True:
+        with room.engine.connect() as connection:
+            rows = connection.execute(statement, {**bound, **last}).all()
+        yield from rows
+        if len(rows) < _AT_ONCE:
+            return
+        last = {"root": rows[-1].root, "path": rows[-1].path, "id": rows[-1].making_id}
+
+
 class _Sweep:
     """Where a budgeted reading begins and ends: each goes on where the last one ended, round and round."""
 
-    def __init__(self, room: Room, rows: Sequence[Any], byte_budget: int | None) -> None:
-        self._room, self._rows, self._budget = room, rows, byte_budget
+    def __init__(self, room: Room, roots: Sequence[str], byte_budget: int | None) -> None:
+        self._room, self._roots, self._budget = room, roots, byte_budget
         self._first: Any = None
         self._last: Any = None
         self._came_round = False
-        self._start = 0
+        self._start: tuple[str, str] | None = None
         if byte_budget is not None:
             with room.engine.connect() as connection:
                 last = connection.execute(text("select root, path from product_images.sweep")).first()
-            if last is not None:
-                places = [(row.root, row.path) for row in rows]
-                self._start = bisect.bisect_right(places, (last.root, last.path)) % max(1, len(rows))
+            self._start = None if last is None else (last.root, last.path)
 
-    def order(self) -> list[Any]:
+    def order(self) -> Iterator[Any]:
         """The files in the order in which they are looked at."""
-        return [*self._rows[self._start :], *self._rows[: self._start]]
+        behind = _files(self._room, self._roots, _AFTER, self._start) if self._start is not None else iter(())
+        row = None
+        for row in behind:
+            yield row
+        self._came_round = row is not None and row is self._last
+        if self._start is None or row is None:  # from the first to the last of all
+            for row in _files(self._room, self._roots, "true", ("", "")):
+                yield row
+            self._came_round = row is not None and row is self._last
+        else:
+            yield from _files(self._room, self._roots, _UP_TO, self._start)
 
     def has_budget(self, bytes_read: int) -> bool:
         """Whether the next file's bytes are read."""
@@ -144,7 +171,6 @@ class _Sweep:
         """Remember it as the last one."""
         self._first = self._first or row
         self._last = row
-        self._came_round = self._came_round or row is self._rows[-1]
 
     def end(self, found: Verification) -> None:
         """Keep the place for the next sweep, and say what this one read."""
@@ -195,26 +221,37 @@ def _state(room: Room, row: Any, *, read: bool) -> str:
 
 
 def _foreign(room: Room, target: str) -> list[str]:
-    with room.engine.connect() as connection:
-        ours = set(
-            connection.execute(
-                text("select path from ledger.files where root = :root"), {"root": target}
-            ).scalars()
-        )
     folder = room.roots[target]
     closed: list[str] = []
     listed = watch.listing(folder, depth=8, closed=closed) if folder.is_dir() else []
+    names = [path for path, _ in listed]
+    ours = {path for path in names if watch.storable(path)} - set(_unknown(room, target, names))
     # Linux takes any bytes as a name; no row and no screen does.
-    foreign = [watch.spelt_out(path) for path, _ in listed if path not in ours]
+    foreign = [watch.spelt_out(path) for path in names if path not in ours]
     return [
         f"{target}:{path}" for path in (*foreign, *(f"{one}/ (may not be looked into)" for one in closed))
     ]
+
+
+def _unknown(room: Room, target: str, names: Sequence[str]) -> Iterator[str]:
+    """Of names in a target, those at which we wrote nothing."""
+    storable = [name for name in names if watch.storable(name)]
+    with room.engine.connect() as connection:
+        for first in range(0, len(storable), _AT_ONCE):
+            yield from connection.execute(
+                text(
+                    "select path from unnest(cast(:paths as text[])) as there(path) where not exists"
+                    " (select from ledger.files f where f.root = :root and f.path = there.path)"
+                ),
+                {"root": target, "paths": storable[first : first + _AT_ONCE]},
+            ).scalars()
 
 
 def _mark(room: Room, missing: list[int], changed: list[int], found: Verification) -> None:
     if not missing and not changed:
         return
     with room.engine.begin() as connection:
+        planning.lock_makings(connection, [*missing, *changed])
         planning.mark_lost(connection, missing)
         planning.mark_changed(
             connection,

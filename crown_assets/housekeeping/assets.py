@@ -58,6 +58,8 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "notices_removed": done.notices,
                 "orphan_rows_removed": dg.MetadataValue.json(done.orphans),
                 "claims_ended": done.claims,
+                "old_claims_removed": done.old_claims,
+                "old_items_removed": done.old_items,
                 "unfinished_files_removed": len(unfinished),
                 **_old_rehearsals(room),
                 **_old_files(room.settings),

@@ -17,7 +17,8 @@ import dagster as dg
 
 from crown.journal.records import log_context
 from crown.ledger import counts
-from crown.ledger.lane import LaneReport
+from crown.ledger.claims import Finished
+from crown.ledger.lane import LaneReport, Progress
 from crown.product_images import intake, rejected, review, stages, unrendered
 from crown.product_images.contact_sheet import contact_sheet
 from crown.product_images.room import (
@@ -46,9 +47,12 @@ from crown_assets.reporting import (
     sentences_as_failures,
     stats_of,
 )
+from resources import queues
 from resources.product_images import ProductImagesResource
 
 OWNERS = ["team:product-images"]
+#: Cutting out takes so much longer than what follows it; its results are shown as they come in any case.
+_CUTOUT_TURNS = 10
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 
@@ -84,7 +88,7 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
     with _told(context), sentences_as_failures(), images.room() as room:
         context.log.info("Looking at the folders of %s", room.settings.media)
         seen, reviewed = look(room)
-        report = stages.make(room, [INBOX_PHOTOS], run_id=context.run_id)
+        report = _make(context, room, INBOX_PHOTOS)
         return _result(
             context,
             room,
@@ -129,25 +133,37 @@ def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
 def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
     with _told(context), sentences_as_failures(), images.room() as room:
-        return _result(context, room, stages.make(room, [PHOTOS], run_id=context.run_id), PHOTOS)
+        return _result(context, room, _make(context, room, PHOTOS), PHOTOS)
 
 
-@_asset(CUTOUTS, [PHOTOS], {"python", "image"}, pool="cpu_heavy")
+# In no pool: a run that follows a person's decision would wait for an hour of cutting out. One run of its queue at a
+# time bounds it.
+@_asset(CUTOUTS, [PHOTOS], {"python", "image"})
 def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
-    """Photos without their backdrop, or a person's retouch; laid out for review."""
+    """Photos without their backdrop, or a person's retouch; laid out for review as they are made."""
+    queue = _queue(context)
     with _told(context), sentences_as_failures(), images.room() as room:
-        report = stages.make(room, [CUTOUTS], run_id=context.run_id, on_progress=_progress(context))
-        shown = review.show(room)
+        report = stages.make(
+            room,
+            [CUTOUTS],
+            run_id=context.run_id,
+            on_progress=_showing(context, room),
+            seconds=_seconds(context, room, _CUTOUT_TURNS),
+            copies_only=queue == queues.PRODUCT_IMAGES,
+        )
+        review.show(room)
         review.show_failures(room)
         rejected.show(room)
-        return _result(context, room, report, CUTOUTS, laid_out_for_review=len(shown))
+        if queue == queues.CUTOUTS:
+            stages.plan(room, [MASTERS])  # those that wait for approval now
+        return _result(context, room, report, CUTOUTS)
 
 
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
 def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
     with _told(context), sentences_as_failures(), images.room() as room:
-        report = stages.make(room, [MASTERS], run_id=context.run_id)
+        report = _make(context, room, MASTERS)
         review.show(room, new=False)
         return _result(context, room, report, MASTERS)
 
@@ -179,7 +195,7 @@ def renditions(
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
     ]
     with _told(context), sentences_as_failures(), images.room() as room:
-        report = stages.make(room, chosen, run_id=context.run_id, on_progress=_progress(context))
+        report = _make(context, room, *chosen)
         unrendered.show(room)
         for asset in chosen:
             yield _result(context, room, report, asset)
@@ -189,7 +205,7 @@ def renditions(
 def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What is written into the pictures of each product: a person's words, and the company's for the rest."""
     with _told(context), sentences_as_failures(), images.room() as room:
-        return _result(context, room, stages.make(room, [TEXTS], run_id=context.run_id), TEXTS)
+        return _result(context, room, _make(context, room, TEXTS), TEXTS)
 
 
 @_asset(
@@ -209,7 +225,7 @@ def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> d
 def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Renditions measured and judged under the profiles of the targets; an error keeps a picture out of those."""
     with _told(context), sentences_as_failures(), images.room() as room:
-        report = stages.make(room, [COMPLIANCE], run_id=context.run_id, on_progress=_progress(context))
+        report = _make(context, room, COMPLIANCE)
         checks = [meets_profile(room, profile) for profile in profile_names()]
         return _result(context, room, report, COMPLIANCE, checks)
 
@@ -229,7 +245,7 @@ def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource)
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The published folders: only what changed is written, only files of ours are replaced or removed."""
     with _told(context), sentences_as_failures(), images.room() as room:
-        report = stages.make(room, [PUBLISHED], run_id=context.run_id, on_progress=_progress(context))
+        report = _make(context, room, PUBLISHED)
         held = "\n\n".join(removal.sentence for removal in report.held)
         return _result(
             context,
@@ -246,11 +262,46 @@ def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
     return log_context(run_id=context.run_id, department=DEPARTMENT)
 
 
-def _progress(context: dg.AssetExecutionContext) -> stages.Progress:
-    def say(report: LaneReport) -> None:
-        context.log.info("%d made, %d failed", len(report.made), len(report.failed))
+def _make(context: dg.AssetExecutionContext, room: Room, *assets: str) -> stages.StageReport:
+    """Make what is due of assets that share a lane, or the part of it that fits this run."""
+    return stages.make(
+        room,
+        assets,
+        run_id=context.run_id,
+        on_progress=_progress(context),
+        seconds=_seconds(context, room),
+    )
+
+
+def _queue(context: dg.AssetExecutionContext) -> str | None:
+    """The queue that this run takes a part of; None for a run that makes everything."""
+    tags = context.run.tags
+    return None if queues.WHOLE in tags else tags.get(queues.TAG)
+
+
+def _seconds(context: dg.AssetExecutionContext, room: Room, turns: int = 1) -> float | None:
+    return None if _queue(context) is None else turns * room.settings.run_seconds
+
+
+def _progress(context: dg.AssetExecutionContext) -> Progress:
+    def say(report: LaneReport, _: Finished) -> None:
+        context.log.info("%d made, %d failed", report.made, report.failed)
 
     return say
+
+
+def _showing(context: dg.AssetExecutionContext, room: Room) -> Progress:
+    """Lays cut-outs into the review as soon as they are entered."""
+    say = _progress(context)
+
+    def show(report: LaneReport, finished: Finished) -> None:
+        say(report, finished)
+        if finished.made:
+            review.show(room, photos={made.job.key for made in finished.made})
+        if finished.failed:
+            review.show_failures(room)
+
+    return show
 
 
 def _result(
@@ -265,9 +316,8 @@ def _result(
         states = counts.of_asset(connection, asset)
     stats = stats_of(report.lane, asset, states)
     previews = room.settings.home / "previews"
-    made = [m for m in report.lane.made if m.job.asset == asset and m.root is not None and m.path is not None]
     sheet = contact_sheet(
-        [room.roots.path(m.root, m.path) for m in made if m.root and m.path],
+        [room.roots.path(root, path) for root, path in report.lane.tallies[asset].newest],
         previews / asset / f"{context.run_id}.webp",
     )
     record_run(room.engine, asset, stats, context.run_id)
@@ -278,7 +328,7 @@ def _result(
             stats,
             states,
             planned=report.plans[asset].changed,
-            removed=len(report.removed),
+            removed=report.removed,
             kept_for_people=dg.MetadataValue.json(report.kept) if report.kept else None,
             **(
                 {"contact_sheet": preview(sheet, previews)}

@@ -27,6 +27,7 @@ from crown.settings import load_settings
 from crown.store import keeping
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
+from resources import queues
 from resources.product_images import ProductImagesResource
 from tests.given import given_database
 from tests.ledger.lane_tasks import write_key
@@ -50,7 +51,7 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
 def run(images: ProductImagesResource, job: str = "product_images") -> dg.ExecuteInProcessResult:
     defs = build_defs(resources={"database": images.database, "images": images})
     with dg.DagsterInstance.ephemeral() as instance:
-        return defs.resolve_job_def(job).execute_in_process(instance=instance)
+        return defs.resolve_job_def(job).execute_in_process(instance=instance, tags={queues.WHOLE: "true"})
 
 
 def log_of(engine: Engine, product: str) -> list[Any]:

@@ -31,7 +31,7 @@ def run(room: Room, say=lambda stage: None) -> int:  # type: ignore[no-untyped-d
     made = 0
     for name, assets in STAGES.items():
         say(name)
-        made += len(stages.make(room, assets, run_id="crash").lane.made)
+        made += stages.make(room, assets, run_id="crash").lane.made
         if name == "cutouts":
             say("review")
             review.show(room)

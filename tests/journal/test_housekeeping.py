@@ -191,6 +191,44 @@ def test_tidy_removes_what_is_old_and_frees_what_lost_its_worker(
         assert claims.take(worker, ["asset"], 1) is not None
 
 
+def test_old_claims_and_items_of_which_nothing_was_made_are_removed(engine: Engine, tmp_path: Path) -> None:
+    recipe = Recipe("asset", "recipe", {"version": 1})
+    with engine.begin() as connection:
+        register(connection, [recipe])
+        connection.execute(
+            text(
+                "insert into ledger.makings (asset, key, fingerprint, content_hash, recipe, claim_id)"
+                " values ('asset', 'made', 'w', 'h', :recipe, 1)"
+            ),
+            {"recipe": recipe.hash},
+        )
+        connection.execute(
+            text(
+                "insert into ledger.claims (asset, worker, backend_pid, backend_start, lease_until, ended_at)"
+                " select 'asset', 'w', 1, now(), now(), case when n < 3 then now() - make_interval(days => 50 * n) end"
+                " from generate_series(1, 3) n"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into ledger.items (asset, key, state, wanted, recipe, making_id, changed_at)"
+                " select 'asset', key, state, 'w', :recipe, making_id, now() - interval '100 days' from (values"
+                "  ('made', 'retired', (select making_id from ledger.makings)), ('never', 'retired', null),"
+                "  ('wanted', 'pending', null)) as v(key, state, making_id)"
+            ),
+            {"recipe": recipe.hash},
+        )
+    settings = Settings(home=tmp_path, log_retention_days=90)
+    assert (tidy(engine, settings, dry_run=True).old_claims, tidy(engine, settings).old_items) == (1, 1)
+    with engine.connect() as connection:
+        claims_left = (
+            connection.execute(text("select claim_id from ledger.claims order by 1")).scalars().all()
+        )
+        items_left = connection.execute(text("select key from ledger.items order by 1")).scalars().all()
+        output = connection.execute(text("select claim_id from ledger.makings")).scalar_one()
+    assert (claims_left, items_left, output) == ([1, 3], ["made", "wanted"], 1)
+
+
 def test_sizes_tell_what_grows(engine: Engine, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     (settings.logs / "outbox").mkdir(parents=True)

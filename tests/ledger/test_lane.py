@@ -22,7 +22,8 @@ WANTED = """
 """
 
 
-def run(engine: Engine, folder: Path, keys: list[str], **limits: float) -> LaneReport:
+def run(engine: Engine, folder: Path, keys: list[str], **limits: float) -> tuple[LaneReport, list[str]]:
+    """The report, and the keys of what was made."""
     with engine.begin() as connection:
         register(connection, [RECIPE])
         planning.plan(connection, ASSET, WANTED, {"recipe": RECIPE.hash, "keys": keys})
@@ -31,7 +32,13 @@ def run(engine: Engine, folder: Path, keys: list[str], **limits: float) -> LaneR
         Path(placing.made.unfinished or "").rename(folder / placing.made.job.key)
 
     one = Lane((ASSET,), write_key, {"folder": str(folder)}, place)
-    return lane.run(engine, one, Limits(workers=2, **limits), run_id="r1")  # type: ignore[arg-type]
+    made: list[str] = []
+
+    def note(_: LaneReport, finished: claims.Finished) -> None:
+        made.extend(result.job.key for result in finished.made)
+
+    report = lane.run(engine, one, Limits(workers=2, **limits), run_id="r1", on_progress=note)  # type: ignore[arg-type]
+    return report, sorted(made)
 
 
 def states(engine: Engine) -> dict[str, tuple[str, str | None]]:
@@ -41,15 +48,15 @@ def states(engine: Engine) -> dict[str, tuple[str, str | None]]:
 
 
 def test_every_item_is_made_in_a_process_of_its_own(engine: Engine, tmp_path: Path) -> None:
-    report = run(engine, tmp_path, [f"k{n}" for n in range(40)])
-    assert len(report.made) == 40
+    report, _ = run(engine, tmp_path, [f"k{n}" for n in range(40)])
+    assert report.made == 40
     assert len(list(tmp_path.iterdir())) == 40
     assert states(engine) == {f"k{n}": ("current", None) for n in range(40)}
 
 
 def test_bad_items_are_recorded_and_their_neighbours_go_on(engine: Engine, tmp_path: Path) -> None:
-    report = run(engine, tmp_path, ["a", "bug-1", "killed-1", "permanent-1", "temporary-1", "z"])
-    assert sorted(made.job.key for made in report.made) == ["a", "z"]
+    report, made = run(engine, tmp_path, ["a", "bug-1", "killed-1", "permanent-1", "temporary-1", "z"])
+    assert made == ["a", "z"]
     assert states(engine) == {
         "a": ("current", None),
         "bug-1": ("failed", "ZeroDivisionError"),
@@ -58,7 +65,7 @@ def test_bad_items_are_recorded_and_their_neighbours_go_on(engine: Engine, tmp_p
         "temporary-1": ("failed", "TemporaryFailure"),
         "z": ("current", None),
     }
-    assert report.failures_by_class()["PermanentFailure"] == 1
+    assert report.tallies[ASSET].errors["PermanentFailure"] == 1
 
 
 def test_an_item_that_hangs_is_killed_at_its_time_limit(engine: Engine, tmp_path: Path) -> None:
@@ -71,14 +78,14 @@ def test_the_next_claim_is_taken_while_an_item_of_the_last_one_takes_long(
 ) -> None:
     # Two processes claim 32 items at once: z39 comes with the second claim.
     keys = ["awaits-z39", *(f"z{n:02}" for n in range(40))]
-    report = run(engine, tmp_path, keys, item_timeout_seconds=60)
-    assert sorted(made.job.key for made in report.made) == keys
+    _, made = run(engine, tmp_path, keys, item_timeout_seconds=60)
+    assert made == keys
 
 
 def test_results_are_entered_while_a_neighbour_takes_long(engine: Engine, tmp_path: Path) -> None:
     keys = ["awaits-z02", "z00", "z01", "z02"]
-    report = run(engine, tmp_path, keys, item_timeout_seconds=60)
-    assert sorted(made.job.key for made in report.made) == keys
+    _, made = run(engine, tmp_path, keys, item_timeout_seconds=60)
+    assert made == keys
 
 
 def test_a_systemic_failure_stops_the_run_and_blames_no_item(engine: Engine, tmp_path: Path) -> None:
@@ -100,7 +107,7 @@ def test_no_unfinished_file_stays_behind_when_a_claim_is_lost(engine: Engine, tm
     def place(_: claims.Placing) -> None:
         raise AssertionError("must not be placed")
 
-    def steal(_: LaneReport | None = None) -> None:
+    def steal() -> None:
         with engine.begin() as connection:
             connection.execute(
                 text("update ledger.claims set lease_until = now() - interval '1 s', ended_at = now()")
@@ -134,3 +141,20 @@ def test_jobs_of_one_group_are_made_together(engine: Engine, tmp_path: Path) -> 
     grouped = Lane((ASSET,), task, {}, group=lambda job: job.key.split("/")[0], in_process=True)
     lane.run(engine, grouped, Limits())
     assert seen == [["a/1", "a/2"], ["b/1"]]
+
+
+def test_a_run_that_is_over_leaves_the_rest_free_for_the_next(engine: Engine, tmp_path: Path) -> None:
+    keys = [f"k{n}" for n in range(40)]
+    first, _ = run(engine, tmp_path, keys, run_seconds=1e-9)
+    assert first.made == 0
+    assert set(states(engine).values()) == {("pending", None)}
+
+    second, made = run(engine, tmp_path, keys)
+    assert (second.made, made) == (40, sorted(keys))
+
+
+def test_the_report_of_a_run_does_not_grow_with_its_items(engine: Engine, tmp_path: Path) -> None:
+    report, made = run(engine, tmp_path, [f"k{n}" for n in range(60)])
+    tally = report.tallies[ASSET]
+    assert (tally.made, tally.bytes_made, len(made)) == (60, 60, 60)
+    assert (len(tally.newest), len(tally.slowest)) == (24, 3)

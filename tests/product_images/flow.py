@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from crown.ledger.claims import Finished
+from crown.ledger.lane import LaneReport, Progress
 from crown.product_images import intake, rejected, review, stages, unrendered
 from crown.product_images.room import (
     CUTOUTS,
@@ -42,18 +44,26 @@ def look(room: Room) -> review.ReviewReport:
     return report
 
 
+def noting(made: dict[str, list[str]]) -> Progress:
+    """Notes the keys of what a run enters, by asset."""
+
+    def note(_: LaneReport, finished: Finished) -> None:
+        for item in finished.made:
+            made.setdefault(item.job.asset, []).append(item.job.key)
+
+    return note
+
+
 def run(room: Room) -> dict[str, list[str]]:
     """Everything that is due, as the job does it; what was made, by asset."""
     look(room)
     made: dict[str, list[str]] = {}
     for assets in GROUPS:
-        report = stages.make(room, assets, run_id="run-1")
+        stages.make(room, assets, run_id="run-1", on_progress=noting(made))
         if assets in ((CUTOUTS,), (MASTERS,)):
             review.show(room)
         if RENDITIONS["web"] in assets:
             unrendered.show(room)
-        for item in report.lane.made:
-            made.setdefault(item.job.asset, []).append(item.job.key)
     review.show_failures(room)
     rejected.show(room)
     return made

@@ -43,6 +43,7 @@ from crown.store import files
 from crown_cli.audit_logs import migrate
 from tests.closed import closed
 from tests.pictures import draw_part
+from tests.product_images.flow import noting
 
 PRODUCTION = "production"
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,8 +149,7 @@ def run(room: Room) -> dict[str, list[str]]:
         intake.take_in(room, settle_seconds=0)
         review.collect(room, settle_seconds=0)
     for assets in GROUPS:
-        for item in stages.make(room, assets).lane.made:
-            made.setdefault(item.job.asset, []).append(item.job.key)
+        stages.make(room, assets, on_progress=noting(made))
     return made
 
 

@@ -14,12 +14,11 @@ from crown.product_images.room import CUTOUTS, INBOX, REVIEW, Room, open_room
 from crown.settings import load_settings
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
-from sensors.decisions import decide as decide_decisions
 from sensors.decisions import product_image_decisions
 from sensors.folders import Seen, product_image_folders
 from sensors.folders import decide as decide_folders
 from sensors.pending_work import decide as decide_work
-from sensors.pending_work import product_image_work
+from sensors.pending_work import edited, product_image_work
 from tests.given import given_database
 from tests.pictures import draw_cut_out
 
@@ -54,25 +53,30 @@ def test_files_at_rest_give_one_key_and_growing_files_none() -> None:
     assert decide_folders([resting]) != decide_folders([Seen("inbox/a.jpg", "11:1", True)])
 
 
-@pytest.mark.parametrize(("newest", "followed", "key"), [(0, 0, None), (5, 5, None), (6, 5, "decision-6")])
-def test_a_new_decision_gives_one_key(newest: int, followed: int, key: str | None) -> None:
-    assert decide_decisions(newest, followed) == key
+@pytest.mark.parametrize(
+    ("due", "active", "waiting", "reason"),
+    [
+        (0, 0, 0, None),
+        (3, 0, 0, "3 items are due"),
+        (3, 1, 0, None),
+        (300, 1, 0, "300 items are due"),
+        (300, 2, 1, None),
+    ],
+)
+def test_work_is_asked_for_when_something_is_due_and_no_run_will_take_it(
+    due: int, active: int, waiting: int, reason: str | None
+) -> None:
+    assert decide_work(due, active, waiting) == reason
 
 
 @pytest.mark.parametrize(
-    ("due", "active", "recipes", "known", "reason"),
-    [
-        (0, 0, "r1", "r1", None),
-        (3, 0, "r1", "r1", "3 items are due"),
-        (3, 1, "r1", "r1", None),
-        (0, 0, "r2", "r1", "a recipe was edited"),
-        (0, 0, "r1", None, None),
-    ],
+    ("recipes", "known", "active", "is_edited"),
+    [("r1", "r1", 0, False), ("r2", "r1", 0, True), ("r2", "r1", 1, False), ("r1", None, 0, False)],
 )
-def test_work_is_asked_for_when_something_is_due_and_nobody_is_at_it(
-    due: int, active: int, recipes: str, known: str | None, reason: str | None
+def test_an_edit_of_recipes_is_followed_when_no_run_is_active(
+    recipes: str, known: str | None, active: int, is_edited: bool
 ) -> None:
-    assert decide_work(due, active, recipes, known) == reason
+    assert edited(recipes, known, active) == is_edited
 
 
 def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None, **resources: object):  # type: ignore[no-untyped-def]
@@ -127,6 +131,40 @@ def test_a_decision_is_followed_once(room: Room, database: DatabaseResource) -> 
         requests, cursor, _ = tick(product_image_decisions, instance, None, database=database)
         assert len(requests) == 1
         requests, _, _ = tick(product_image_decisions, instance, cursor, database=database)
+    assert requests == []
+
+
+def test_a_decision_that_commits_late_is_followed_although_its_number_is_lower(
+    room: Room, database: DatabaseResource
+) -> None:
+    said = {"stage": CUTOUTS, "content_hash": "h", "verdict": "approve", "who": "eva", "via": "cli"}
+    with dg.DagsterInstance.ephemeral() as instance, room.engine.connect() as late:
+        _, cursor, _ = tick(product_image_decisions, instance, None, database=database)
+        first = decisions.decide(late, subject="a", **said)  # type: ignore[arg-type]
+        with room.engine.begin() as connection:
+            second = decisions.decide(connection, subject="b", **said)  # type: ignore[arg-type]
+        assert second.decision_id > first.decision_id
+        requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
+        assert [one.run_key for one in requests] == [f"decision-{second.decision_id}"]
+        late.commit()
+        requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
+        assert [one.run_key for one in requests] == [f"decision-{first.decision_id}"]
+        requests, _, _ = tick(product_image_decisions, instance, cursor, database=database)
+    assert requests == []
+
+
+@pytest.mark.parametrize("cursor", ["57", "999999999:999999999:"])
+def test_the_cursor_of_another_version_or_server_makes_every_decision_new(
+    cursor: str, room: Room, database: DatabaseResource
+) -> None:
+    with room.engine.begin() as connection:
+        decisions.decide(
+            connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
+        )
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, after, _ = tick(product_image_decisions, instance, cursor, database=database)
+        assert len(requests) == 1
+        requests, _, _ = tick(product_image_decisions, instance, after, database=database)
     assert requests == []
 
 

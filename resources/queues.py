@@ -1,0 +1,14 @@
+"""Queues: runs that take whatever is due of one kind of work, one run of each at a time (dagster.yaml).
+
+What a run of a queue does stands with its assets, when one is asked for with the sensors.
+"""
+
+#: The run tag that names the queue.
+TAG = "crown/lane"
+#: The run tag of runs that make everything at once instead of their queue's part: those of commands.
+WHOLE = "crown/whole"
+
+#: From the inbox to production, but for the cut-outs that an engine makes: seconds of work at a time.
+PRODUCT_IMAGES = "product_images"
+#: Cut-outs made by an engine: hours of work, beside which people's decisions are followed.
+CUTOUTS = "product_images_cutouts"
