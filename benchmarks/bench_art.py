@@ -21,12 +21,12 @@ import pandas as pd
 from sqlalchemy import Engine, text
 
 from benchmarks.report import Report
-from crown.art_records.cleaning import clean
-from crown.art_records.exports import layouts, parse, take_in
-from crown.art_records.rollback import rollback
-from crown.art_records.rules import judge, rulebook
+from crown.art_records.exports.cleaning import clean
+from crown.art_records.exports.files import layouts, parse, take_in
+from crown.art_records.exports.rules import judge, rulebook
+from crown.art_records.history.rollback import rollback
+from crown.art_records.history.syncing import sync
 from crown.art_records.samples import sample_exports
-from crown.art_records.syncing import sync
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate

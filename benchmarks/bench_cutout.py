@@ -26,8 +26,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from cutout_pictures import BACKDROPS, FAMILIES, Sample, photograph  # noqa: E402
 
-from crown.product_images import triage  # noqa: E402
-from crown.product_images.cutout import Cutter, open_cutter  # noqa: E402
+from crown.product_images.cutout import triage  # noqa: E402
+from crown.product_images.cutout.engine import Cutter, open_cutter  # noqa: E402
 
 GOOD = 0.90
 GOALS = {

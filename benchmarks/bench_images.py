@@ -19,9 +19,14 @@ from typing import Any
 
 from benchmarks.image_flow import nothing_to_do, two_workers
 from benchmarks.report import Report
-from crown.product_images.render import layout, render
-from crown.product_images.specs import Spec, file_name, load_specs, select_specs
-from crown.product_images.tags import Tags, write_tags
+from crown.pictures.tags import Tags, write_tags
+from crown.product_images.renditions.render import layout, render
+from crown.product_images.renditions.specs import (
+    Spec,
+    file_name,
+    load_specs,
+    select_specs,
+)
 
 ROUNDS = 3
 WIDTH, HEIGHT = 6000, 4000

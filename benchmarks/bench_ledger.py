@@ -19,9 +19,10 @@ from benchmarks.report import Report
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect
 from crown.database.migrations import migrate
-from crown.ledger import claims, lane, lineage, planning
+from crown.flow import worker_pool
+from crown.flow.worker_pool import Limits, WorkerPool
+from crown.ledger import claims, lineage, planning
 from crown.ledger.claims import Job, Made
-from crown.ledger.lane import Lane, Limits
 from crown.ledger.recipes import Recipe, register
 
 RECIPE = Recipe("bench/masters", "copy", {"version": 1})
@@ -33,10 +34,10 @@ SOURCE = """
 """
 #: The wanted set of renditions: every current master times every spec.
 RENDITIONS = """
-    select m.key || '/' || s.spec as key, s.recipe, array[m.making_id] as inputs,
+    select m.key || '/' || s.spec as key, s.recipe, array[m.output_id] as inputs,
            array[k.content_hash] as input_hashes, cast(null as text) as waiting_for,
            cast(null as bigint) as decision_id
-    from ledger.items m join ledger.makings k using (making_id)
+    from ledger.items m join ledger.outputs k using (output_id)
     cross join unnest(cast(:specs as text[]), cast(:recipes as text[])) as s(spec, recipe)
     where m.asset = 'bench/masters' and m.state = 'current'
 """
@@ -110,11 +111,13 @@ def flat_memory(report: Report, engine: Engine) -> None:
     def copy(jobs: Sequence[Job], _: Mapping[str, Any]) -> list[Made]:
         return [Made(job, f"c{job.key}", "r", job.key, 1, 0.1, {"w": 1}) for job in jobs]
 
-    whole = Lane(("bench/many",), copy, {}, lambda _: None, lambda job: job.key[:3], True, per_worker=500)
+    whole = WorkerPool(
+        ("bench/many",), copy, {}, lambda _: None, lambda job: job.key[:3], True, per_worker=500
+    )
     started = time.perf_counter()
     made = 0
     for first in range(0, len(keys), 10_000):
-        made += lane.run(engine, whole, Limits(), keys=keys[first : first + 10_000]).made
+        made += worker_pool.run(engine, whole, Limits(), keys=keys[first : first + 10_000]).made
     assert made == len(keys)
     print(f"{made:,} outputs entered in {time.perf_counter() - started:.0f} s")
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -138,18 +141,18 @@ def settle(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "with m as (insert into ledger.makings (asset, key, fingerprint, content_hash, recipe, root, path)"
+                "with m as (insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe, root, path)"
                 " select asset, key, wanted, wanted, recipe, 'r', key from ledger.items"
-                " where asset = 'bench/renditions' and state = 'pending' returning making_id, key, fingerprint),"
-                " e as (insert into ledger.making_inputs select m.making_id, i.inputs[1] from m"
+                " where asset = 'bench/renditions' and state = 'pending' returning output_id, key, fingerprint),"
+                " e as (insert into ledger.output_inputs select m.output_id, i.inputs[1] from m"
                 " join ledger.items i on i.asset = 'bench/renditions' and i.key = m.key)"
-                " update ledger.items i set state = 'current', making_id = m.making_id, made = m.fingerprint"
+                " update ledger.items i set state = 'current', output_id = m.output_id, made = m.fingerprint"
                 " from m where i.asset = 'bench/renditions' and i.key = m.key"
             )
         )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze ledger.items"))
-        connection.execute(text("vacuum analyze ledger.makings"))
+        connection.execute(text("vacuum analyze ledger.outputs"))
 
 
 def median_plan(engine: Engine, given: dict[str, list[str]]) -> tuple[float, int]:
@@ -194,7 +197,7 @@ def main() -> None:
         report.add("plan_one_spec_edit_of_39_s", seconds, 5.0, unit="s", below=True)
         with engine.connect() as connection:
             start = connection.execute(
-                text("select making_id from ledger.items where asset = 'bench/masters' and key = 'p77'")
+                text("select output_id from ledger.items where asset = 'bench/masters' and key = 'p77'")
             ).scalar_one()
             lineage.forward(connection, start)
             started = time.perf_counter()

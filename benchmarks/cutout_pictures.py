@@ -217,8 +217,8 @@ def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, around: np.ndarray) -> np
 
     boxes = band(u, rng.uniform(-0.5, -0.2), 0.13) * 0.9 + band(u, rng.uniform(0.2, 0.6), 0.08) * 0.8
     floor = band(v, 0.6, 0.35) * 0.75
-    room = 0.10 + 0.22 * (1 - np.abs(u))
-    return np.clip(boxes + room, 0, 1.05)[..., None] * (1 - floor[..., None]) + floor[..., None] * around
+    workspace = 0.10 + 0.22 * (1 - np.abs(u))
+    return np.clip(boxes + workspace, 0, 1.05)[..., None] * (1 - floor[..., None]) + floor[..., None] * around
 
 
 def _shadow(rng: Rng, solid: np.ndarray) -> np.ndarray:

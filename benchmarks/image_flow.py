@@ -17,10 +17,18 @@ from benchmarks.report import Report
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate
-from crown.product_images import intake, preview, review, stages
-from crown.product_images.room import ASSETS, INBOX, PUBLISHED, RENDITIONS, Room, open_room
-from crown.product_images.specs import load_specs
-from crown.settings import load_settings
+from crown.product_images import forecast, stages
+from crown.product_images.renditions.specs import load_specs
+from crown.product_images.share import intake, review
+from crown.product_images.workspace import (
+    ASSETS,
+    INBOX,
+    PUBLISHED,
+    RENDITIONS,
+    Workspace,
+    open_workspace,
+)
+from crown.settings.model import load_settings
 
 PHOTOS = 200
 MANY = 10_000
@@ -40,8 +48,8 @@ def _database(folder: Path, name: str) -> Iterator[str]:
         yield url
 
 
-def _room(engine: Engine, home: Path, **settings: str) -> Room:
-    return open_room(engine, load_settings({"CROWN_HOME": str(home), **settings}, None))
+def _workspace(engine: Engine, home: Path, **settings: str) -> Workspace:
+    return open_workspace(engine, load_settings({"CROWN_HOME": str(home), **settings}, None))
 
 
 # ---- two workers against one --------------------------------------------------------------------------------------
@@ -59,24 +67,24 @@ def two_workers(report: Report, folder: Path) -> None:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     with _database(folder, "workers") as url:
         engine = connect(url)
-        inbox = _room(engine, folder / "home").media(INBOX)
+        inbox = _workspace(engine, folder / "home").media(INBOX)
         for number in range(PHOTOS):
             grain[0, 0, 0] = number  # every photo has bytes of its own
             Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8)).save(
                 inbox / f"{number:08}.png", compress_level=1
             )
-        room = _room(engine, folder / "home")
+        workspace = _workspace(engine, folder / "home")
         for _ in range(2):
-            intake.take_in(room, settle_seconds=0)
-        _make_all(room, until="product_images/cutouts")
-        review.decide(room, "*", "approve", who="bench", via="cli")
-        _make_all(room, until="product_images/masters")
+            intake.take_in(workspace, settle_seconds=0)
+        _make_all(workspace, until="product_images/cutouts")
+        review.decide(workspace, "*", "approve", who="bench", via="cli")
+        _make_all(workspace, until="product_images/masters")
         for turn in range(4):
             workers = 1 + turn % 2
             with engine.begin() as connection:  # the renditions are made anew in every turn
                 connection.execute(
                     text(
-                        "update ledger.makings set present = false where starts_with(asset, 'product_images/renditions')"
+                        "update ledger.outputs set present = false where starts_with(asset, 'product_images/renditions')"
                     )
                 )
                 connection.execute(
@@ -85,9 +93,9 @@ def two_workers(report: Report, folder: Path) -> None:
                         " where starts_with(asset, 'product_images/renditions')"
                     )
                 )
-            room = _room(engine, folder / "home", CROWN_WORKERS=str(workers))
+            workspace = _workspace(engine, folder / "home", CROWN_WORKERS=str(workers))
             started = time.perf_counter()
-            made = stages.make(room, list(RENDITIONS.values())).lane.made
+            made = stages.make(workspace, list(RENDITIONS.values())).pool.made
             assert made == PHOTOS * 5, made
             seconds[workers].append(time.perf_counter() - started)
         engine.dispose()
@@ -96,10 +104,10 @@ def two_workers(report: Report, folder: Path) -> None:
     report.add("two_workers_to_one", one / two, 1.7, below=False)
 
 
-def _make_all(room: Room, until: str) -> None:
+def _make_all(workspace: Workspace, until: str) -> None:
     for asset in ASSETS:
         if not asset.startswith("product_images/renditions"):
-            stages.make(room, [asset])
+            stages.make(workspace, [asset])
         if asset == until:
             return
 
@@ -111,8 +119,8 @@ def nothing_to_do(report: Report, folder: Path) -> None:
     """A run of the real Dagster job over 10,000 current photos; then 39 specs planned after an edit of one."""
     with _database(folder, "many") as url:
         engine = connect(url)
-        room = _room(engine, folder / "many")
-        _pretend_current(room, ASSETS)
+        workspace = _workspace(engine, folder / "many")
+        _pretend_current(workspace, ASSETS)
         full, empty = _job_seconds(folder / "many", url)
         for library, run in (
             (f"{MANY:,} current photos x 5 specs", full),
@@ -125,18 +133,21 @@ def nothing_to_do(report: Report, folder: Path) -> None:
             )
         report.add("run_10000_current_s", full.after_start, 2.0, unit="s", below=True)
 
-        all_specs = {"CROWN_SPECS": "all", "CROWN_BRAND_DIR": str(_brand(folder / "brand"))}
-        every = _room(engine, folder / "many", **all_specs)
+        all_specs = {
+            "CROWN_PRODUCT_IMAGES_SPECS": "all",
+            "CROWN_PRODUCT_IMAGES_BRAND_DIR": str(_brand(folder / "brand")),
+        }
+        every = _workspace(engine, folder / "many", **all_specs)
         families = list(RENDITIONS.values())
         _pretend_current(every, [*families, PUBLISHED])
-        edited = _room(engine, folder / "many", **all_specs)
+        edited = _workspace(engine, folder / "many", **all_specs)
         name = "600x600_72dpi_jpeg"
         edited.__dict__["specs"] = {
             **every.specs,
             name: every.specs[name].model_copy(update={"quality": 80}),
         }
         started = time.perf_counter()
-        told = preview.forecast(edited)
+        told = forecast.forecast(edited)
         seconds = time.perf_counter() - started
         assert told.counted("changed") == MANY, told.assets
         print(f"{MANY:,} photos x {len(every.specs)} specs forecast up to production: {seconds:.2f} s")
@@ -174,9 +185,9 @@ _PATH = """
 """
 
 
-def _pretend_current(room: Room, assets: tuple[str, ...] | list[str]) -> None:
+def _pretend_current(workspace: Workspace, assets: tuple[str, ...] | list[str]) -> None:
     """Enter results for everything the assets want, as if they had been made; only rows, no pictures."""
-    engine = room.engine
+    engine = workspace.engine
     with engine.begin() as connection:
         connection.execute(
             text(
@@ -190,25 +201,25 @@ def _pretend_current(room: Room, assets: tuple[str, ...] | list[str]) -> None:
         )
     for asset in assets:
         _vacuum(engine)  # without statistics, the statements below join half a million new rows in loops
-        stages.plan(room, [asset])
+        stages.plan(workspace, [asset])
         _vacuum(engine)
         if asset == "product_images/masters":
             _approve(engine)
-            stages.plan(room, [asset])
+            stages.plan(workspace, [asset])
         with engine.begin() as connection:
             connection.execute(
                 text(
-                    "with m as (insert into ledger.makings (asset, key, fingerprint, content_hash, recipe, decision_id,"
+                    "with m as (insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe, decision_id,"
                     "   root, path) select asset, key, wanted, coalesce(("
                     # A master is the very bytes of its cut-out, which carry the approval.
-                    "     select k.content_hash from ledger.makings k where k.making_id = i.inputs[1]"
+                    "     select k.content_hash from ledger.outputs k where k.output_id = i.inputs[1]"
                     "     and i.asset = 'product_images/masters'), encode(sha256(cast(wanted as bytea)), 'hex')), recipe,"
                     "   decision_id, case when asset = 'product_images/production' then 'production' else 'media' end,"
                     f"  {_PATH} from ledger.items i where asset = :asset and state = 'pending'"
-                    "   returning making_id, key, fingerprint), e as ("
-                    " insert into ledger.making_inputs select distinct m.making_id, input from m"
+                    "   returning output_id, key, fingerprint), e as ("
+                    " insert into ledger.output_inputs select distinct m.output_id, input from m"
                     "   join ledger.items i on i.asset = :asset and i.key = m.key, unnest(i.inputs) as input)"
-                    " update ledger.items i set state = 'current', making_id = m.making_id, made = m.fingerprint"
+                    " update ledger.items i set state = 'current', output_id = m.output_id, made = m.fingerprint"
                     " from m where i.asset = :asset and i.key = m.key"
                 ),
                 {"asset": asset},
@@ -227,7 +238,7 @@ def _approve(engine: Engine) -> None:
             text(
                 "insert into ledger.decisions (stage, subject, content_hash, verdict, who, via)"
                 " select i.asset, i.key, m.content_hash, 'approve', 'bench', 'cli' from ledger.items i"
-                " join ledger.makings m using (making_id) where i.asset = 'product_images/cutouts'"
+                " join ledger.outputs m using (output_id) where i.asset = 'product_images/cutouts'"
             )
         )
 
@@ -249,8 +260,8 @@ def _job_seconds(home: Path, url: str) -> tuple[RunSeconds, RunSeconds]:
     """The job over the library and over an empty one, in turns, in a process that has started up; medians."""
     import dagster as dg
 
-    from crown_cli.runs import dagster_instance, run_job
-    from crown_cli.world import World
+    from crown_cli.common.runs import dagster_instance, run_job
+    from crown_cli.common.world import World
 
     empty = our_url(url).set(database="empty").render_as_string(hide_password=False)
     admin = connect(url)

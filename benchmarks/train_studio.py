@@ -37,7 +37,12 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from crown.product_images import studio_backdrop, studio_network  # noqa: E402
+from crown.product_images.cutout.studio import (  # noqa: E402
+    backdrop as studio_backdrop,
+)
+from crown.product_images.cutout.studio import (  # noqa: E402
+    network as studio_network,
+)
 
 SHAPES = {1.0: (384, 384), 4 / 3: (320, 448), 3 / 2: (320, 480)}
 """Rows and columns of the whole frame in training, by aspect; portraits are turned."""
@@ -73,8 +78,8 @@ def generate(folder: Path, first: int, count: int) -> None:
 
 def prepared(rgb: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One scene as training wants it; the field is kept on its own coarse grid."""
-    from crown.product_images.studio_regions import sharpness
-    from crown.product_images.studio_second import opinion
+    from crown.product_images.cutout.studio.regions import sharpness
+    from crown.product_images.cutout.studio.second import opinion
 
     if rgb.shape[0] > rgb.shape[1]:
         rgb, alpha = np.rot90(rgb).copy(), np.rot90(alpha).copy()

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 
 from crown.errors import ConfigurationError
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 #: A token is all that stands between the network and every button of Dagster: no guessable ones.
 SHORTEST_TOKEN = 16

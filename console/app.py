@@ -17,7 +17,7 @@ from console.address import token
 from console.gate import Gate
 from console.previews import Previews
 from console.sessions import Sessions
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 FOLDER = Path(__file__).parent
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import SecretStr
 
 from crown.database.engine import dagster_url
 from crown.errors import ConfigurationError
-from crown.settings import Settings, variable
+from crown.settings.model import Settings, given_fields, spelt, value_of, variable
 from crown.store.files import Ownership, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,17 +64,7 @@ def dagster_environment(settings: Settings, database_url: str) -> dict[str, str]
 
 def settings_environment(settings: Settings) -> dict[str, str]:
     """The settings that were given, as `CROWN_*` variables for another process; holds secrets."""
-    return {variable(field): _spelt(field, getattr(settings, field)) for field in settings.model_fields_set}
-
-
-def _spelt(field: str, value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if field in ("file_mode", "folder_mode"):
-        return f"{value:o}"
-    if isinstance(value, tuple):
-        return ",".join(str(part) for part in value)
-    return "" if value is None else str(value)
+    return {variable(field): spelt(field, value_of(settings, field)) for field in given_fields(settings)}
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,11 +20,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from console.code_server_health import code_server_answers
 from console.dagster_ui import Location, Sensor, locations
+from console.supervision.code_server_health import code_server_answers
 from crown.errors import ConfigurationError
-from crown.product_images.room import Room
-from crown.settings import Settings
+from crown.product_images.workspace import Workspace
+from crown.settings.model import Settings
 from crown.store import mounts
 
 router = APIRouter()
@@ -99,7 +99,7 @@ class Health:
         yield from unloaded
         yield from (Broken("folders", sentence) for sentence in mounts.lost(self.settings).values())
         try:
-            absent = Room(self.engine, self.settings).absent_targets()
+            absent = Workspace(self.engine, self.settings).absent_targets()
         except ConfigurationError as error:
             absent = {"targets": str(error)}
         yield from (Broken("folders", f"{sentence}.") for sentence in absent.values())

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from crown.errors import ConfigurationError, CrownError
-from crown.settings import Settings, load_settings, refuse_missing
+from crown.settings.model import Settings, load_settings, refuse_missing
 
 
 @click.command()

@@ -1,1 +1,1 @@
-"""The craft, in plain Python. It never imports Dagster; departments do not import each other."""
+"""The domain code, in plain Python. It never imports Dagster; departments do not import each other."""

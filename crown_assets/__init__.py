@@ -1,1 +1,1 @@
-"""The craft as software-defined assets, a room per department. definitions.py is the only door."""
+"""The domain code as software-defined assets, a workspace per department. definitions.py is the only entry point."""

@@ -1,4 +1,4 @@
-"""The only door: puts assets, checks, jobs, sensors and resources together.
+"""The only entry point: puts assets, checks, jobs, sensors and resources together.
 
 Nothing else constructs Definitions; tests and other deployments pass their own resources through `build_defs`.
 """

@@ -15,20 +15,26 @@ import click
 
 #: Name: where it stands, and the line in the list of commands (so that listing loads nothing).
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("crown_cli.up:up", "Start everything: database, daemon, console."),
-    "demo": ("crown_cli.demo:demo", "Run sample pictures from the inbox to the share."),
-    "status": ("crown_cli.status:status", "What is made, waiting and failed, per department."),
-    "images": ("crown_cli.images:images", "Product images: plan, run, approve, trace."),
-    "art": ("crown_cli.art:art", "Art records."),
+    "up": ("crown_cli.platform.up:up", "Start everything: database, daemon, console."),
+    "demo": ("crown_cli.demo.commands:demo", "Run sample pictures from the inbox to the share."),
+    "status": ("crown_cli.platform.status:status", "What is made, waiting and failed, per department."),
+    "images": ("crown_cli.images.commands:images", "Product images: plan, run, approve, trace."),
+    "art": ("crown_cli.art.commands:art", "Art records."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
-    "people": ("crown_cli.people:people", "Users, roles and API tokens."),
-    "doctor": ("crown_cli.doctor:doctor", "What is wrong here, and what to do about it."),
-    "env": ("crown_cli.doctor:env", "The variables that plain `dagster dev` needs."),
-    "backup": ("crown_cli.backup:backup", "Save the database, and the originals if asked."),
-    "restore": ("crown_cli.backup:restore", "Bring a backup back, compared before it replaces anything."),
-    "notify": ("crown_cli.notify:notify", "Tell people that something failed."),
-    "db": ("crown_cli.database:db", "The database: serve, stats, migrate, reset."),
-    "migrate-audit-logs": ("crown_cli.audit_logs:migrate_audit_logs", "Take over CrownPipe's .audit.json."),
+    "people": ("crown_cli.platform.people:people", "Users, roles and API tokens."),
+    "doctor": ("crown_cli.platform.doctor:doctor", "What is wrong here, and what to do about it."),
+    "env": ("crown_cli.platform.doctor:env", "The variables that plain `dagster dev` needs."),
+    "backup": ("crown_cli.platform.backup:backup", "Save the database, and the originals if asked."),
+    "restore": (
+        "crown_cli.platform.backup:restore",
+        "Bring a backup back, compared before it replaces anything.",
+    ),
+    "notify": ("crown_cli.platform.notify:notify", "Tell people that something failed."),
+    "db": ("crown_cli.platform.database:db", "The database: serve, stats, migrate, reset."),
+    "migrate-audit-logs": (
+        "crown_cli.images.audit_logs:migrate_audit_logs",
+        "Take over CrownPipe's .audit.json.",
+    ),
 }
 
 #: What a shell says of a program that was ended by SIGPIPE, as `head` ends others.
@@ -124,7 +130,7 @@ def _say(sentence: str) -> None:
 
 def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        from crown.versions import version
+        from crown.settings.versions import version
 
         click.echo(f"crown {version()}")
         ctx.exit()
@@ -154,7 +160,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """The entry point. File names may be any bytes: what is no text, or would steer the terminal, is spelt out."""
-    from crown_cli.streams import Visible
+    from crown_cli.common.streams import Visible
 
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crown_cli.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -70,8 +70,8 @@ def run(names: tuple[str, ...], as_json: bool) -> None:
     from crown.sql_models.build import removed
     from crown.sql_models.lineage import read_columns
     from crown.sql_models.project import load_models
-    from crown_cli.runs import dagster_instance
-    from crown_cli.world import open_world
+    from crown_cli.common.runs import dagster_instance
+    from crown_cli.common.world import open_world
 
     project = load_models()
     chosen = project.select(names)
@@ -86,7 +86,7 @@ def run(names: tuple[str, ...], as_json: bool) -> None:
             instance=instance,
             asset_selection=list(keys),
             raise_on_error=False,
-            tags={"crown/lane": "sql_models"},
+            tags={"crown/queue": "sql_models"},
             # The events are in the instance; here a table says it.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -147,7 +147,7 @@ def test(names: tuple[str, ...], as_json: bool) -> None:
     """  # noqa: D301
     from crown.sql_models.checks import check
     from crown.sql_models.project import load_models
-    from crown_cli.world import open_world
+    from crown_cli.common.world import open_world
 
     with open_world() as world:
         findings = check(world.engine, load_models(), names)
@@ -214,7 +214,7 @@ def show(model: str, limit: int, as_of: datetime | None, as_json: bool) -> None:
     from crown.sql_models.lineage import read_columns
     from crown.sql_models.project import load_models
     from crown.sql_models.show import first_rows
-    from crown_cli.world import open_world
+    from crown_cli.common.world import open_world
 
     project = load_models()
     found = project.model(model)

@@ -1,12 +1,12 @@
-"""The room of art records as a Dagster resource."""
+"""The workspace of art records as a Dagster resource."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
-from crown.art_records.room import Room, open_room
-from crown.settings import Settings
+from crown.art_records.workspace import Workspace, open_workspace
+from crown.settings.model import Settings
 from resources.database import DatabaseResource
 
 
@@ -16,7 +16,7 @@ class ArtRecordsResource(dg.ConfigurableResource):
     database: dg.ResourceDependency[DatabaseResource]
 
     def settings(self) -> Settings:
-        """The settings, without the room.
+        """The settings, without the workspace.
 
         Raises:
             ConfigurationError: one of them cannot be used.
@@ -24,11 +24,11 @@ class ArtRecordsResource(dg.ConfigurableResource):
         return self.database.settings()
 
     @contextmanager
-    def room(self) -> Iterator[Room]:
-        """The room.
+    def workspace(self) -> Iterator[Workspace]:
+        """The workspace.
 
         Raises:
             SystemicFailure: the exports folder cannot be made.
         """
         with self.database.engine() as engine:
-            yield open_room(engine, self.settings())
+            yield open_workspace(engine, self.settings())

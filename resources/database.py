@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from crown.database.opening import open_engine
 from crown.journal.logs import set_up_once
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 
 
 class DatabaseResource(dg.ConfigurableResource):

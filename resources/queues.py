@@ -4,7 +4,7 @@ What a run of a queue does stands with its assets, when one is asked for with th
 """
 
 #: The run tag that names the queue.
-TAG = "crown/lane"
+TAG = "crown/queue"
 #: The run tag of runs that make everything at once instead of their queue's part: those of commands.
 WHOLE = "crown/whole"
 

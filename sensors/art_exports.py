@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 import dagster as dg
 from sqlalchemy import text
 
-from crown.art_records import arriving
-from crown.art_records.room import BOOKS, EXPORTS
+from crown.art_records.exports import arriving
+from crown.art_records.workspace import EXPORTS, TABLES
 from crown.store import files
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
 from sensors.at_load import settings
-from sensors.lanes import waiting_runs
+from sensors.queues import waiting_runs
 from sensors.schedules import art_records_job
 
 LANE_NAME = "art_records"
@@ -50,7 +50,7 @@ def decide(contents: Mapping[str, str], followed: Followed) -> str | None:
 @dg.sensor(
     job=art_records_job,
     # An export comes once a day: a look costs as much as at the inbox and is less urgent.
-    minimum_interval_seconds=4 * settings.inbox_interval_seconds,
+    minimum_interval_seconds=4 * settings.product_images.inbox_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at the exports folder; a file counts when two looks found it the same, and by its bytes.",
 )
@@ -58,15 +58,15 @@ def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResourc
     """Files are read only when what is at rest has changed since the last look."""
     followed = _followed(context.cursor)
     try:
-        with art.room() as room:
-            seen = arriving.sightings(room)
+        with art.workspace() as workspace:
+            seen = arriving.sightings(workspace)
             at_rest = [[one.path, one.size_bytes, one.mtime_ns] for one in seen if one.complete]
             standing = hashlib.sha256(json.dumps(at_rest).encode()).hexdigest()[:32]
             if len(at_rest) == len(seen) and standing == followed.standing:
                 return dg.SensorResult(skip_reason="Nothing new.")
-            arrived = arriving.look(room, seen)
+            arrived = arriving.look(workspace, seen)
             if arrived.unfinished:
-                # The three tables of an export belong together: none comes into the books before the others.
+                # The three tables of an export belong together: none comes into the art tables before the others.
                 names = ", ".join(sorted(path.name for path in arrived.unfinished.values()))
                 return dg.SensorResult(skip_reason=f"Still being copied: {names}.")
             contents = {table: files.sha256(path) for table, path in arrived.files.items()}
@@ -94,7 +94,7 @@ def _followed(cursor: str | None) -> Followed:
     job=art_records_job,
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Follows the approval of a difference between an export and the books.",
+    description="Follows the approval of a difference between an export and the art tables.",
 )
 def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """One query; the cursor is the last approval that was followed."""
@@ -117,7 +117,7 @@ def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResourc
 @dg.sensor(
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports what was changed in the books outside of runs (sales, rollbacks, psql), so that marts follow.",
+    description="Reports what was changed in the art tables outside of runs (sales, rollbacks, psql), so that marts follow.",
 )
 def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """The cursor is the newest sync that was seen; their numbers follow the order of commits."""
@@ -137,7 +137,7 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
     return dg.SensorResult(
         asset_events=[
             dg.AssetMaterialization(
-                BOOKS[row.table_name].split("/"),
+                TABLES[row.table_name].split("/"),
                 description="Changed outside of runs.",
                 # As the assets themselves say it (crown_assets/art_records/assets.py).
                 tags={"dagster/data_version": f"sync {row.newest}"},

@@ -4,7 +4,7 @@ Whatever can be read later is read at each tick. A change here is seen when the 
 """
 
 from crown.errors import ConfigurationError
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 
 
 def _read() -> Settings:

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from sensors.schedules import LANE
+from sensors.schedules import QUEUE
 
 sql_models_follow = dg.AutomationConditionSensorDefinition(
     "sql_models_follow",
     target='group:"sql"',
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    run_tags={LANE: "sql_models"},
+    run_tags={QUEUE: "sql_models"},
     description="Builds each SQL model when a table it reads was made again; with a new day, those that ask for it.",
 )
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from crown.ledger import decisions
 from resources.database import DatabaseResource
-from sensors.lanes import waiting_runs
+from sensors.queues import waiting_runs
 from sensors.schedules import product_images_job
 
 

@@ -1,4 +1,4 @@
-"""Failures: a notice when a lane begins to fail; not another one for each run until it has succeeded again.
+"""Failures: a notice when a queue begins to fail; not another one for each run until it has succeeded again.
 
 Items that failed are no failed run; they are told of in notices.py.
 """
@@ -9,7 +9,7 @@ import dagster as dg
 
 from crown.journal import notices
 from resources.database import DatabaseResource
-from sensors.schedules import LANE
+from sensors.schedules import QUEUE
 
 #: Subject of the notices on failed runs.
 RUNS = "runs"
@@ -17,7 +17,7 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
 def decide(before: Sequence[dg.DagsterRunStatus]) -> bool:
-    """Whether a failed run is news: `before` are the statuses of the lane's earlier runs, the newest first."""
+    """Whether a failed run is news: `before` are the statuses of the queue's earlier runs, the newest first."""
     return not before or before[0] is not dg.DagsterRunStatus.FAILURE
 
 
@@ -38,17 +38,17 @@ def reason_of(events: Iterable[dg.DagsterEvent], otherwise: str) -> str:
     monitor_all_code_locations=True,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps a notice when a lane begins to fail; the sensor `notices` sends it.",
+    description="Keeps a notice when a queue begins to fail; the sensor `notices` sends it.",
 )
 def failed_runs(context: dg.RunFailureSensorContext, database: DatabaseResource) -> None:
     """Dagster calls it once for each failed run; nothing may be returned, for ticks with several runs refuse it."""
     run = context.dagster_run
-    lane = run.tags.get(LANE)
+    pool = run.tags.get(QUEUE)
     same = dg.RunsFilter(
-        tags={LANE: lane} if lane else None, job_name=None if lane else run.job_name, statuses=ENDED
+        tags={QUEUE: pool} if pool else None, job_name=None if pool else run.job_name, statuses=ENDED
     )
     before = [one.status for one in context.instance.get_runs(same, cursor=run.run_id, limit=1)]
-    subject = lane or run.job_name
+    subject = pool or run.job_name
     if not decide(before):
         context.log.info("%s was failing already; people know.", subject)
         return

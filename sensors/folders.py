@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from crown.product_images import folders as product_folders
+from crown.product_images.share import folders as product_folders
 from crown.store.watch import SETTLE_SECONDS
 from resources.product_images import ProductImagesResource
 from sensors.at_load import settings
-from sensors.lanes import waiting_runs
+from sensors.queues import waiting_runs
 from sensors.schedules import product_images_job
 
 
@@ -35,7 +35,7 @@ def decide(seen: Iterable[Seen]) -> str | None:
 
 @dg.sensor(
     job=product_images_job,
-    minimum_interval_seconds=settings.inbox_interval_seconds,
+    minimum_interval_seconds=settings.product_images.inbox_interval_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at inbox, review and ready_for_formatting; a file counts when two looks found it the same.",
 )
@@ -43,12 +43,12 @@ def product_image_folders(
     context: dg.SensorEvaluationContext, images: ProductImagesResource
 ) -> dg.SensorResult:
     """A failed look is not an empty folder: the tick fails with its sentence, and nothing is requested."""
-    with images.room() as room:
-        seen = [Seen(*one) for one in product_folders.seen_by_people(room)]
+    with images.workspace() as workspace:
+        seen = [Seen(*one) for one in product_folders.seen_by_people(workspace)]
         if seen and not all(one.ready for one in seen):
             # A second look when the file may be at rest, instead of one whole interval later.
             threading.Event().wait(SETTLE_SECONDS + 0.1)
-            seen = [Seen(*one) for one in product_folders.seen_by_people(room)]
+            seen = [Seen(*one) for one in product_folders.seen_by_people(workspace)]
     run_key = decide(seen)
     if run_key is None:
         copying = sum(not one.ready for one in seen)

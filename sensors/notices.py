@@ -15,7 +15,7 @@ from crown.journal import notices
 from crown.store import mounts
 from resources.database import DatabaseResource
 from sensors.failures import ENDED, RUNS
-from sensors.schedules import LANE
+from sensors.schedules import QUEUE
 
 #: Where people review: a stage whose current items wait for a verdict, and what they are called.
 REVIEWS = {"product_images/cutouts": "cut-outs"}
@@ -26,7 +26,7 @@ class Waiting:
     """What waits for people.
 
     Attributes:
-        reviews: by stage, how many items nobody has judged, and the newest making among them.
+        reviews: by stage, how many items nobody has judged, and the newest output among them.
         troubles: by department, items that need a person before they can be made.
         lost: folders of the share that are not there, by setting, with a sentence.
     """
@@ -38,7 +38,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Told:
-    """What people were told last: the newest making by stage, troubles by department, settings of lost folders."""
+    """What people were told last: the newest output by stage, troubles by department, settings of lost folders."""
 
     reviews: Mapping[str, int] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
@@ -124,21 +124,21 @@ def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResou
             # What waited through quiet hours may be settled by now.
             for notice in standing(waiting, before):
                 notices.keep_true(connection, **{**asdict(notice), "sentence": notice.sentence or None})
-            for lane in notices.unsent(connection, kind="failure", subject=RUNS):
-                if _works_again(context.instance, lane):
+            for pool in notices.unsent(connection, kind="failure", subject=RUNS):
+                if _works_again(context.instance, pool):
                     notices.keep_true(
-                        connection, kind="failure", department=lane, subject=RUNS, sentence=None
+                        connection, kind="failure", department=pool, subject=RUNS, sentence=None
                     )
         sent = notices.deliver(engine, settings.notify_file, settings.quiet_hours)
     said = f"Notices sent: {sent.notices}." if sent.notices else f"Nothing was sent: {sent.reason}."
     return dg.SensorResult(skip_reason=said, cursor=json.dumps(asdict(told)))
 
 
-def _works_again(instance: dg.DagsterInstance, lane: str) -> bool:
-    """Whether the newest run of a lane, or of a job without one, that has ended has succeeded."""
+def _works_again(instance: dg.DagsterInstance, pool: str) -> bool:
+    """Whether the newest run of a queue, or of a job without one, that has ended has succeeded."""
     for same in (
-        dg.RunsFilter(tags={LANE: lane}, statuses=ENDED),
-        dg.RunsFilter(job_name=lane, statuses=ENDED),
+        dg.RunsFilter(tags={QUEUE: pool}, statuses=ENDED),
+        dg.RunsFilter(job_name=pool, statuses=ENDED),
     ):
         for run in instance.get_runs(same, limit=1):
             return run.status is dg.DagsterRunStatus.SUCCESS
@@ -148,7 +148,7 @@ def _works_again(instance: dg.DagsterInstance, lane: str) -> bool:
 def _waiting(connection: Connection) -> Waiting:
     reviews = connection.execute(
         text(
-            "select i.asset, count(*), max(i.making_id) from ledger.items i join ledger.makings m using (making_id)"
+            "select i.asset, count(*), max(i.output_id) from ledger.items i join ledger.outputs m using (output_id)"
             " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key"
             " and v.content_hash = m.content_hash"
             " where i.asset = any(:stages) and i.state = 'current' and v.verdict is null group by i.asset"

@@ -4,10 +4,10 @@ import dagster as dg
 
 from crown.ledger import counts
 from crown.product_images import stages
-from crown.product_images.room import ASSETS, CUTOUTS
+from crown.product_images.workspace import ASSETS, CUTOUTS
 from resources import queues
 from resources.product_images import ProductImagesResource
-from sensors.lanes import active_runs, waiting_runs
+from sensors.queues import active_runs, waiting_runs
 from sensors.schedules import cutouts_job, product_images_job
 
 #: What a run of each queue takes; a person's retouch is planned and copied by the same run.
@@ -45,10 +45,10 @@ def edited(recipes: str, known: str | None, active: int) -> bool:
 )
 def product_image_work(context: dg.SensorEvaluationContext, images: ProductImagesResource) -> dg.SensorResult:
     """The cursor holds the recipes as they were at the last run it asked for."""
-    with images.room() as room:
-        with room.engine.connect() as connection:
+    with images.workspace() as workspace:
+        with workspace.engine.connect() as connection:
             due = {queue: counts.due(connection, assets) for queue, assets in _ASSETS.items()}
-        recipes = stages.recipe_state(room)
+        recipes = stages.recipe_state(workspace)
     active = {queue: active_runs(context.instance, queue) for queue in due}
     reasons = {
         queue: decide(count, active[queue], waiting_runs(context.instance, queue))

@@ -5,54 +5,61 @@ from pathlib import Path
 
 import dagster as dg
 
-from crown.settings import Settings, is_zone
+from crown.settings.model import Settings, is_zone
 from resources import queues
 from sensors.at_load import settings
 
-LANE = queues.TAG
+QUEUE = queues.TAG
 
 # Reads every published byte: once a night, never in the run that follows each upload.
-_SWEEP = dg.AssetSelection.checks(
+_ROTATING_CHECK = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey(["product_images", "production"]), "files_are_as_we_wrote_them")
 )
 product_images_job = dg.define_asset_job(
     "product_images",
-    selection=dg.AssetSelection.groups("product_images") - _SWEEP,
-    tags={LANE: queues.PRODUCT_IMAGES},
+    selection=dg.AssetSelection.groups("product_images") - _ROTATING_CHECK,
+    tags={QUEUE: queues.PRODUCT_IMAGES},
     description="From the inbox to the published share, whatever is due, for about CROWN_RUN_SECONDS; what is left and"
     " the cut-outs are made by the runs that follow by themselves.",
 )
 cutouts_job = dg.define_asset_job(
     queues.CUTOUTS,
     selection=dg.AssetSelection.assets(dg.AssetKey(["product_images", "cutouts"])),
-    tags={LANE: queues.CUTOUTS},
+    tags={QUEUE: queues.CUTOUTS},
     description="Cut-outs by an engine, laid out for review as they are made.",
 )
-sweep_job = dg.define_asset_job(
-    "product_images_sweep",
-    selection=_SWEEP,
-    tags={LANE: "product_images_sweep"},
+rotating_check_job = dg.define_asset_job(
+    "product_images_rotating_check",
+    selection=_ROTATING_CHECK,
+    tags={QUEUE: "product_images_rotating_check"},
     description="Whether production still is what we wrote there.",
 )
 housekeeping_job = dg.define_asset_job(
     "housekeeping",
     selection='group:"housekeeping"',
-    tags={LANE: "housekeeping"},
+    tags={QUEUE: "housekeeping"},
     description="Retention, expired claims, disk space.",
 )
 art_records_job = dg.define_asset_job(
     "art_records",
     selection='group:"art_records"',
-    tags={LANE: "art_records"},
-    description="From the exports folder to the books, with their checks; the SQL models follow by themselves.",
+    tags={QUEUE: "art_records"},
+    description="From the exports folder to the art tables, with their checks; the SQL models follow by themselves.",
 )
 sql_models_job = dg.define_asset_job(
     "sql_models",
     selection='group:"sql"',
-    tags={LANE: "sql_models"},
+    tags={QUEUE: "sql_models"},
     description="All SQL models and their tests, whether or not anything they read has changed.",
 )
-JOBS = [product_images_job, cutouts_job, sweep_job, housekeeping_job, art_records_job, sql_models_job]
+JOBS = [
+    product_images_job,
+    cutouts_job,
+    rotating_check_job,
+    housekeeping_job,
+    art_records_job,
+    sql_models_job,
+]
 
 #: The daily run of art records fetches the base through the API, when the settings name one.
 FETCH = {"ops": {"art_records__airtable_exports": {"config": {"fetch": True}}}}
@@ -77,8 +84,8 @@ SCHEDULES = [
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     dg.ScheduleDefinition(
-        name="product_images_sweep_nightly",
-        job=sweep_job,
+        name="product_images_rotating_check_nightly",
+        job=rotating_check_job,
         cron_schedule="0 2 * * *",
         execution_timezone=time_zone(),
         description="Reads published files and says which are missing, changed or not ours.",
@@ -98,7 +105,7 @@ SCHEDULES = [
         job=art_records_job,
         cron_schedule="45 5 * * *",
         execution_timezone=time_zone(),
-        description="Fetches the art base, when one is set, and compares its newest export with the books.",
+        description="Fetches the art base, when one is set, and compares its newest export with the art tables.",
         run_config=FETCH,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),

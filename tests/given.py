@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import ClassVar
 
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 from resources.database import DatabaseResource
 
 
@@ -24,3 +24,9 @@ def given_database(environment: Mapping[str, str]) -> GivenDatabase:
     """The database resource of these settings. Dagster makes instances anew: what is given stands in the class."""
     given: type[GivenDatabase] = type("GivenDatabase", (GivenDatabase,), {"environment": dict(environment)})
     return given()
+
+
+def with_product_images(settings: Settings, changed: Mapping[str, object]) -> Settings:
+    """The settings with other values for product images."""
+    own = settings.product_images.model_copy(update=dict(changed))
+    return settings.model_copy(update={"product_images": own})

@@ -1,6 +1,6 @@
-"""What a book-keeper should be told: standing checks on the books, each with its rows.
+"""What a book-keeper should be told: standing checks on the art tables, each with its rows.
 
-Belongs here: questions in SQL on the current books and their words. Does not belong here: single cells
+Belongs here: questions in SQL on the current art tables and their words. Does not belong here: single cells
 (`rules.py`) and the comparison with the export's formulas (`oracles.py`). Nothing is corrected.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, text
 
-from crown.art_records.replay import replay_sql
+from crown.art_records.history.replay import replay_sql
 from crown.art_records.tables import ENTITIES
 
 
@@ -62,7 +62,7 @@ def _replay(table: str) -> Check:
 CHECKS = (
     *(_replay(table) for table in ENTITIES),
     Check(
-        "orphan_links", "Editions are linked to prints and distributors that the books hold.", "error",
+        "orphan_links", "Editions are linked to prints and distributors that the art tables hold.", "error",
         """select e.airtable_id, 'linked to ' || l.target as detail, e.retail_price as money
            from art.editions e,
                 lateral (select p.print_id from art.edition_prints p where p.edition_id = e.airtable_id

@@ -1,4 +1,4 @@
-"""The books as files for spreadsheets, in which no cell is a formula.
+"""The art tables as files for spreadsheets, in which no cell is a formula.
 
 Does not belong here: reading exports (`exports.py`), pictures (`previews.py`).
 """
@@ -41,14 +41,14 @@ def plain_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> byte
     return b"\xef\xbb\xbf" + shown.getvalue().encode()
 
 
-def books_csv(engine: Engine, table: str) -> bytes:
-    """A table of the books as CSV: every record with its computed columns, ordered by record id.
+def art_records_csv(engine: Engine, table: str) -> bytes:
+    """A table of the art tables as CSV: every record with its computed columns, ordered by record id.
 
     Raises:
         BadInput: no such table.
     """
     if table not in ENTITIES:
-        raise BadInput(f"{table} is not a table of the books; choose {', '.join(ENTITIES)}.")
+        raise BadInput(f"{table} is not a table of the art tables; choose {', '.join(ENTITIES)}.")
     with engine.connect() as connection:
         result = connection.execute(text(f"select * from art.{table} order by airtable_id"))
         return write_csv(result.keys(), (_listed(dict(row._mapping)) for row in result))

@@ -1,6 +1,6 @@
-"""Pictures of the books for the step that wrote them, before any mart is built. PNG bytes.
+"""Pictures of the art tables for the step that wrote them, before any mart is built. PNG bytes.
 
-Belongs here: the rows behind the two pictures, straight from the books. Does not belong here: drawing (`charts.py`),
+Belongs here: the rows behind the two pictures, straight from the art tables. Does not belong here: drawing (`charts.py`),
 other numbers (dbt_like_sql/), files.
 """
 

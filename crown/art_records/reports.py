@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from crown.art_records.comparing import Change, Conflict, masked
+from crown.art_records.history.comparing import Change, Conflict, masked
 from crown.art_records.wording import named, said
 
 if TYPE_CHECKING:
-    from crown.art_records.cleaning import Finding
+    from crown.art_records.exports.cleaning import Finding
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Invented exports with the counted shapes of the real ones: a base of prints, galleries and editions.
 
 Belongs here: making the three CSV files of one export, and a second export of the same base two months
-later, with every kind of fault that the real books have, in the counted numbers. Everything is drawn from
+later, with every kind of fault that the real art tables have, in the counted numbers. Everything is drawn from
 a seed; no person, work or gallery in it exists.
 Does not belong here: reading or judging exports (`exports.py`, `cleaning.py`).
 """
@@ -113,7 +113,7 @@ class _Base:
         self._describe()
 
     def k(self, count: int) -> int:
-        """A counted number of the real books, scaled to this size."""
+        """A counted number of the real art tables, scaled to this size."""
         return max(1, round(count * self.size / BOOK_SIZE))
 
     def _ids(self, count: int) -> np.ndarray:

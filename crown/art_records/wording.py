@@ -1,4 +1,4 @@
-"""Values of the books as people read and write them: money, percentages, days, names beside record ids.
+"""Values of the art tables as people read and write them: money, percentages, days, names beside record ids.
 
 JSON carries plain numbers and ISO dates; what stands here is for terminals, pages and documents. Days are written
 as 2026-02-03; another form is read only when it can mean one day. Does not belong here: cells of an export
@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from crown.art_records.comparing import Change, Conflict, masked
+from crown.art_records.history.comparing import Change, Conflict, masked
 from crown.errors import BadInput
 
 MONEY = frozenset({

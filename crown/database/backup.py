@@ -1,7 +1,7 @@
 """Saves the database into a folder, and brings it back only when every figure agrees.
 
 A dump by pg_dump, and its figures of the same snapshot. The originals and the manifest that holds it all
-together stand in crown/backup.py.
+together stand in crown/database/backup_folder.py.
 """
 
 from __future__ import annotations

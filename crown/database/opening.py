@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from crown.database.embedded import embedded_server, running_server
 from crown.database.engine import check_server, connect, our_url
 from crown.database.migrations import migrate
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 #: The name of our database in the embedded server; `postgres` stays free for maintenance.
 EMBEDDED_DATABASE = "crown"

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 from crown.database import retention
 from crown.journal.logs import FILE_NAME, OUTBOX_NAME
 from crown.ledger import claims
-from crown.settings import Settings
+from crown.settings.model import Settings
 
-_TABLES = ("logs.pipeline_logs", "journal.activity", "ledger.makings", "dagster.event_logs")
+_TABLES = ("logs.pipeline_logs", "journal.activity", "ledger.outputs", "dagster.event_logs")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def tidy(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Tidied
         old_items=retention.prune(
             engine,
             "ledger.items",
-            "t.state = 'retired' and t.making_id is null and t.changed_at < now() - make_interval(days => :days)",
+            "t.state = 'retired' and t.output_id is null and t.changed_at < now() - make_interval(days => :days)",
             {"days": settings.log_retention_days},
             order="t.asset, t.key",
             dry_run=dry_run,

@@ -22,7 +22,7 @@ from crown.journal.outbox import Outbox
 from crown.journal.records import LineFormatter, as_row, clean
 from crown.journal.rotating import SharedRotatingFile, SteadyHandler
 from crown.journal.secrets import hide
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 #: The loggers we answer for: one for each of our packages.
 OURS = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")

@@ -140,8 +140,8 @@ def _traceback(record: logging.LogRecord) -> str | None:
 
 
 def _department(logger: str) -> str | None:
-    room, _, rest = logger.partition(".")
-    return rest.partition(".")[0] or None if room in ("crown", "crown_assets") else None
+    workspace, _, rest = logger.partition(".")
+    return rest.partition(".")[0] or None if workspace in ("crown", "crown_assets") else None
 
 
 def _milliseconds(value: object) -> int | None:

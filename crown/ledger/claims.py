@@ -23,7 +23,7 @@ from crown.ledger.locks import lock_assets
 class Input:
     """Bytes that a job reads: the making they are, and where they stand."""
 
-    making_id: int
+    output_id: int
     asset: str
     key: str
     content_hash: str
@@ -209,11 +209,11 @@ def take(
 
 def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
     inputs = {
-        row.making_id: Input(**row._mapping)
+        row.output_id: Input(**row._mapping)
         for row in connection.execute(
             text(
-                "select making_id, asset, key, content_hash, root, path, facts from ledger.makings"
-                " where making_id = any(:ids)"
+                "select output_id, asset, key, content_hash, root, path, facts from ledger.outputs"
+                " where output_id = any(:ids)"
             ),
             {"ids": sorted({i for row in rows for i in row.inputs})},
         )
@@ -406,32 +406,32 @@ with given as (
          inputs)
 ), overwritten as (
     -- Bytes that these results replaced on disk no longer stand anywhere.
-    update ledger.makings m set present = false from given g
+    update ledger.outputs m set present = false from given g
     where m.root = g.root and m.path = g.path and m.content_hash <> g.content_hash and m.present
-), making as (
-    insert into ledger.makings (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe,
+), output as (
+    insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe,
                                 decision_id, claim_id, run_id, seconds, facts, versions)
     select asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, :claim, :run_id,
            seconds, cast(facts as jsonb), cast(:versions as jsonb)
-    from given returning making_id, asset, key, fingerprint, content_hash, root, path
+    from given returning output_id, asset, key, fingerprint, content_hash, root, path
 ), edges as (
-    insert into ledger.making_inputs (making_id, input_id, position, role)
-    select distinct on (making.making_id, s.making_id) making.making_id, s.making_id, u.position,
+    insert into ledger.output_inputs (output_id, input_id, position, role)
+    select distinct on (output.output_id, s.output_id) output.output_id, s.output_id, u.position,
            substr(s.asset, strpos(s.asset, '/') + 1)
-    from making join given using (asset, key)
+    from output join given using (asset, key)
     cross join unnest(cast(given.inputs as bigint[])) with ordinality as u(input_id, position)
-    join ledger.makings s on s.making_id = u.input_id
-    order by making.making_id, s.making_id, u.position
+    join ledger.outputs s on s.output_id = u.input_id
+    order by output.output_id, s.output_id, u.position
 ), placed as (
-    insert into ledger.files (root, path, content_hash, making_id, written_at)
-    select distinct on (root, path) root, path, content_hash, making_id, clock_timestamp()
-    from making where :recorded and path is not null order by root, path, making_id desc
+    insert into ledger.files (root, path, content_hash, output_id, written_at)
+    select distinct on (root, path) root, path, content_hash, output_id, clock_timestamp()
+    from output where :recorded and path is not null order by root, path, output_id desc
     on conflict (root, path) do update set content_hash = excluded.content_hash, intended = null,
-        making_id = excluded.making_id, written_at = excluded.written_at
+        output_id = excluded.output_id, written_at = excluded.written_at
 )
-update ledger.items i set state = 'current', making_id = making.making_id, made = making.fingerprint, attempts = 0,
+update ledger.items i set state = 'current', output_id = output.output_id, made = output.fingerprint, attempts = 0,
     next_try = null, error_class = null, error = null, claim_id = null, changed_at = clock_timestamp()
-from making where i.asset = making.asset and i.key = making.key
+from output where i.asset = output.asset and i.key = output.key
 """
 
 
@@ -458,7 +458,7 @@ def _enter_made(
             "decisions": [m.job.decision_id for m in made],
             "seconds": [m.seconds for m in made],
             "facts": [json.dumps(dict(m.facts)) for m in made],
-            "inputs": ["{" + ",".join(str(i.making_id) for i in m.job.inputs) + "}" for m in made],
+            "inputs": ["{" + ",".join(str(i.output_id) for i in m.job.inputs) + "}" for m in made],
         },
     )
 

@@ -53,21 +53,21 @@ with wanted as (
        or (w.key is null and i.state <> 'retired' {but_kept})
        or (w.key is not null and (i.state = 'retired' or i.waiting_for is distinct from w.waiting_for or {differs}))
 ), judged as (
-    select c.*, kept.making_id as kept_id, old.wanted as old_wanted, old.recipe as old_recipe, old.inputs as old_inputs,
+    select c.*, kept.output_id as kept_id, old.wanted as old_wanted, old.recipe as old_recipe, old.inputs as old_inputs,
            case when c.gone then 'retired'
                 when c.waiting_for is not null then 'waiting'
-                when kept.making_id is not null then 'current'
+                when kept.output_id is not null then 'current'
                 else 'pending' end as new_state
     from changed c
     left join lateral (  -- limited, so that it is looked up for the few that changed
-        select making_id from ledger.makings m
+        select output_id from ledger.outputs m
         where m.asset = :asset and m.key = c.key and m.fingerprint = c.fingerprint and m.present limit 1) kept on true
     left join lateral (
         select wanted, recipe, inputs from ledger.items o
         where c.gone and o.asset = :asset and o.key = c.key limit 1) old on true
 ), written as (
     insert into ledger.items as i
-        (asset, key, state, waiting_for, wanted, recipe, inputs, decision_id, making_id, made)
+        (asset, key, state, waiting_for, wanted, recipe, inputs, decision_id, output_id, made)
     select :asset, key, new_state, waiting_for, coalesce(fingerprint, old_wanted), coalesce(recipe, old_recipe),
            coalesce(inputs, old_inputs), decision_id,
            case when new_state = 'current' then kept_id end, case when new_state = 'current' then fingerprint end
@@ -75,7 +75,7 @@ with wanted as (
     on conflict (asset, key) do update set
         state = excluded.state, waiting_for = excluded.waiting_for, wanted = excluded.wanted,
         recipe = excluded.recipe, inputs = excluded.inputs, decision_id = excluded.decision_id,
-        making_id = case when excluded.state = 'current' then excluded.making_id else i.making_id end,
+        output_id = case when excluded.state = 'current' then excluded.output_id else i.output_id end,
         made = case when excluded.state = 'current' then excluded.made else i.made end,
         claim_id = null, changed_at = clock_timestamp(),
         attempts = 0, next_try = null, error_class = null, error = null
@@ -106,7 +106,7 @@ def plan(
         parameters: bind parameters of `wanted`.
         keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
         keep: keys that are not retired, although `wanted` names them no longer.
-        inputs_decide: where an item has inputs, recipe and inputs alone decide its input hashes (a making never
+        inputs_decide: where an item has inputs, recipe and inputs alone decide its input hashes (an output never
             changes), so those of an item that has both still are not hashed again. Whoever hashes something else of
             the same inputs raises the version in the recipe.
         looked_up: a SELECT of `input_hashes` and `decision_id` for the row `w` of `wanted`, which then lacks both;
@@ -158,8 +158,8 @@ def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
     bound = {"asset": asset, "keys": list(keys)}
     connection.execute(
         text(
-            "update ledger.makings m set present = false from ledger.items i where i.asset = :asset"
-            " and i.key = any(:keys) and m.making_id = i.making_id and m.present"
+            "update ledger.outputs m set present = false from ledger.items i where i.asset = :asset"
+            " and i.key = any(:keys) and m.output_id = i.output_id and m.present"
         ),
         bound,
     )
@@ -173,37 +173,37 @@ def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
     ).rowcount
 
 
-def mark_lost(connection: Connection, making_ids: Sequence[int]) -> int:
-    """Record that the bytes of these makings are gone; items they made current become pending."""
-    return _not_there(connection, making_ids, "pending", None, None)
+def mark_lost(connection: Connection, output_ids: Sequence[int]) -> int:
+    """Record that the bytes of these outputs are gone; items they made current become pending."""
+    return _not_there(connection, output_ids, "pending", None, None)
 
 
-def mark_changed(connection: Connection, making_ids: Sequence[int], error: str) -> int:
+def mark_changed(connection: Connection, output_ids: Sequence[int], error: str) -> int:
     """Quarantine the items whose bytes someone else changed; nothing overwrites them until a person retries."""
-    return _not_there(connection, making_ids, "quarantined", "ChangedByHand", error)
+    return _not_there(connection, output_ids, "quarantined", "ChangedByHand", error)
 
 
-def lock_makings(connection: Connection, making_ids: Sequence[int]) -> None:
-    """Lock the assets that these makings are of."""
+def lock_output(connection: Connection, output_ids: Sequence[int]) -> None:
+    """Lock the assets that these outputs are of."""
     assets = connection.execute(
-        text("select distinct asset from ledger.makings where making_id = any(:ids)"),
-        {"ids": list(making_ids)},
+        text("select distinct asset from ledger.outputs where output_id = any(:ids)"),
+        {"ids": list(output_ids)},
     ).scalars()
     lock_assets(connection, list(assets))
 
 
 def _not_there(
-    connection: Connection, making_ids: Sequence[int], state: str, error_class: str | None, error: str | None
+    connection: Connection, output_ids: Sequence[int], state: str, error_class: str | None, error: str | None
 ) -> int:
-    if not making_ids:
+    if not output_ids:
         return 0
-    lock_makings(connection, making_ids)
-    bound = {"ids": list(making_ids)}
-    connection.execute(text("update ledger.makings set present = false where making_id = any(:ids)"), bound)
+    lock_output(connection, output_ids)
+    bound = {"ids": list(output_ids)}
+    connection.execute(text("update ledger.outputs set present = false where output_id = any(:ids)"), bound)
     return connection.execute(
         text(
             "update ledger.items set state = :state, made = null, error_class = :error_class, error = :error,"
-            " changed_at = clock_timestamp() where making_id = any(:ids) and state = 'current'"
+            " changed_at = clock_timestamp() where output_id = any(:ids) and state = 'current'"
         ),
         {**bound, "state": state, "error_class": error_class, "error": error},
     ).rowcount
@@ -212,4 +212,4 @@ def _not_there(
 def analyze(engine: Engine) -> None:
     """Renew the statistics of what a bulk insert has just filled; without them a join over it may take minutes."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("analyze ledger.items, ledger.makings, ledger.making_inputs, ledger.files"))
+        connection.execute(text("analyze ledger.items, ledger.outputs, ledger.output_inputs, ledger.files"))

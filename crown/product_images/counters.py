@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from crown.product_images.formats import is_sidecar
-from crown.product_images.notes import REASON
-from crown.product_images.room import (
+from crown.pictures.formats import is_sidecar
+from crown.product_images.share.notes import REASON
+from crown.product_images.workspace import (
     CUTOUTS,
     ERRORS,
     INBOX,
@@ -20,7 +20,7 @@ from crown.product_images.room import (
     PHOTOS,
     PUBLISHED,
     READY,
-    Room,
+    Workspace,
 )
 from crown.store import watch
 
@@ -28,14 +28,14 @@ _IN_LEDGER = """
     select
         (select count(*) from ledger.items i where i.asset = :cutouts and i.state in ('pending', 'failed')
              or i.asset = :photos and i.state in ('pending', 'failed')) as pending_cutout,
-        (select count(*) from ledger.items i join ledger.makings m using (making_id)
+        (select count(*) from ledger.items i join ledger.outputs m using (output_id)
            left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key and v.content_hash = m.content_hash
            where i.asset = :cutouts and i.state = 'current' and v.verdict is null) as cutouts_to_review,
         (select count(*) from ledger.items where asset = :cutouts and state = 'quarantined') as cutouts_failed,
         (select count(distinct product_number) from product_images.uploads u where not exists (
             select from product_images.retired_products r where r.product_number = u.product_number)) as products,
         (select count(distinct split_part(split_part(key, ':', -1), '/', 1)) from ledger.items
-           where asset = :published and making_id is not null and state <> 'retired') as products_in_production
+           where asset = :published and output_id is not null and state <> 'retired') as products_in_production
 """
 
 
@@ -57,21 +57,21 @@ class Counters:
     products_in_production: int
 
 
-def counters(room: Room) -> Counters:
+def counters(workspace: Workspace) -> Counters:
     """Count now."""
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         row = connection.execute(
             text(_IN_LEDGER), {"cutouts": CUTOUTS, "photos": PHOTOS, "published": PUBLISHED}
         ).one()
     return Counters(
-        inbox=_files(room, INBOX),
-        name_conflicts=_files(room, NAME_CONFLICTS),
-        errors=_files(room, ERRORS),
-        ready_for_formatting=_files(room, READY, depth=1),
+        inbox=_files(workspace, INBOX),
+        name_conflicts=_files(workspace, NAME_CONFLICTS),
+        errors=_files(workspace, ERRORS),
+        ready_for_formatting=_files(workspace, READY, depth=1),
         **row._mapping,
     )
 
 
-def _files(room: Room, folder: str, *, depth: int = 0) -> int:
-    found = watch.listing(room.roots.path(MEDIA, folder), depth=depth, closed=[])
+def _files(workspace: Workspace, folder: str, *, depth: int = 0) -> int:
+    found = watch.listing(workspace.roots.path(MEDIA, folder), depth=depth, closed=[])
     return sum(not name.endswith(REASON) and not is_sidecar(name) for name, _ in found)

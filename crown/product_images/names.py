@@ -123,7 +123,7 @@ def refuse_unlikely(photo: PhotoName, pattern: str, given: str) -> None:
 
     Args:
         photo: what the name means.
-        pattern: regular expression of product numbers in normal form (CROWN_PRODUCT_NUMBER_PATTERN).
+        pattern: regular expression of product numbers in normal form (CROWN_PRODUCT_IMAGES_PRODUCT_NUMBER_PATTERN).
         given: the name.
 
     Raises:
@@ -132,7 +132,7 @@ def refuse_unlikely(photo: PhotoName, pattern: str, given: str) -> None:
     if not re.fullmatch(pattern, photo.number):
         raise BadInput(
             f"{given!r} would be of the product {photo.number!r}, and product numbers do not look like that; {_NAME_IT}"
-            " (or have the setting CROWN_PRODUCT_NUMBER_PATTERN changed)."
+            " (or have the setting CROWN_PRODUCT_IMAGES_PRODUCT_NUMBER_PATTERN changed)."
         )
     if photo.view is not None and photo.view.isdecimal() and len(photo.view) > _VIEW_DIGITS:
         raise BadInput(

@@ -13,14 +13,20 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from crown.product_images.room import OBJECTS, PRODUCTS, READY, REVIEW, Room
+from crown.product_images.workspace import (
+    OBJECTS,
+    PRODUCTS,
+    READY,
+    REVIEW,
+    Workspace,
+)
 from crown.store.files import TEMPORARY
 
 # Rehearsals whose bytes were removed, or that are to be left out, need nothing.
 _NEEDED = """
     select content_hash from product_images.uploads union
     select of_hash from product_images.uploads where of_hash is not null union
-    select content_hash from ledger.makings where root = :root union
+    select content_hash from ledger.outputs where root = :root union
     select content_hash from ledger.decisions union
     select r.after_hash from product_images.rehearsal_results r join product_images.rehearsals h using (rehearsal_id)
     where r.after_hash is not null and h.bytes_removed_at is null and h.rehearsal_id <> all(:but)
@@ -28,14 +34,14 @@ _NEEDED = """
 
 
 def remove_unfinished(
-    room: Room, *, older_than: timedelta = timedelta(days=1), dry_run: bool = False
+    workspace: Workspace, *, older_than: timedelta = timedelta(days=1), dry_run: bool = False
 ) -> list[Path]:
     """Remove our temporary files that no living worker can still be writing; returns them."""
     limit = (datetime.now(UTC) - older_than).timestamp()
     folders = [
-        room.roots[OBJECTS],
-        *(target.folder for target in room.targets.values()),
-        *(room.media(f) for f in (PRODUCTS, REVIEW, READY)),
+        workspace.roots[OBJECTS],
+        *(target.folder for target in workspace.targets.values()),
+        *(workspace.media(f) for f in (PRODUCTS, REVIEW, READY)),
     ]
     old = [path for folder in folders for path in _unfinished(folder) if path.lstat().st_mtime < limit]
     if not dry_run:
@@ -51,20 +57,20 @@ def _unfinished(folder: Path) -> Iterator[Path]:
                 yield Path(current) / name
 
 
-def unknown_objects(room: Room, others: Iterable[str] = ()) -> list[str]:
+def unknown_objects(workspace: Workspace, others: Iterable[str] = ()) -> list[str]:
     """Stored bytes that no row knows, by content hash.
 
     Args:
-        room: the department's room.
+        workspace: the department's room.
         others: content hashes that other departments keep in the same store.
     """
-    if not room.roots[OBJECTS].is_dir():
+    if not workspace.roots[OBJECTS].is_dir():
         return []
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         known = set(others).union(connection.execute(text(_NEEDED), {"root": OBJECTS, "but": []}).scalars())
     return sorted(
         entry.name
-        for entry in os.scandir(room.roots[OBJECTS])
+        for entry in os.scandir(workspace.roots[OBJECTS])
         if entry.name not in known and not entry.name.startswith(TEMPORARY)
     )
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 from crown.ledger import decisions
 from crown.ledger.decisions import Decision
 from crown.product_images.names import photo_name
-from crown.product_images.rejected import rejected
-from crown.product_images.room import (
+from crown.product_images.share.rejected import rejected
+from crown.product_images.workspace import (
     CUTOUTS,
     MASTERS,
     PHOTOS,
@@ -22,7 +22,7 @@ from crown.product_images.room import (
     RENDITIONS,
     REVIEW,
     REVIEW_FAILED,
-    Room,
+    Workspace,
 )
 
 
@@ -52,18 +52,18 @@ class PhotoStatus:
 
 
 _ITEMS = """
-    select asset, key, state, waiting_for, error, making_id from ledger.items
+    select asset, key, state, waiting_for, error, output_id from ledger.items
     where asset = any(array[:photos, :cutouts, :masters]) and key = :photo
     union all
-    select asset, key, state, waiting_for, error, making_id from ledger.items
+    select asset, key, state, waiting_for, error, output_id from ledger.items
     where asset = any(cast(:renditions as text[])) and key >= :photo || '/' and key < :photo || '0'
 """
 _PUBLISHED = """
     select i.asset, i.key, i.state, i.waiting_for, i.error, m.root, m.path
-    from ledger.making_inputs e
-    join ledger.makings p on p.making_id = e.making_id and p.asset = :published
+    from ledger.output_inputs e
+    join ledger.outputs p on p.output_id = e.output_id and p.asset = :published
     join ledger.items i on i.asset = p.asset and i.key = p.key
-    left join ledger.makings m on m.making_id = i.making_id
+    left join ledger.outputs m on m.output_id = i.output_id
     where e.input_id = any(:renditions)
     group by i.asset, i.key, i.state, i.waiting_for, i.error, m.root, m.path
     order by i.key
@@ -75,10 +75,10 @@ _UPLOADS = """
 _ORDER = {asset: at for at, asset in enumerate((PHOTOS, CUTOUTS, MASTERS, *RENDITIONS.values(), PUBLISHED))}
 
 
-def photo_status(room: Room, photo: str) -> PhotoStatus:
+def photo_status(workspace: Workspace, photo: str) -> PhotoStatus:
     """What has become of a photo that was taken in."""
-    original = next((one.original for one in rejected(room, photo=photo)), None)
-    with room.engine.connect() as connection:
+    original = next((one.original for one in rejected(workspace, photo=photo)), None)
+    with workspace.engine.connect() as connection:
         made = connection.execute(
             text(_ITEMS),
             {
@@ -89,7 +89,7 @@ def photo_status(room: Room, photo: str) -> PhotoStatus:
                 "renditions": list(RENDITIONS.values()),
             },
         ).all()
-        renditions = [row.making_id for row in made if row.asset in RENDITIONS.values()]
+        renditions = [row.output_id for row in made if row.asset in RENDITIONS.values()]
         out = connection.execute(
             text(_PUBLISHED),
             {"published": PUBLISHED, "renditions": [one for one in renditions if one is not None]},
@@ -131,7 +131,7 @@ def _sentence(
         return f"{photo} {_NOT_CUT[cutout['state']].format(**cutout)}{stays}."
     said = connection.execute(
         text(
-            "select v.verdict, v.who, v.reason, v.decided_at from ledger.items i join ledger.makings m using (making_id)"
+            "select v.verdict, v.who, v.reason, v.decided_at from ledger.items i join ledger.outputs m using (output_id)"
             " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key"
             " and v.content_hash = m.content_hash where i.asset = :asset and i.key = :photo"
         ),

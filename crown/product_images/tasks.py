@@ -13,13 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from crown.errors import ConfigurationError, PermanentFailure, TemporaryFailure
+from crown.flow.worker_pool import failed
 from crown.ledger.claims import Failed, Input, Job, Made
-from crown.ledger.lane import failed
 from crown.ledger.recipes import canonical
-from crown.product_images import publishing, texts
 from crown.product_images.names import photo_name
-from crown.product_images.room import MEDIA, OBJECTS, PRODUCTS
-from crown.product_images.specs import file_name
+from crown.product_images.publishing import texts
+from crown.product_images.publishing import wanted as publishing
+from crown.product_images.renditions.specs import file_name
+from crown.product_images.workspace import MEDIA, OBJECTS, PRODUCTS
 from crown.store import files
 from crown.store.objects import Objects
 from crown.store.roots import Roots
@@ -56,7 +57,7 @@ def cut_out(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Fail
 
 
 def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.cutout import cutout_recipe, make_cutout
+    from crown.product_images.cutout.engine import cutout_recipe, make_cutout
 
     if job.recipe_name == "retouch":
         retouch = job.inputs[1]
@@ -92,7 +93,7 @@ def copy_master(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | 
 
 
 def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.formats import ending_of
+    from crown.pictures.formats import ending_of
 
     number = photo_name(job.key).number
     # Approved bytes stay as they are, so a person's JPEG is a JPEG and is called one.
@@ -144,7 +145,7 @@ def judge_rendition(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Mad
 
 
 def _judge(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.compliance import Profile, judge, measure
+    from crown.product_images.renditions.compliance import Profile, judge, measure
 
     rendition = job.inputs[0]
     source = verified(rendition, context)
@@ -169,7 +170,7 @@ def publish(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Fail
 
 
 def _publish(job: Job, context: Mapping[str, Any]) -> Made:
-    from crown.product_images.tags import write_tags
+    from crown.pictures.tags import write_tags
 
     rendition, text = job.inputs
     root, path = publishing.target_of(job.key), publishing.path_of(job.key)
@@ -184,7 +185,7 @@ def _publish(job: Job, context: Mapping[str, Any]) -> Made:
 
 def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Render the wanted specs of one master; the master is decoded once."""
-    from crown.product_images.render import render
+    from crown.product_images.renditions.render import render
 
     started = time.perf_counter()
     roots, specs = _roots(context), context["specs"]

@@ -15,19 +15,24 @@ from sqlalchemy import text
 from crown.errors import BadInput
 from crown.journal import activity
 from crown.ledger import planning
-from crown.product_images.room import DEPARTMENT, MEDIA, OBJECTS, Room
+from crown.product_images.workspace import (
+    DEPARTMENT,
+    MEDIA,
+    OBJECTS,
+    Workspace,
+)
 from crown.store import files, watch
 
 _CURRENT = """
-    select m.making_id, m.asset, m.key, m.root, m.path, m.content_hash, m.size_bytes
-    from ledger.items i join ledger.makings m using (making_id)
+    select m.output_id, m.asset, m.key, m.root, m.path, m.content_hash, m.size_bytes
+    from ledger.items i join ledger.outputs m using (output_id)
     where starts_with(i.asset, 'product_images/') and i.state = 'current' and m.path is not null
       and m.root = any(:roots)
 """
 _AT_ONCE = 1_000
 _SOME = f"""
-    select * from ({_CURRENT}) as standing where {{part}} and (root, path, making_id) > (:root, :path, :id)
-    order by root, path, making_id limit {_AT_ONCE}
+    select * from ({_CURRENT}) as standing where {{part}} and (root, path, output_id) > (:root, :path, :id)
+    order by root, path, output_id limit {_AT_ONCE}
 """
 _AFTER = "(root, path) > (:start_root, :start_path)"
 _UP_TO = "(root, path) <= (:start_root, :start_path)"
@@ -37,7 +42,7 @@ _UP_TO = "(root, path) <= (:start_root, :start_path)"
 class Verification:
     """What the files were found to be; paths are `root:relative`.
 
-    `absent` says which targets were left out because their folder is gone or empty. Of a sweep with a budget,
+    `absent` says which targets were left out because their folder is gone or empty. Of a rotating check with a budget,
     `read_from` and `read_to` are the first and last file whose bytes were read, `round_ended_at` is when it last
     came past the last of all files.
     """
@@ -60,7 +65,7 @@ class Verification:
 
 
 def verify(
-    room: Room,
+    workspace: Workspace,
     *,
     quick: bool = False,
     byte_budget: int | None = None,
@@ -70,7 +75,7 @@ def verify(
     """Compare every current file with the ledger.
 
     Args:
-        room: the department's room.
+        workspace: the department's room.
         quick: compare presence and size only, not the bytes.
         byte_budget: stop reading bytes after about so many; what is left is compared by size, and the next call with
             a budget goes on there.
@@ -81,44 +86,44 @@ def verify(
         SystemicFailure: a root that holds files of ours is not there; nothing is marked then.
         BadInput: `emptied` names no target, or one that holds files.
     """
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         holding = text(f"select distinct root from ({_CURRENT}) as standing")
         for root in connection.execute(holding, {"roots": [MEDIA, OBJECTS]}).scalars():
-            room.roots.require(root)
+            workspace.roots.require(root)
     for target in emptied:
-        _forget_target(room, target)
-    absent = room.absent_targets()
-    roots = [root for root in room.roots.folders if root not in absent]
+        _forget_target(workspace, target)
+    absent = workspace.absent_targets()
+    roots = [root for root in workspace.roots.folders if root not in absent]
     found = Verification(absent=list(absent.values()))
     missing, changed = [], []
-    sweep = _Sweep(room, roots, byte_budget)
-    for row in sweep.order():
-        read = not quick and sweep.has_budget(found.bytes_read)
-        state = _state(room, row, read=read)
+    check = _RotatingCheck(workspace, roots, byte_budget)
+    for row in check.order():
+        read = not quick and check.has_budget(found.bytes_read)
+        state = _state(workspace, row, read=read)
         if read:
             found.files_read += 1
             found.bytes_read += row.size_bytes or 0
-            sweep.was_read(row)
+            check.was_read(row)
         found.checked += 1
         if on_progress is not None and found.checked % 100 == 0:
             on_progress(found.checked)
         if state == "closed":
             found.changed.append(f"{row.root}:{row.path} (may not be read)")
         elif state == "missing" or (state == "changed" and row.root == OBJECTS):
-            missing.append(row.making_id)
+            missing.append(row.output_id)
             found.missing.append(f"{row.root}:{row.path}")
         elif state == "changed":
-            changed.append(row.making_id)
+            changed.append(row.output_id)
             found.changed.append(f"{row.root}:{row.path}")
     found.foreign = [
-        name for target in room.targets if target not in absent for name in _foreign(room, target)
+        name for target in workspace.targets if target not in absent for name in _foreign(workspace, target)
     ]
-    _mark(room, missing, changed, found)
-    sweep.end(found)
+    _mark(workspace, missing, changed, found)
+    check.end(found)
     return found
 
 
-def _files(room: Room, roots: Sequence[str], part: str, start: tuple[str, str]) -> Iterator[Any]:
+def _files(workspace: Workspace, roots: Sequence[str], part: str, start: tuple[str, str]) -> Iterator[Any]:
     """Current files in the order of root and path, some at a time: a library does not have to fit into memory.
 
     No transaction is open while they are looked at.
@@ -127,41 +132,45 @@ def _files(room: Room, roots: Sequence[str], part: str, start: tuple[str, str]) 
     bound: dict[str, Any] = {"roots": list(roots), "start_root": start[0], "start_path": start[1]}
     last = {"root": "", "path": "", "id": 0}
     while True:
-        with room.engine.connect() as connection:
+        with workspace.engine.connect() as connection:
             rows = connection.execute(statement, {**bound, **last}).all()
         yield from rows
         if len(rows) < _AT_ONCE:
             return
-        last = {"root": rows[-1].root, "path": rows[-1].path, "id": rows[-1].making_id}
+        last = {"root": rows[-1].root, "path": rows[-1].path, "id": rows[-1].output_id}
 
 
-class _Sweep:
+class _RotatingCheck:
     """Where a budgeted reading begins and ends: each goes on where the last one ended, round and round."""
 
-    def __init__(self, room: Room, roots: Sequence[str], byte_budget: int | None) -> None:
-        self._room, self._roots, self._budget = room, roots, byte_budget
+    def __init__(self, workspace: Workspace, roots: Sequence[str], byte_budget: int | None) -> None:
+        self._workspace, self._roots, self._budget = workspace, roots, byte_budget
         self._first: Any = None
         self._last: Any = None
         self._came_round = False
         self._start: tuple[str, str] | None = None
         if byte_budget is not None:
-            with room.engine.connect() as connection:
-                last = connection.execute(text("select root, path from product_images.sweep")).first()
+            with workspace.engine.connect() as connection:
+                last = connection.execute(
+                    text("select root, path from product_images.rotating_check")
+                ).first()
             self._start = None if last is None else (last.root, last.path)
 
     def order(self) -> Iterator[Any]:
         """The files in the order in which they are looked at."""
-        behind = _files(self._room, self._roots, _AFTER, self._start) if self._start is not None else iter(())
+        behind = (
+            _files(self._workspace, self._roots, _AFTER, self._start) if self._start is not None else iter(())
+        )
         row = None
         for row in behind:
             yield row
         self._came_round = row is not None and row is self._last
         if self._start is None or row is None:  # from the first to the last of all
-            for row in _files(self._room, self._roots, "true", ("", "")):
+            for row in _files(self._workspace, self._roots, "true", ("", "")):
                 yield row
             self._came_round = row is not None and row is self._last
         else:
-            yield from _files(self._room, self._roots, _UP_TO, self._start)
+            yield from _files(self._workspace, self._roots, _UP_TO, self._start)
 
     def has_budget(self, bytes_read: int) -> bool:
         """Whether the next file's bytes are read."""
@@ -173,15 +182,15 @@ class _Sweep:
         self._last = row
 
     def end(self, found: Verification) -> None:
-        """Keep the place for the next sweep, and say what this one read."""
+        """Keep the place for the next check, and say what this one read."""
         if self._budget is None or self._last is None:
             return
         found.read_from = f"{self._first.root}:{self._first.path}"
         found.read_to = f"{self._last.root}:{self._last.path}"
-        with self._room.engine.begin() as connection:
+        with self._workspace.engine.begin() as connection:
             found.round_ended_at = connection.execute(
                 text(
-                    "insert into product_images.sweep as s (root, path, round_began_at, round_ended_at)"
+                    "insert into product_images.rotating_check as s (root, path, round_began_at, round_ended_at)"
                     " values (:root, :path, clock_timestamp(), case when :round then clock_timestamp() end)"
                     " on conflict (only_one) do update set root = excluded.root, path = excluded.path,"
                     " swept_at = clock_timestamp(),"
@@ -193,24 +202,24 @@ class _Sweep:
             ).scalar_one()
 
 
-def _forget_target(room: Room, target: str) -> None:
+def _forget_target(workspace: Workspace, target: str) -> None:
     """Count everything that was published to a target as gone, because a person says so."""
-    if target not in room.absent_targets():
+    if target not in workspace.absent_targets():
         raise BadInput(
-            f"{target} is not a target whose folder is gone or empty; the targets are {', '.join(room.targets)}."
+            f"{target} is not a target whose folder is gone or empty; the targets are {', '.join(workspace.targets)}."
         )
     bound = {"root": target}
-    with room.engine.begin() as connection:
+    with workspace.engine.begin() as connection:
         lost = connection.execute(
-            text("select making_id from ledger.makings where root = :root and present"), bound
+            text("select output_id from ledger.outputs where root = :root and present"), bound
         ).scalars()
         planning.mark_lost(connection, list(lost))
         connection.execute(text("delete from ledger.files where root = :root"), bound)
 
 
-def _state(room: Room, row: Any, *, read: bool) -> str:
+def _state(workspace: Workspace, row: Any, *, read: bool) -> str:
     try:
-        path = room.roots.path(row.root, row.path)
+        path = workspace.roots.path(row.root, row.path)
         if path.is_symlink() or not path.is_file():
             return "missing"
         if row.size_bytes is not None and path.stat().st_size != row.size_bytes:
@@ -220,12 +229,12 @@ def _state(room: Room, row: Any, *, read: bool) -> str:
         return "closed"  # what is in it cannot be told, so nothing follows from it but that it is said
 
 
-def _foreign(room: Room, target: str) -> list[str]:
-    folder = room.roots[target]
+def _foreign(workspace: Workspace, target: str) -> list[str]:
+    folder = workspace.roots[target]
     closed: list[str] = []
     listed = watch.listing(folder, depth=8, closed=closed) if folder.is_dir() else []
     names = [path for path, _ in listed]
-    ours = {path for path in names if watch.storable(path)} - set(_unknown(room, target, names))
+    ours = {path for path in names if watch.storable(path)} - set(_unknown(workspace, target, names))
     # Linux takes any bytes as a name; no row and no screen does.
     foreign = [watch.spelt_out(path) for path in names if path not in ours]
     return [
@@ -233,10 +242,10 @@ def _foreign(room: Room, target: str) -> list[str]:
     ]
 
 
-def _unknown(room: Room, target: str, names: Sequence[str]) -> Iterator[str]:
+def _unknown(workspace: Workspace, target: str, names: Sequence[str]) -> Iterator[str]:
     """Of names in a target, those at which we wrote nothing."""
     storable = [name for name in names if watch.storable(name)]
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         for first in range(0, len(storable), _AT_ONCE):
             yield from connection.execute(
                 text(
@@ -247,11 +256,11 @@ def _unknown(room: Room, target: str, names: Sequence[str]) -> Iterator[str]:
             ).scalars()
 
 
-def _mark(room: Room, missing: list[int], changed: list[int], found: Verification) -> None:
+def _mark(workspace: Workspace, missing: list[int], changed: list[int], found: Verification) -> None:
     if not missing and not changed:
         return
-    with room.engine.begin() as connection:
-        planning.lock_makings(connection, [*missing, *changed])
+    with workspace.engine.begin() as connection:
+        planning.lock_output(connection, [*missing, *changed])
         planning.mark_lost(connection, missing)
         planning.mark_changed(
             connection,

@@ -15,11 +15,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crown.errors import ConfigurationError
+from crown.settings.yaml_files import lines_in
 from crown.sql_models.complaints import message, sentence, sqlstate
 from crown.sql_models.descriptions import ColumnTest, ModelTest, Severity
 from crown.sql_models.project import Model, Project
 from crown.sql_models.relations import literal, quoted
-from crown.yaml_lines import lines_in
 
 #: Rows of a broken promise that are shown.
 SAMPLE = 5

@@ -9,7 +9,7 @@ from html import escape
 
 from crown.sql_models.checks import promises
 from crown.sql_models.lineage import read_columns
-from crown.sql_models.project import FLOORS, ColumnLineage, Model, Project
+from crown.sql_models.project import LAYERS, ColumnLineage, Model, Project
 
 _BOX, _HIGH, _ROW, _COLUMN, _EDGE = 200, 26, 38, 290, 20
 
@@ -30,10 +30,10 @@ def markdown(project: Project) -> str:
     """
     lineage = read_columns(project)
     parts = ["# SQL models", "", "```mermaid", _mermaid(project), "```"]
-    for floor in FLOORS:
-        models = [model for model in project.models.values() if model.folder == floor]
+    for layer in LAYERS:
+        models = [model for model in project.models.values() if model.folder == layer]
         if models:
-            parts += ["", f"## {floor}"]
+            parts += ["", f"## {layer}"]
         for model in models:
             parts += ["", _markdown_model(project, model, lineage[model.relation])]
     return "\n".join(parts) + "\n"
@@ -57,7 +57,7 @@ def html(project: Project) -> str:
 def picture(project: Project) -> str:
     """Who reads whom as SVG: sources on the left, then the floors; each model links to its heading."""
     columns = [list(project.sources)]
-    columns += [[name for name, m in project.models.items() if m.folder == floor] for floor in FLOORS]
+    columns += [[name for name, m in project.models.items() if m.folder == layer] for layer in LAYERS]
     at: dict[str, tuple[int, int]] = {}
     for x, names in enumerate(columns):
         # Beside what it reads, so that few lines cross.
@@ -71,7 +71,7 @@ def picture(project: Project) -> str:
         f'viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="12" role="img" '
         'aria-label="Which model reads which"><rect width="100%" height="100%" fill="#fff"/>'
     ]
-    for x, title in enumerate(("sources", *FLOORS)):
+    for x, title in enumerate(("sources", *LAYERS)):
         parts.append(f'<text x="{_EDGE + x * _COLUMN}" y="{_EDGE + 6}" fill="#667">{title}</text>')
     for name, model in project.models.items():
         for upstream in model.upstream:
@@ -107,9 +107,9 @@ def _curve(start: tuple[int, int], end: tuple[int, int]) -> str:
 def _mermaid(project: Project) -> str:
     lines = ["flowchart LR"]
     lines += [f'  {_id(name)}[("{name}")]' for name in project.sources]
-    for floor in FLOORS:
-        lines.append(f"  subgraph {floor}")
-        lines += [f'    {_id(n)}["{m.name}"]' for n, m in project.models.items() if m.folder == floor]
+    for layer in LAYERS:
+        lines.append(f"  subgraph {layer}")
+        lines += [f'    {_id(n)}["{m.name}"]' for n, m in project.models.items() if m.folder == layer]
         lines.append("  end")
     lines += [f"  {_id(up)} --> {_id(name)}" for name, m in project.models.items() for up in m.upstream]
     return "\n".join(lines)

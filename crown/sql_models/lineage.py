@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from crown.errors import ConfigurationError
+from crown.settings.yaml_files import line_in
 from crown.sql_models.parsing import DIALECT, place_of
 from crown.sql_models.places import Place
 from crown.sql_models.project import ColumnLineage, Model, Project
-from crown.yaml_lines import line_in
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crown.errors import ConfigurationError
+from crown.settings.yaml_files import line_in, load_model
 from crown.sql_models.descriptions import ModelDescription, Source, SourceFile
 from crown.sql_models.parsing import Reference, parse_model, references
-from crown.yaml_lines import line_in, load_model
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 #: A model may read its own floor and those before it; sources are read by the first floor only.
-FLOORS = ("staging", "intermediate", "marts")
+LAYERS = ("staging", "intermediate", "marts")
 SOURCES = "sources.yml"
 #: The models that come with Crown.
 MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
@@ -132,7 +132,7 @@ class Project:
         chosen: set[str] = set()
         for word in words:
             bare = word.removeprefix("+").removesuffix("+")
-            if bare in FLOORS:
+            if bare in LAYERS:
                 named = [name for name, model in self.models.items() if model.folder == bare]
             else:
                 named = [self.model(bare).relation]
@@ -158,7 +158,7 @@ def load_models(folder: Path = MODELS) -> Project:
     sources: Mapping[str, Source] = {}
     if (folder / SOURCES).exists():
         sources = load_model(folder / SOURCES, SourceFile).sources
-    models = {model.relation: model for floor in FLOORS for model in _floor(folder / floor)}
+    models = {model.relation: model for layer in LAYERS for model in _floor(folder / layer)}
     for model in models.values():
         _known_relations(model, models, sources)
     project = Project(folder, {model.relation: model for model in _ordered(models)}, sources)
@@ -201,9 +201,9 @@ def _floor(folder: Path) -> Iterator[Model]:
 def _known_relations(model: Model, models: Mapping[str, Model], sources: Mapping[str, Source]) -> None:
     for reference in model.references:
         if reference.relation in sources:
-            if model.folder != FLOORS[0]:
+            if model.folder != LAYERS[0]:
                 raise ConfigurationError(
-                    f"{reference.place}: {reference.relation} is a source, which only models in {FLOORS[0]}/ read; "
+                    f"{reference.place}: {reference.relation} is a source, which only models in {LAYERS[0]}/ read; "
                     "read the staging model of it."
                 )
         elif reference.relation not in models:
@@ -213,7 +213,7 @@ def _known_relations(model: Model, models: Mapping[str, Model], sources: Mapping
             raise ConfigurationError(
                 f"{reference.place}: {reference.relation} is neither a model nor a source; {advice}"
             )
-        elif FLOORS.index(models[reference.relation].folder) > FLOORS.index(model.folder):
+        elif LAYERS.index(models[reference.relation].folder) > LAYERS.index(model.folder):
             raise ConfigurationError(
                 f"{reference.place}: a model in {model.folder}/ does not read {reference.relation}, which stands on a "
                 "later floor; move one of them."

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crown.errors import SystemicFailure
-from crown.settings import Settings, variable
+from crown.settings.model import Settings, variable
 from crown.store.files import Ownership, make_folder
 
 #: Lies in each root; hidden, so that nothing takes it for a file of people.

@@ -1,1 +1,1 @@
-"""Art records: exports, books and their checks."""
+"""Art records: exports, art tables and their checks."""

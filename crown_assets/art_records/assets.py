@@ -1,8 +1,8 @@
 """Art records as assets: airtable_exports -> clean_prints, ... -> prints, distributors, editions.
 
-An asset here opens the room, hands files over and reports; comparing and writing stand in crown/art_records.
-Cleaning and writing are one step with six outputs, because the craft does them in one transaction: all tables of an
-export come into the books together or not at all.
+An asset here opens the workspace, hands files over and reports; comparing and writing stand in crown/art_records.
+Cleaning and writing are one step with six outputs, because the domain code does them in one transaction: all tables of an
+export come into the art tables together or not at all.
 """
 
 from collections import Counter
@@ -15,14 +15,26 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine, text
 
-from crown.art_records import arriving
-from crown.art_records.arriving import Outcome
-from crown.art_records.comparing import masked
+from crown.art_records.exports import arriving
+from crown.art_records.exports.arriving import Outcome
+from crown.art_records.history.comparing import masked
 from crown.art_records.reports import TableReport
-from crown.art_records.room import BOOKS, CLEAN, DEPARTMENT, EXPORTS, Room
 from crown.art_records.tables import ENTITIES
+from crown.art_records.workspace import (
+    CLEAN,
+    DEPARTMENT,
+    EXPORTS,
+    TABLES,
+    Workspace,
+)
 from crown.journal.stats import PipelineStats
-from crown_assets.reporting import carried_forward, preview, record_run, sentences_as_failures, write_preview
+from crown_assets.factories import (
+    carried_forward,
+    preview,
+    record_run,
+    sentences_as_failures,
+    write_preview,
+)
 from resources.art_records import ArtRecordsResource
 
 OWNERS = ["team:art-records"]
@@ -55,13 +67,15 @@ def airtable_exports(
     context: dg.AssetExecutionContext, config: ExportsConfig, art: ArtRecordsResource
 ) -> dg.MaterializeResult:
     """Files come from the exports folder; with a base in the settings, the daily run first fetches into it."""
-    from crown.art_records.syncing import receive
+    from crown.art_records.history.syncing import receive
 
-    with sentences_as_failures(), art.room() as room:
-        fetched = room.fetch() if config.fetch else {}
-        arrived = arriving.look_twice(room)
+    with sentences_as_failures(), art.workspace() as workspace:
+        fetched = workspace.fetch() if config.fetch else {}
+        arrived = arriving.look_twice(workspace)
         exports = (
-            receive(room.engine, arrived.files, objects=room.objects, book=room.book) if arrived.files else []
+            receive(workspace.engine, arrived.files, objects=workspace.objects, book=workspace.book)
+            if arrived.files
+            else []
         )
         for table, path in arrived.unfinished.items():
             context.log.info("%s is still being copied; %s is left for the next run.", path.name, table)
@@ -93,11 +107,11 @@ def airtable_exports(
         )
 
 
-_LINKED = {"prints": [], "distributors": [], "editions": [BOOKS["prints"], BOOKS["distributors"]]}
+_LINKED = {"prints": [], "distributors": [], "editions": [TABLES["prints"], TABLES["distributors"]]}
 
 
 @dg.multi_asset(
-    name="books",
+    name="art_tables",
     specs=[
         *(
             dg.AssetSpec(
@@ -114,7 +128,7 @@ _LINKED = {"prints": [], "distributors": [], "editions": [BOOKS["prints"], BOOKS
         ),
         *(
             dg.AssetSpec(
-                key(BOOKS[table]),
+                key(TABLES[table]),
                 deps=[key(CLEAN[table]), *(key(linked) for linked in _LINKED[table])],
                 group_name=DEPARTMENT,
                 owners=OWNERS,
@@ -122,29 +136,31 @@ _LINKED = {"prints": [], "distributors": [], "editions": [BOOKS["prints"], BOOKS
                 skippable=True,
                 freshness_policy=FRESH,
                 metadata={"dagster/table_name": f"art.{table}"},
-                description=f"The {table} of today in the books, with every earlier state behind them.",
+                description=f"The {table} of today in the art tables, with every earlier state behind them.",
             )
             for table in ENTITIES
         ),
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            APPLIED, asset=key(asset), description="What the newest export says stands in the books."
+            APPLIED, asset=key(asset), description="What the newest export says stands in the art tables."
         )
-        for asset in BOOKS.values()
+        for asset in TABLES.values()
     ],
 )
-def books(
+def art_tables(
     context: dg.AssetExecutionContext, art: ArtRecordsResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Clean, compare and write the files that airtable_exports kept; a table without a file is left out."""
-    with sentences_as_failures(), art.room() as room:
-        raws = arriving.kept_files(room, _handed_over(context))
+    with sentences_as_failures(), art.workspace() as workspace:
+        raws = arriving.kept_files(workspace, _handed_over(context))
         if not raws:
-            for asset in BOOKS.values():
+            for asset in TABLES.values():
                 yield _applied(asset, True, "The exports folder holds no export.")
             return
-        done = arriving.bring_in(room, raws, who=DEPARTMENT, via="run", reason=f"run {context.run_id[:8]}")
+        done = arriving.bring_in(
+            workspace, raws, who=DEPARTMENT, via="run", reason=f"run {context.run_id[:8]}"
+        )
         report = done.report
         context.log.info("%s", report.text(rows=0))
         if done.waits:
@@ -153,25 +169,25 @@ def books(
         for name, table in arrived.items():
             why_not = {"not_applied": done.waits} if done.waits else {}
             yield dg.MaterializeResult(asset_key=key(CLEAN[name]), metadata=_cleaned(table) | why_not)
-        for name, asset in BOOKS.items():
+        for name, asset in TABLES.items():
             if name not in arrived:
                 yield _applied(asset, True, f"The exports folder holds no export of {name}.")
                 continue
-            # Once the books are alone, they are what they ought to be, whatever an export says.
-            alone = room.settings.art_phase == "postgres_only"
+            # Once the art tables are alone, they are what they ought to be, whatever an export says.
+            alone = workspace.settings.art_records.phase == "postgres_only"
             stands = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
             yield _applied(asset, stands, done.waits)
             if stands:
                 stats = _stats(arrived[name], written=report.applied)
-                record_run(room.engine, asset, stats, context.run_id)
+                record_run(workspace.engine, asset, stats, context.run_id)
                 yield dg.MaterializeResult(
                     asset_key=key(asset),
-                    metadata=_written(context, room, done, arrived[name]),
-                    data_version=dg.DataVersion(books_version(room.engine, name)),
+                    metadata=_written(context, workspace, done, arrived[name]),
+                    data_version=dg.DataVersion(table_version(workspace.engine, name)),
                 )
 
 
-def books_version(engine: Engine, table: str) -> str:
+def table_version(engine: Engine, table: str) -> str:
     """The newest sync that changed a table: what stands on it is built again when this one is another."""
     with engine.connect() as connection:
         newest = connection.execute(
@@ -254,10 +270,10 @@ def _cell(value: Any) -> str:
 
 
 def _written(
-    context: dg.AssetExecutionContext, room: Room, done: Outcome, table: TableReport
+    context: dg.AssetExecutionContext, workspace: Workspace, done: Outcome, table: TableReport
 ) -> dict[str, Any]:
     report = done.report
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         active = connection.execute(
             text(f"select count(*) from art.{table.table} where is_active")
         ).scalar_one()
@@ -279,25 +295,25 @@ def _written(
         metadata |= {"decided_by": done.decision.who, "decision": done.decision.decision_id}
     if table.table == "editions":
         # Of an earlier run, unless this one draws them anew.
-        metadata |= carried_forward(context, key(BOOKS["editions"]), ("sell_through", "sales_by_month"))
+        metadata |= carried_forward(context, key(TABLES["editions"]), ("sell_through", "sales_by_month"))
     if table.noop:
         return {**metadata, "nothing_to_do": table.noop}
     metadata |= table.counts if report.applied else {}
     metadata |= {"kept_local": len(table.kept_local), "taken_back": len(table.taken_back)}
     metadata["changed_fields"] = dg.MetadataValue.json(table.changed_fields)
     if table.table == "editions" and report.applied:
-        metadata |= _pictures(context, room)
+        metadata |= _pictures(context, workspace)
     return metadata
 
 
-def _pictures(context: dg.AssetExecutionContext, room: Room) -> dict[str, dg.MetadataValue]:
+def _pictures(context: dg.AssetExecutionContext, workspace: Workspace) -> dict[str, dg.MetadataValue]:
     from crown.art_records.previews import sales_by_month_png, sell_through_png
 
-    previews = room.settings.home / "previews"
-    folder = previews / BOOKS["editions"]
+    previews = workspace.settings.home / "previews"
+    folder = previews / TABLES["editions"]
     drawn = {"sell_through": sell_through_png, "sales_by_month": sales_by_month_png}
     return {
-        name: preview(write_preview(draw(room.engine), _target(folder, context, name)), previews)
+        name: preview(write_preview(draw(workspace.engine), _target(folder, context, name)), previews)
         for name, draw in drawn.items()
     }
 

@@ -1,6 +1,6 @@
-"""Standing checks on the books: questions, formulas and quarantine of the craft, each as an asset check.
+"""Standing checks on the art tables: questions, formulas and quarantine of the domain code, each as an asset check.
 
-They look at the books as they stand, so they may be asked again at any time, also after work on the command line.
+They look at the art tables as they stand, so they may be asked again at any time, also after work on the command line.
 Whether the newest export was applied is told in assets.py.
 """
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from crown.art_records.checks import CHECKS, CheckResult, run_checks
-from crown.art_records.oracles import Oracle, formula_oracles
-from crown.art_records.quarantine import quarantined
-from crown.art_records.room import BOOKS, CLEAN
+from crown.art_records.exports.oracles import Oracle, formula_oracles
+from crown.art_records.exports.quarantine import quarantined
 from crown.art_records.tables import ENTITIES
+from crown.art_records.workspace import CLEAN, TABLES
 from crown_assets.art_records.assets import key
-from crown_assets.reporting import sentences_as_failures
+from crown_assets.factories import sentences_as_failures
 from resources.art_records import ArtRecordsResource
 
 VALUES = "values_pass_their_rules"
@@ -27,7 +27,7 @@ _ABOUT = {
 }
 #: Asked of each table by its own check, VALUES.
 _ASKED_ELSEWHERE = {"withheld_values"}
-#: The export's own formulas, by the table whose export carries them; see oracles.py of the craft.
+#: The export's own formulas, by the table whose export carries them; see oracles.py of the domain code.
 FORMULAS = {
     "editions": ("Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery"),
     "distributors": ("Net Revenue", "Retail Amount Sold", "Distributor Revenue"),
@@ -50,7 +50,7 @@ def _questions(table: str) -> dict[str, str]:
 
 def _build(table: str) -> dg.AssetChecksDefinition:
     questions, formulas = _questions(table), FORMULAS.get(table, ())
-    asset = key(BOOKS[table])
+    asset = key(TABLES[table])
 
     @dg.multi_asset_check(
         name=f"{table}_checks",
@@ -71,12 +71,12 @@ def _build(table: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, art: ArtRecordsResource
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {check.name for check in context.selected_asset_check_keys}
-        with sentences_as_failures(), art.room() as room:
+        with sentences_as_failures(), art.workspace() as workspace:
             names = tuple(name for name in questions if name in chosen)
-            for result in run_checks(room.engine, names) if names else ():
+            for result in run_checks(workspace.engine, names) if names else ():
                 yield _answered(asset, result)
             wanted = [column for column in formulas if _formula(column) in chosen]
-            told = formula_oracles(room.engine, room.objects, [table]) if wanted else []
+            told = formula_oracles(workspace.engine, workspace.objects, [table]) if wanted else []
             by_column = {oracle.column: oracle for oracle in told}
             for column in wanted:
                 yield _compared(asset, column, by_column.get(column))
@@ -102,7 +102,7 @@ def _answered(asset: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
 
 def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.AssetCheckResult:
     if oracle is None:
-        said = "No export in the books carries this column; there is nothing to compare."
+        said = "No export in the art tables carries this column; there is nothing to compare."
         return dg.AssetCheckResult(
             passed=True, check_name=_formula(column), asset_key=asset, description=said
         )
@@ -126,11 +126,11 @@ def _values(table: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=key(CLEAN[table]),
         name=VALUES,
-        description=f"No value of the newest {table} in the books waits in quarantine.",
+        description=f"No value of the newest {table} in the art tables waits in quarantine.",
     )
     def values_pass_their_rules(art: ArtRecordsResource) -> dg.AssetCheckResult:
-        with sentences_as_failures(), art.room() as room:
-            found = quarantined(room.engine, table=table, outcome="withheld")
+        with sentences_as_failures(), art.workspace() as workspace:
+            found = quarantined(workspace.engine, table=table, outcome="withheld")
         return dg.AssetCheckResult(
             passed=not found,
             severity=dg.AssetCheckSeverity.WARN,

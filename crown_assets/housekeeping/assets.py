@@ -11,14 +11,15 @@ from datetime import timedelta
 import dagster as dg
 from sqlalchemy import Engine, text
 
-from crown.art_records.room import kept_objects
+from crown.art_records.workspace import kept_objects
 from crown.errors import Refused
 from crown.journal.housekeeping import sizes, tidy
-from crown.product_images import orphans, rehearsal_removal
-from crown.product_images.room import Room
-from crown.settings import Settings
+from crown.product_images import orphans
+from crown.product_images.rehearsal import removal as rehearsal_removal
+from crown.product_images.workspace import Workspace
+from crown.settings.model import Settings
 from crown.store import old_files
-from crown_assets.reporting import sentences_as_failures
+from crown_assets.factories import sentences_as_failures
 from resources.product_images import ProductImagesResource
 
 KEY = dg.AssetKey(["housekeeping", "tidy"])
@@ -46,10 +47,10 @@ _LOG_ROWS_A_DAY = 500_000
 )
 def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
     """Old logs, Dagster's transitory events and bytes of rehearsals removed, lost claims freed, unfinished files cleared."""
-    with sentences_as_failures(), images.room() as room:
-        done = tidy(room.engine, room.settings)
-        unfinished = orphans.remove_unfinished(room)
-        unknown = orphans.unknown_objects(room, kept_objects(room.engine))
+    with sentences_as_failures(), images.workspace() as workspace:
+        done = tidy(workspace.engine, workspace.settings)
+        unfinished = orphans.remove_unfinished(workspace)
+        unknown = orphans.unknown_objects(workspace, kept_objects(workspace.engine))
         yield dg.MaterializeResult(
             asset_key=KEY,
             metadata={
@@ -61,20 +62,23 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "old_claims_removed": done.old_claims,
                 "old_items_removed": done.old_items,
                 "unfinished_files_removed": len(unfinished),
-                **_old_rehearsals(room),
-                **_old_files(room.settings),
+                **_old_rehearsals(workspace),
+                **_old_files(workspace.settings),
                 "unknown_objects": dg.MetadataValue.json(unknown[:100]),
             },
-            check_results=[_disk_space(room.settings), _log_growth(room.engine, room.settings)],
+            check_results=[
+                _disk_space(workspace.settings),
+                _log_growth(workspace.engine, workspace.settings),
+            ],
         )
 
 
-def _old_rehearsals(room: Room) -> dict[str, int | str]:
+def _old_rehearsals(workspace: Workspace) -> dict[str, int | str]:
     """What was removed of them, or why nothing was: the next night does it."""
-    age = timedelta(days=room.settings.rehearsal_retention_days)
+    age = timedelta(days=workspace.settings.product_images.rehearsal_retention_days)
     try:
         done = rehearsal_removal.remove_old(
-            room, age, who="housekeeping", via="run", others=kept_objects(room.engine)
+            workspace, age, who="housekeeping", via="run", others=kept_objects(workspace.engine)
         )
     except Refused as error:
         return {"rehearsals_left": str(error)}

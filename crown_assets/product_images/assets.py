@@ -2,7 +2,7 @@
 
 Texts of products and judgements under partners' profiles join them before production.
 
-An asset here opens the room, runs its stage and reports; how pictures are made stands in crown/product_images.
+An asset here opens the workspace, runs its stage and reports; how pictures are made stands in crown/product_images.
 Each row of the ledger is an item, so no asset is partitioned by file.
 """
 
@@ -15,13 +15,19 @@ from typing import Any
 
 import dagster as dg
 
+from crown.flow.worker_pool import PoolReport, Progress
 from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.claims import Finished
-from crown.ledger.lane import LaneReport, Progress
-from crown.product_images import intake, rejected, review, stages, unrendered
-from crown.product_images.contact_sheet import contact_sheet
-from crown.product_images.room import (
+from crown.pictures.contact_sheet import contact_sheet
+from crown.product_images import stages
+from crown.product_images.share import (
+    intake,
+    rejected,
+    review,
+    unrendered,
+)
+from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
     DEPARTMENT,
@@ -32,11 +38,10 @@ from crown.product_images.room import (
     PUBLISHED,
     RENDITIONS,
     TEXTS,
-    Room,
+    Workspace,
 )
 from crown.store.watch import SETTLE_SECONDS
-from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
-from crown_assets.reporting import (
+from crown_assets.factories import (
     NOTHING_LEFT_FAILED,
     carried_forward,
     fail_above,
@@ -47,6 +52,7 @@ from crown_assets.reporting import (
     sentences_as_failures,
     stats_of,
 )
+from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
 from resources import queues
 from resources.product_images import ProductImagesResource
 
@@ -85,13 +91,13 @@ def _asset(
 @_asset(INBOX_PHOTOS, [], {"python", "file"})
 def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        context.log.info("Looking at the folders of %s", room.settings.media)
-        seen, reviewed = look(room)
-        report = _make(context, room, INBOX_PHOTOS)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        context.log.info("Looking at the folders of %s", workspace.settings.media)
+        seen, reviewed = look(workspace)
+        report = _make(context, workspace, INBOX_PHOTOS)
         return _result(
             context,
-            room,
+            workspace,
             report,
             INBOX_PHOTOS,
             stored=len(seen.stored),
@@ -105,12 +111,12 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
         )
 
 
-def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
+def look(workspace: Workspace) -> tuple[intake.IntakeReport, review.ReviewReport]:
     """Look at the folders; when something is not at rest, once more after the settling time."""
-    seen, reviewed = intake.take_in(room), review.collect(room)
+    seen, reviewed = intake.take_in(workspace), review.collect(workspace)
     if seen.unfinished or reviewed.unfinished:
         threading.Event().wait(SETTLE_SECONDS + 0.1)
-        again, more = intake.take_in(room), review.collect(room)
+        again, more = intake.take_in(workspace), review.collect(workspace)
         # What is still unfinished, stalled or held is what the second look says.
         seen = replace(
             again,
@@ -132,8 +138,8 @@ def look(room: Room) -> tuple[intake.IntakeReport, review.ReviewReport]:
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
 def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        return _result(context, room, _make(context, room, PHOTOS), PHOTOS)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        return _result(context, workspace, _make(context, workspace, PHOTOS), PHOTOS)
 
 
 # In no pool: a run that follows a person's decision would wait for an hour of cutting out. One run of its queue at a
@@ -142,30 +148,30 @@ def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> 
 def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Photos without their backdrop, or a person's retouch; laid out for review as they are made."""
     queue = _queue(context)
-    with _told(context), sentences_as_failures(), images.room() as room:
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
         report = stages.make(
-            room,
+            workspace,
             [CUTOUTS],
             run_id=context.run_id,
-            on_progress=_showing(context, room),
-            seconds=_seconds(context, room, _CUTOUT_TURNS),
+            on_progress=_showing(context, workspace),
+            seconds=_seconds(context, workspace, _CUTOUT_TURNS),
             copies_only=queue == queues.PRODUCT_IMAGES,
         )
-        review.show(room)
-        review.show_failures(room)
-        rejected.show(room)
+        review.show(workspace)
+        review.show_failures(workspace)
+        rejected.show(workspace)
         if queue == queues.CUTOUTS:
-            stages.plan(room, [MASTERS])  # those that wait for approval now
-        return _result(context, room, report, CUTOUTS)
+            stages.plan(workspace, [MASTERS])  # those that wait for approval now
+        return _result(context, workspace, report, CUTOUTS)
 
 
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
 def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        report = _make(context, room, MASTERS)
-        review.show(room, new=False)
-        return _result(context, room, report, MASTERS)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        report = _make(context, workspace, MASTERS)
+        review.show(workspace, new=False)
+        return _result(context, workspace, report, MASTERS)
 
 
 @dg.multi_asset(
@@ -194,18 +200,18 @@ def renditions(
     chosen = [
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
     ]
-    with _told(context), sentences_as_failures(), images.room() as room:
-        report = _make(context, room, *chosen)
-        unrendered.show(room)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        report = _make(context, workspace, *chosen)
+        unrendered.show(workspace)
         for asset in chosen:
-            yield _result(context, room, report, asset)
+            yield _result(context, workspace, report, asset)
 
 
 @_asset(TEXTS, [PHOTOS], {"python", "postgres"})
 def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What is written into the pictures of each product: a person's words, and the company's for the rest."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        return _result(context, room, _make(context, room, TEXTS), TEXTS)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        return _result(context, workspace, _make(context, workspace, TEXTS), TEXTS)
 
 
 @_asset(
@@ -224,10 +230,10 @@ def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> d
 )
 def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Renditions measured and judged under the profiles of the targets; an error keeps a picture out of those."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        report = _make(context, room, COMPLIANCE)
-        checks = [meets_profile(room, profile) for profile in profile_names()]
-        return _result(context, room, report, COMPLIANCE, checks)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        report = _make(context, workspace, COMPLIANCE)
+        checks = [meets_profile(workspace, profile) for profile in profile_names()]
+        return _result(context, workspace, report, COMPLIANCE, checks)
 
 
 @_asset(
@@ -244,15 +250,15 @@ def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource)
 )
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The published folders: only what changed is written, only files of ours are replaced or removed."""
-    with _told(context), sentences_as_failures(), images.room() as room:
-        report = _make(context, room, PUBLISHED)
+    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+        report = _make(context, workspace, PUBLISHED)
         held = "\n\n".join(removal.sentence for removal in report.held)
         return _result(
             context,
-            room,
+            workspace,
             report,
             PUBLISHED,
-            [no_removal_is_held(room)],
+            [no_removal_is_held(workspace)],
             held=dg.MetadataValue.md(held) if held else None,
         )
 
@@ -262,14 +268,14 @@ def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
     return log_context(run_id=context.run_id, department=DEPARTMENT)
 
 
-def _make(context: dg.AssetExecutionContext, room: Room, *assets: str) -> stages.StageReport:
-    """Make what is due of assets that share a lane, or the part of it that fits this run."""
+def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str) -> stages.StageReport:
+    """Make what is due of assets that share a worker pool, or the part of it that fits this run."""
     return stages.make(
-        room,
+        workspace,
         assets,
         run_id=context.run_id,
         on_progress=_progress(context),
-        seconds=_seconds(context, room),
+        seconds=_seconds(context, workspace),
     )
 
 
@@ -279,49 +285,49 @@ def _queue(context: dg.AssetExecutionContext) -> str | None:
     return None if queues.WHOLE in tags else tags.get(queues.TAG)
 
 
-def _seconds(context: dg.AssetExecutionContext, room: Room, turns: int = 1) -> float | None:
-    return None if _queue(context) is None else turns * room.settings.run_seconds
+def _seconds(context: dg.AssetExecutionContext, workspace: Workspace, turns: int = 1) -> float | None:
+    return None if _queue(context) is None else turns * workspace.settings.run_seconds
 
 
 def _progress(context: dg.AssetExecutionContext) -> Progress:
-    def say(report: LaneReport, _: Finished) -> None:
+    def say(report: PoolReport, _: Finished) -> None:
         context.log.info("%d made, %d failed", report.made, report.failed)
 
     return say
 
 
-def _showing(context: dg.AssetExecutionContext, room: Room) -> Progress:
+def _showing(context: dg.AssetExecutionContext, workspace: Workspace) -> Progress:
     """Lays cut-outs into the review as soon as they are entered."""
     say = _progress(context)
 
-    def show(report: LaneReport, finished: Finished) -> None:
+    def show(report: PoolReport, finished: Finished) -> None:
         say(report, finished)
         if finished.made:
-            review.show(room, photos={made.job.key for made in finished.made})
+            review.show(workspace, photos={made.job.key for made in finished.made})
         if finished.failed:
-            review.show_failures(room)
+            review.show_failures(workspace)
 
     return show
 
 
 def _result(
     context: dg.AssetExecutionContext,
-    room: Room,
+    workspace: Workspace,
     report: stages.StageReport,
     asset: str,
     checks: Sequence[dg.AssetCheckResult] = (),
     **more: Any,
 ) -> dg.MaterializeResult:
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         states = counts.of_asset(connection, asset)
-    stats = stats_of(report.lane, asset, states)
-    previews = room.settings.home / "previews"
+    stats = stats_of(report.pool, asset, states)
+    previews = workspace.settings.home / "previews"
     sheet = contact_sheet(
-        [room.roots.path(root, path) for root, path in report.lane.tallies[asset].newest],
+        [workspace.roots.path(root, path) for root, path in report.pool.tallies[asset].newest],
         previews / asset / f"{context.run_id}.webp",
     )
-    record_run(room.engine, asset, stats, context.run_id)
-    fail_above(stats, room.settings.failure_rate_limit)
+    record_run(workspace.engine, asset, stats, context.run_id)
+    fail_above(stats, workspace.settings.failure_rate_limit)
     return dg.MaterializeResult(
         asset_key=key(asset),
         metadata=metadata_of(
@@ -337,5 +343,5 @@ def _result(
             ),
             **more,
         ),
-        check_results=[nothing_left_failed(room.engine, asset, states), *checks],
+        check_results=[nothing_left_failed(workspace.engine, asset, states), *checks],
     )

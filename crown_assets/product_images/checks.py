@@ -6,12 +6,13 @@ from typing import Any
 import dagster as dg
 
 from crown.errors import ConfigurationError
-from crown.product_images import judgements, removals
-from crown.product_images.compliance import load_profiles
-from crown.product_images.room import COMPLIANCE, PUBLISHED, Room
+from crown.product_images.publishing import removals
+from crown.product_images.renditions import judgements
+from crown.product_images.renditions.compliance import load_profiles
 from crown.product_images.verify import verify
-from crown.settings import load_settings
-from crown_assets.reporting import sentences_as_failures
+from crown.product_images.workspace import COMPLIANCE, PUBLISHED, Workspace
+from crown.settings.model import load_settings
+from crown_assets.factories import sentences_as_failures
 from resources.product_images import ProductImagesResource
 
 #: Rows of a check's table.
@@ -26,17 +27,19 @@ def profile_names() -> tuple[str, ...]:
     stand in, so that the code location loads; every run then fails with the sentence that says what to correct.
     """
     try:
-        return tuple(sorted(load_profiles(load_settings().compliance_profiles)))
+        return tuple(sorted(load_profiles(load_settings().product_images.compliance_profiles)))
     except ConfigurationError:
         return tuple(sorted(load_profiles()))
 
 
-def meets_profile(room: Room, profile: str) -> dg.AssetCheckResult:
+def meets_profile(workspace: Workspace, profile: str) -> dg.AssetCheckResult:
     """Whether every judged picture meets a profile, with the offending numbers; errors fail, warnings are shown."""
     used = [
-        target.name for target in room.targets.values() if target.profile and target.profile.name == profile
+        target.name
+        for target in workspace.targets.values()
+        if target.profile and target.profile.name == profile
     ]
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         count = judgements.judged(connection, profile)
         found = judgements.offences(connection, profile)
     errors = sum(offence.severity == "error" for offence in found)
@@ -68,9 +71,9 @@ def _not_applicable(targets: list[str], judged: int) -> str | None:
     return None if judged else "Not applicable: no picture was judged under this profile yet."
 
 
-def no_removal_is_held(room: Room) -> dg.AssetCheckResult:
+def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether a plan to remove many products waits for a person, and which."""
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         held = removals.standing(connection)
     return dg.AssetCheckResult(
         passed=not held,
@@ -98,8 +101,10 @@ def no_removal_is_held(room: Room) -> dg.AssetCheckResult:
 )
 def files_are_as_we_wrote_them(images: ProductImagesResource) -> dg.AssetCheckResult:
     """Missing files become pending and the next run mends them; changed and foreign ones are a person's."""
-    with sentences_as_failures(), images.room() as room:
-        found = verify(room, byte_budget=round(room.settings.sweep_gb * 1e9))
+    with sentences_as_failures(), images.workspace() as workspace:
+        found = verify(
+            workspace, byte_budget=round(workspace.settings.product_images.rotating_check_gb * 1e9)
+        )
     metadata: dict[str, Any] = {
         "checked": found.checked,
         "files_read": found.files_read,

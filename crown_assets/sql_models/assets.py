@@ -16,7 +16,7 @@ from crown.sql_models.build import ModelResult, build
 from crown.sql_models.checks import Finding, Promise, ask, promises
 from crown.sql_models.lineage import read_columns
 from crown.sql_models.project import ColumnLineage, Model, Project, load_models
-from crown_assets.reporting import preview, sentences_as_failures, write_preview
+from crown_assets.factories import preview, sentences_as_failures, write_preview
 from resources.database import DatabaseResource
 
 GROUP = "sql"

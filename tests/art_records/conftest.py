@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.art_records.comparing import Limits
+from crown.art_records.history.comparing import Limits
+from crown.art_records.history.syncing import sync
 from crown.art_records.reports import SyncReport
 from crown.art_records.samples import (
     DISTRIBUTOR_COLUMNS,
@@ -20,7 +21,6 @@ from crown.art_records.samples import (
     Export,
     sample_exports,
 )
-from crown.art_records.syncing import sync
 from crown.art_records.tables import ENTITIES
 from crown.store.objects import Objects
 
@@ -62,7 +62,7 @@ def edition_row(number: int, of: int | None = 1, at: int | None = None, **cells:
     return row
 
 
-class Books:
+class ArtTables:
     """A database, its raw files and a folder for exports."""
 
     def __init__(self, engine: Engine, folder: Path) -> None:
@@ -104,7 +104,7 @@ class Books:
         return self.one(f"select {field} from art.editions where airtable_id = :i", i=rid("E", number))
 
     def state(self, at: int | None = None) -> dict[str, list[tuple[Any, ...]]]:
-        """What the books hold now, or when sync `at` ended: the compared fields of every record."""
+        """What the art tables hold now, or when sync `at` ended: the compared fields of every record."""
         span = (
             "valid_to_sync is null"
             if at is None
@@ -121,8 +121,8 @@ class Books:
 
 
 @pytest.fixture
-def books(engine: Engine, tmp_path: Path) -> Books:
-    return Books(engine, tmp_path)
+def art_records(engine: Engine, tmp_path: Path) -> ArtTables:
+    return ArtTables(engine, tmp_path)
 
 
 @pytest.fixture(scope="session")

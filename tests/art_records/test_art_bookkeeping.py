@@ -8,22 +8,22 @@ from threading import Barrier, Thread
 
 import pytest
 
-from crown.art_records import bookkeeping, local
-from crown.art_records.rollback import rollback
+from crown.art_records.acts import bookkeeping, local
+from crown.art_records.history.rollback import rollback
 from crown.art_records.wording import day, money, month, percent, said
 from crown.errors import BadInput, Refused
 
-from .conftest import Books, distributor_row, edition_row, print_row, rid
+from .conftest import ArtTables, distributor_row, edition_row, print_row, rid
 
 TODAY = date(2026, 3, 1)
 PAID = date(2026, 2, 10)
 
 
 @pytest.fixture
-def stocked(books: Books) -> Books:
+def stocked(art_records: ArtTables) -> ArtTables:
     """Amber Room sold 1 and 2 in January 2026 and 3 in February, Blue Door sold 4; 5 to 8 are not printed."""
     sold = {"Printed": "checked", "Sold": "checked", "Retail Price": "£100.00"}
-    books.sync(
+    art_records.sync(
         prints=[print_row(1, **{"Total Editions": "10"})],
         distributors=[distributor_row(1, "Direct", Commission="0%"), distributor_row(2, "Amber Room", Commission="40%"),
                       distributor_row(3, "Blue Door", Commission="50%")],
@@ -35,14 +35,16 @@ def stocked(books: Books) -> Books:
             *[edition_row(n, at=1) for n in range(5, 9)],
         ],
     )  # fmt: skip
-    return books
+    return art_records
 
 
-def settled(books: Books) -> list[tuple[object, ...]]:
-    return books.rows("select edition_number, date_settled from art.editions where is_settled order by 1")
+def settled(art_records: ArtTables) -> list[tuple[object, ...]]:
+    return art_records.rows(
+        "select edition_number, date_settled from art.editions where is_settled order by 1"
+    )
 
 
-def test_a_gallerys_month_is_settled_as_one_sync_with_the_day_it_was_paid(stocked: Books) -> None:
+def test_a_gallerys_month_is_settled_as_one_sync_with_the_day_it_was_paid(stocked: ArtTables) -> None:
     plan = bookkeeping.settle_month(
         stocked.engine, "amber room", date(2026, 1, 1), who="ann", paid_on=PAID, today=TODAY
     )
@@ -65,7 +67,7 @@ def test_a_gallerys_month_is_settled_as_one_sync_with_the_day_it_was_paid(stocke
     assert settled(stocked) == []
 
 
-def test_a_month_is_settled_once_though_two_settle_it_at_the_same_time(stocked: Books) -> None:
+def test_a_month_is_settled_once_though_two_settle_it_at_the_same_time(stocked: ArtTables) -> None:
     start, said_so = Barrier(2), []
 
     def settle() -> None:
@@ -96,7 +98,7 @@ def test_a_month_is_settled_once_though_two_settle_it_at_the_same_time(stocked: 
     ],
 )
 def test_a_month_that_cannot_be_settled_is_refused_whole(
-    stocked: Books, gallery: str, of: date, paid: date, sentence: str
+    stocked: ArtTables, gallery: str, of: date, paid: date, sentence: str
 ) -> None:
     with pytest.raises((Refused, BadInput), match=sentence):
         bookkeeping.settle_month(
@@ -105,7 +107,7 @@ def test_a_month_that_cannot_be_settled_is_refused_whole(
     assert settled(stocked) == []
 
 
-def test_a_sale_is_taken_back_and_a_settled_one_only_when_it_is_said(stocked: Books) -> None:
+def test_a_sale_is_taken_back_and_a_settled_one_only_when_it_is_said(stocked: ArtTables) -> None:
     local.settle(stocked.engine, rid("E", 1), who="ann", paid_on=PAID, payment="by Ann", today=TODAY)
     with pytest.raises(Refused, match="is settled; say --settled"):
         bookkeeping.take_back_sale(stocked.engine, rid("E", 1), who="ann", reason="returned")
@@ -117,7 +119,7 @@ def test_a_sale_is_taken_back_and_a_settled_one_only_when_it_is_said(stocked: Bo
         bookkeeping.take_back_sale(stocked.engine, rid("E", 1), who="ann", reason="returned")
 
 
-def test_printed_marks_many_editions_and_names_those_that_are_not_there(stocked: Books) -> None:
+def test_printed_marks_many_editions_and_names_those_that_are_not_there(stocked: ArtTables) -> None:
     plan = bookkeeping.mark_printed(stocked.engine, "Work 1", bookkeeping.ranges("4-6"), who="ann")
     assert ([row[1] for row in plan.editions], plan.left) == (
         ["Work 1 - 5", "Work 1 - 6"],
@@ -128,7 +130,7 @@ def test_printed_marks_many_editions_and_names_those_that_are_not_there(stocked:
         (7,),
         (8,),
     ]
-    with pytest.raises(BadInput, match="no edition 9, 10 in the books"):
+    with pytest.raises(BadInput, match="no edition 9, 10 in the art tables"):
         bookkeeping.mark_printed(stocked.engine, "Work 1", [8, 9, 10], who="ann", apply=True)
     with pytest.raises(Refused, match="printed already"):
         bookkeeping.mark_printed(stocked.engine, "Work 1", [5], who="ann")
@@ -136,7 +138,7 @@ def test_printed_marks_many_editions_and_names_those_that_are_not_there(stocked:
         bookkeeping.ranges("1,6-2")
 
 
-def test_a_new_gallery_and_a_new_edition_are_entered_once(stocked: Books) -> None:
+def test_a_new_gallery_and_a_new_edition_are_entered_once(stocked: ArtTables) -> None:
     gallery = bookkeeping.add_gallery(stocked.engine, " Harbour  Lights ", who="ann", commission=Decimal(45))
     assert stocked.rows("select name, kind, commission_percentage from art.distributors where airtable_id = :i",
                         i=gallery.airtable_id) == [("Harbour Lights", "gallery", Decimal("45.00"))]  # fmt: skip
@@ -148,14 +150,18 @@ def test_a_new_gallery_and_a_new_edition_are_entered_once(stocked: Books) -> Non
     assert stocked.rows("select edition_display_name, is_printed, is_sold, retail_price, distributor_id, source "
                         "from art.editions where airtable_id = :i", i=edition.airtable_id) == [
         ("Work 1 - 9", True, False, Decimal("120.00"), gallery.airtable_id, "local")]  # fmt: skip
-    for number, sentence in ((9, "in the books already"), (11, "editions 1 to 10, not 11"), (0, "not 0")):
+    for number, sentence in (
+        (9, "in the art tables already"),
+        (11, "editions 1 to 10, not 11"),
+        (0, "not 0"),
+    ):
         with pytest.raises(Refused, match=sentence):
             bookkeeping.add_edition(stocked.engine, "Work 1", number, who="ann")
     # An export that does not know them leaves them alone, also a full one.
     assert stocked.sync("full", editions=[edition_row(n) for n in range(1, 9)]).table("editions").closed == []
 
 
-def test_a_closed_record_comes_back_as_it_stood_unless_its_number_was_given_away(stocked: Books) -> None:
+def test_a_closed_record_comes_back_as_it_stood_unless_its_number_was_given_away(stocked: ArtTables) -> None:
     before = stocked.state()
     with pytest.raises(Refused, match="3 active editions belong to Amber Room; move them first"):
         bookkeeping.close(stocked.engine, "distributors", "Amber Room", who="ann", reason="gone")
@@ -191,7 +197,7 @@ def test_days_are_iso_and_another_form_is_read_only_when_it_can_mean_one_day() -
             month(given)
 
 
-def test_an_edit_takes_days_as_people_write_them(stocked: Books) -> None:
+def test_an_edit_takes_days_as_people_write_them(stocked: ArtTables) -> None:
     local.edit(stocked.engine, "editions", rid("E", 5), {"date_in_gallery": "2026-02-03"}, who="ann")
     assert stocked.value(5, "date_in_gallery") == date(2026, 2, 3)
     with pytest.raises(BadInput, match="may be 2026-04-05 or 2026-05-04"):
@@ -202,7 +208,7 @@ def test_an_edit_takes_days_as_people_write_them(stocked: Books) -> None:
     )
 
 
-def test_people_read_money_with_its_sign_and_records_by_name(stocked: Books) -> None:
+def test_people_read_money_with_its_sign_and_records_by_name(stocked: ArtTables) -> None:
     assert [money(Decimal("1234.5")), money(-5), money(0.1), money(None)] == [
         "£1,234.50",
         "-£5.00",

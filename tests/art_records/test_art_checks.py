@@ -1,4 +1,4 @@
-"""Standing checks, formula oracles, and what leaves the books as files and pictures."""
+"""Standing checks, formula oracles, and what leaves the art tables as files and pictures."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 from PIL import Image
 
 from crown.art_records.checks import CHECKS, run_checks
-from crown.art_records.oracles import formula_oracles
-from crown.art_records.outgoing import books_csv
+from crown.art_records.exports.oracles import formula_oracles
+from crown.art_records.history.rollback import rollback
+from crown.art_records.outgoing import art_records_csv
 from crown.art_records.previews import sales_by_month_png, sell_through_png
-from crown.art_records.rollback import rollback
 from crown.art_records.samples import EDITION_COLUMNS, Export
 from crown.errors import BadInput
 
-from .conftest import Books, csv_bytes, distributor_row, edition_row, print_row, rid
+from .conftest import ArtTables, csv_bytes, distributor_row, edition_row, print_row, rid
 
 
 @pytest.fixture
-def loaded(books: Books, exports: tuple[Export, Export]) -> Books:
-    books.sync_export(exports[0])
-    return books
+def loaded(art_records: ArtTables, exports: tuple[Export, Export]) -> ArtTables:
+    art_records.sync_export(exports[0])
+    return art_records
 
 
-def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: Books) -> None:
+def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: ArtTables) -> None:
     found = {oracle.column: oracle for oracle in formula_oracles(loaded.engine, loaded.objects)}
     assert set(found) == {"Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery", "Net Revenue",
                           "Retail Amount Sold", "Distributor Revenue"}  # fmt: skip
@@ -40,20 +40,22 @@ def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: Books) -
     assert all(found[c].exception for c in ("Commissions", "Retail Amount Sold"))
 
 
-def test_a_formula_that_disagrees_is_shown_with_its_row(books: Books) -> None:
+def test_a_formula_that_disagrees_is_shown_with_its_row(art_records: ArtTables) -> None:
     row = edition_row(1, at=2, Sold="checked", **{
         "Retail Price": "£100.00", "Commission": "40%", "Invoice Amount": "£61.00", "Commissions": "£39.00",
         "Month Sold": "#ERROR!", "Year Sold": "#ERROR!", "Weeks in Gallery": "NaN"})  # fmt: skip
     sums = {"Net Revenue": "£60.00", "Distributor Revenue": "£41.00", "Retail Amount Sold": "£100.00"}
-    books.sync(prints=[print_row(1)], distributors=[distributor_row(2, "Amber Room", **sums)],
+    art_records.sync(prints=[print_row(1)], distributors=[distributor_row(2, "Amber Room", **sums)],
                editions=csv_bytes(EDITION_COLUMNS, [row]))  # fmt: skip
-    wrong = {o.column: o.wrong for o in formula_oracles(books.engine, books.objects) if o.wrong}
+    wrong = {o.column: o.wrong for o in formula_oracles(art_records.engine, art_records.objects) if o.wrong}
     assert wrong == {"Invoice Amount": [(rid("E", 1), Decimal("60.00"), "£61.00")],
                      "Commissions": [(rid("E", 1), Decimal("40.00"), "£39.00")],
                      "Distributor Revenue": [(rid("D", 2), Decimal("40.00"), "£41.00")]}  # fmt: skip
 
 
-def test_oracles_read_the_books_as_they_stood_and_say_nothing_without_an_export(loaded: Books) -> None:
+def test_oracles_read_the_art_records_as_they_stood_and_say_nothing_without_an_export(
+    loaded: ArtTables,
+) -> None:
     loaded.rows("select 1")
     with loaded.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -64,7 +66,7 @@ def test_oracles_read_the_books_as_they_stood_and_say_nothing_without_an_export(
     assert formula_oracles(loaded.engine, loaded.objects) == []
 
 
-def test_checks_count_the_faults_of_the_books(loaded: Books) -> None:
+def test_checks_count_the_faults_of_the_art_records(loaded: ArtTables) -> None:
     found = {r.check.name: r for r in run_checks(loaded.engine)}
     assert set(found) == {check.name for check in CHECKS}
     counts = {name: result.count for name, result in found.items() if result.count}
@@ -81,17 +83,17 @@ def test_checks_count_the_faults_of_the_books(loaded: Books) -> None:
     assert found["sold_without_date"].money > 0
 
 
-def test_a_link_to_nothing_an_impossible_year_and_a_withheld_value_are_found(books: Books) -> None:
-    books.sync(
+def test_a_link_to_nothing_an_impossible_year_and_a_withheld_value_are_found(art_records: ArtTables) -> None:
+    art_records.sync(
         prints=[print_row(1)], editions=[edition_row(1, of=2), edition_row(2, **{"Date Sold": "someday"})]
     )
-    with books.engine.begin() as connection:
+    with art_records.engine.begin() as connection:
         connection.exec_driver_sql(
             "update art.editions set date_sold = '1066-10-14' where edition_number = 2"
         )
     found = {
         r.check.name: r
-        for r in run_checks(books.engine, ("orphan_links", "impossible_years", "withheld_values"))
+        for r in run_checks(art_records.engine, ("orphan_links", "impossible_years", "withheld_values"))
     }
     assert found["orphan_links"].examples == [(rid("E", 1), f"linked to {rid('P', 2)}")]
     assert found["impossible_years"].examples == [(rid("E", 2), "gallery -, sold 1066-10-14")]
@@ -99,27 +101,29 @@ def test_a_link_to_nothing_an_impossible_year_and_a_withheld_value_are_found(boo
         (rid("E", 2), "editions row 3 Date Sold: is not a date in month/day/year or year-month-day")]  # fmt: skip
 
 
-def test_the_books_leave_as_csv_in_which_no_cell_is_a_formula(books: Books) -> None:
-    books.sync(
+def test_the_art_records_leave_as_csv_in_which_no_cell_is_a_formula(art_records: ArtTables) -> None:
+    art_records.sync(
         prints=[print_row(1, "=cmd|' /C calc'!A0")],
         editions=[edition_row(1, Notes="@SUM(A1)", Variation="plain")],
     )
-    rows = list(csv.DictReader(io.StringIO(books_csv(books.engine, "editions").decode("utf-8-sig"))))
+    rows = list(
+        csv.DictReader(io.StringIO(art_records_csv(art_records.engine, "editions").decode("utf-8-sig")))
+    )
     assert (rows[0]["notes"], rows[0]["variation"], rows[0]["edition_number"]) == ("'@SUM(A1)", "plain", "1")
     assert all(not cell.startswith(("=", "@", "+")) for row in rows for cell in row.values())
     with pytest.raises(BadInput, match="orders"):
-        books_csv(books.engine, "orders")
+        art_records_csv(art_records.engine, "orders")
 
 
-def test_the_books_date_follows_the_newest_export_that_stands(
-    loaded: Books, exports: tuple[Export, Export]
+def test_the_art_records_date_follows_the_newest_export_that_stands(
+    loaded: ArtTables, exports: tuple[Export, Export]
 ) -> None:
-    assert loaded.one("select art.books_date()") == date(2025, 10, 29)
+    assert loaded.one("select art.records_date()") == date(2025, 10, 29)
     loaded.sync_export(exports[1])
-    assert loaded.one("select art.books_date()") == date(2026, 1, 1)
+    assert loaded.one("select art.records_date()") == date(2026, 1, 1)
 
 
-def test_previews_are_pictures_of_the_books(loaded: Books) -> None:
+def test_previews_are_pictures_of_the_art_records(loaded: ArtTables) -> None:
     for draw in (sell_through_png, sales_by_month_png):
         picture = Image.open(io.BytesIO(draw(loaded.engine)))
         picture.load()
@@ -128,6 +132,6 @@ def test_previews_are_pictures_of_the_books(loaded: Books) -> None:
         assert (47, 111, 143) in {colour for _, colour in colours}
 
 
-def test_previews_of_empty_books_are_empty_pictures(books: Books) -> None:
+def test_previews_of_empty_art_records_are_empty_pictures(art_records: ArtTables) -> None:
     for draw in (sell_through_png, sales_by_month_png):
-        assert Image.open(io.BytesIO(draw(books.engine))).format == "PNG"
+        assert Image.open(io.BytesIO(draw(art_records.engine))).format == "PNG"

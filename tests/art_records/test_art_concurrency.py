@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from crown.art_records import local
+from crown.art_records.acts import local
 from crown.art_records.checks import run_checks
-from crown.art_records.syncing import sync
+from crown.art_records.history.syncing import sync
+from crown.art_records.history.writing import as_writer
 from crown.art_records.tables import LOCK
-from crown.art_records.writing import as_writer
 from crown.database.engine import connect
 from crown.errors import Refused
 
-from .conftest import FEW, Books, distributor_row, edition_row, print_row, rid
+from .conftest import FEW, ArtTables, distributor_row, edition_row, print_row, rid
 
 DAY = date(2025, 11, 3)
 ONE = rid("E", 1)
@@ -30,9 +30,9 @@ REPLAY = ("prints_replay", "distributors_replay", "editions_replay")
 
 
 @pytest.fixture
-def stocked(books: Books) -> Books:
+def stocked(art_records: ArtTables) -> ArtTables:
     """Edition 1, printed, for £90 in the Amber Room; the Quay is another place."""
-    books.sync(
+    art_records.sync(
         prints=[print_row(1)],
         distributors=[
             distributor_row(1, "Amber Room", Commission="40%"),
@@ -40,7 +40,7 @@ def stocked(books: Books) -> Books:
         ],
         editions=[row()],
     )
-    return books
+    return art_records
 
 
 def row(**cells: str) -> dict[str, str]:
@@ -119,15 +119,15 @@ def waiters(database_url: str) -> Iterator[Waiters]:
     found.close()
 
 
-def history_explains_the_books(books: Books) -> bool:
-    return all(result.passed for result in run_checks(books.engine, REPLAY))
+def history_explains_the_art_records(art_records: ArtTables) -> bool:
+    return all(result.passed for result in run_checks(art_records.engine, REPLAY))
 
 
 # ---- lost update ------------------------------------------------------------------------------------------
 
 
 def test_a_statement_that_waits_writes_only_the_fields_that_it_names(
-    stocked: Books, waiters: Waiters
+    stocked: ArtTables, waiters: Waiters
 ) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.statement(
@@ -138,11 +138,11 @@ def test_a_statement_that_waits_writes_only_the_fields_that_it_names(
     assert stocked.rows("select size, retail_price, is_sold from art.editions") == [
         ("Large", Decimal("95.00"), True)
     ]
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
 
 
 def test_a_statement_on_a_field_that_another_wrote_meanwhile_is_refused_with_his_name(
-    stocked: Books, waiters: Waiters
+    stocked: ArtTables, waiters: Waiters
 ) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.statement("update art.editions set retail_price = pg_temp.reading(100.0)")
@@ -153,16 +153,16 @@ def test_a_statement_on_a_field_that_another_wrote_meanwhile_is_refused_with_his
     ):
         waiting.result(60)
     assert stocked.value(1, "retail_price") == Decimal("95.00")
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
 
 
-def test_a_deletion_that_waits_keeps_what_the_other_wrote(stocked: Books, waiters: Waiters) -> None:
+def test_a_deletion_that_waits_keeps_what_the_other_wrote(stocked: ArtTables, waiters: Waiters) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.statement("delete from art.editions where pg_temp.reading(true)")
         connection.execute(text("update art.editions set retail_price = 95"))
     waiting.result(60)
     assert stocked.rows("select is_active, retail_price from art.editions") == [(False, Decimal("95.00"))]
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_deletion_that_waits_keeps_what_the_other_wrote(stocked: Books, waiter
     ],
 )  # fmt: skip
 def test_an_act_that_waits_for_another_writer_keeps_both(
-    stocked: Books, waiters: Waiters, act: Callable[[Engine], Any], kept: dict[str, Any]
+    stocked: ArtTables, waiters: Waiters, act: Callable[[Engine], Any], kept: dict[str, Any]
 ) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.start(act)
@@ -182,11 +182,11 @@ def test_an_act_that_waits_for_another_writer_keeps_both(
     waiting.result(60)
     expected = kept | {"retail_price": Decimal("95.00"), "size": "Small"}
     assert {name: stocked.value(1, name) for name in expected} == expected
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
 
 
-def test_a_sale_at_the_price_of_the_books_takes_the_price_that_stands_when_its_turn_comes(
-    stocked: Books, waiters: Waiters
+def test_a_sale_at_the_price_of_the_art_records_takes_the_price_that_stands_when_its_turn_comes(
+    stocked: ArtTables, waiters: Waiters
 ) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.start(lambda e: local.sell(e, ONE, who="ann", sold_on=DAY))
@@ -198,7 +198,7 @@ def test_a_sale_at_the_price_of_the_books_takes_the_price_that_stands_when_its_t
 
 
 def test_a_sync_and_a_statement_that_wait_for_each_other_lose_nothing(
-    stocked: Books, waiters: Waiters
+    stocked: ArtTables, waiters: Waiters
 ) -> None:
     files = {"editions": stocked.file("editions", [row(**{"Retail Price": "£95.00", "Notes": "seen"})])}
 
@@ -215,14 +215,14 @@ def test_a_sync_and_a_statement_that_wait_for_each_other_lose_nothing(
     assert stocked.rows(f"select {fields} from art.editions") == [
         ("Large", "Framed", Decimal("95.00"), "seen")
     ]
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
 
 
 # ---- sold twice -------------------------------------------------------------------------------------------
 
 
 def test_of_two_sales_that_wait_exactly_one_wins_and_the_other_is_told_by_whom_and_when(
-    stocked: Books, waiters: Waiters
+    stocked: ArtTables, waiters: Waiters
 ) -> None:
     with writing(stocked.engine):
         sales = {
@@ -240,7 +240,7 @@ def test_of_two_sales_that_wait_exactly_one_wins_and_the_other_is_told_by_whom_a
     assert stocked.rows("select who from journal.activity where what = 'sell'") == [(winner,)]
 
 
-def test_of_two_settlements_that_wait_exactly_one_wins(stocked: Books, waiters: Waiters) -> None:
+def test_of_two_settlements_that_wait_exactly_one_wins(stocked: ArtTables, waiters: Waiters) -> None:
     local.sell(stocked.engine, ONE, who="ann", sold_on=DAY)
     with writing(stocked.engine):
         acts = [
@@ -252,7 +252,9 @@ def test_of_two_settlements_that_wait_exactly_one_wins(stocked: Books, waiters: 
     assert f"settled already, entered by {winner} at" in str(next(e for e in errors if e))
 
 
-def test_a_sale_by_statement_that_waits_for_another_sale_is_refused(stocked: Books, waiters: Waiters) -> None:
+def test_a_sale_by_statement_that_waits_for_another_sale_is_refused(
+    stocked: ArtTables, waiters: Waiters
+) -> None:
     with writing(stocked.engine) as connection:
         waiting = waiters.statement(
             "update art.editions set is_sold = pg_temp.reading(true), date_sold = '2025-11-04' where not is_sold"
@@ -266,9 +268,9 @@ def test_a_sale_by_statement_that_waits_for_another_sale_is_refused(stocked: Boo
 # ---- the check --------------------------------------------------------------------------------------------
 
 
-def test_the_replay_check_names_a_row_that_its_history_does_not_explain(stocked: Books) -> None:
+def test_the_replay_check_names_a_row_that_its_history_does_not_explain(stocked: ArtTables) -> None:
     local.edit(stocked.engine, "editions", ONE, {"retail_price": "95"}, who="ann")
-    assert history_explains_the_books(stocked)
+    assert history_explains_the_art_records(stocked)
     with stocked.engine.begin() as connection, as_writer(connection):
         connection.execute(
             text("update art.edition_versions set retail_price = 90 where valid_to_sync is null")
@@ -278,7 +280,7 @@ def test_the_replay_check_names_a_row_that_its_history_does_not_explain(stocked:
         "editions_replay", [(ONE, "retail_price: the row does not hold what the history says last")])  # fmt: skip
 
 
-def test_the_replay_check_names_an_act_that_wrote_over_an_unknown_value(stocked: Books) -> None:
+def test_the_replay_check_names_an_act_that_wrote_over_an_unknown_value(stocked: ArtTables) -> None:
     local.edit(stocked.engine, "editions", ONE, {"retail_price": "95"}, who="ann")
     local.edit(stocked.engine, "editions", ONE, {"retail_price": "99"}, who="bob")
     with stocked.engine.begin() as connection, as_writer(connection):

@@ -12,15 +12,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from crown.art_records import bookkeeping, documents, local
-from crown.art_records.document_facts import Seller, compact, seller
-from crown.art_records.document_pages import html, page, pdf
-from crown.art_records.documents import Document, Order
-from crown.art_records.room import kept_objects
+from crown.art_records.acts import bookkeeping, local
+from crown.art_records.documents import issue as documents
+from crown.art_records.documents.facts import Seller, compact, seller
+from crown.art_records.documents.issue import Document, Order
+from crown.art_records.documents.pages import html, page, pdf
+from crown.art_records.workspace import kept_objects
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
-from crown.settings import Settings
+from crown.settings.model import Settings
 
-from .conftest import Books, distributor_row, edition_row, print_row, rid
+from .conftest import ArtTables, distributor_row, edition_row, print_row, rid
 
 TODAY = date(2026, 3, 1)
 JANUARY = date(2026, 1, 1)
@@ -29,10 +30,10 @@ US = Seller(name="Łukasz & Moore", address=("1 Quay Street",), payment_details=
 
 
 @pytest.fixture
-def stocked(books: Books) -> Books:
+def stocked(art_records: ArtTables) -> ArtTables:
     """Amber <Room> sold 1 to 3 (3 in February), Blue Door 4 of no price; 5, 6, 8 stand in Amber <Room>, 7 unprinted."""
     sold = {"Printed": "checked", "Sold": "checked", "Retail Price": "£100.05"}
-    books.sync(
+    art_records.sync(
         prints=[print_row(1, **{"Total Editions": "10"}), print_row(2)],
         distributors=[distributor_row(1, "Direct", Commission="0%"), distributor_row(2, "Amber <Room>", Commission="40%"),
                       distributor_row(3, "Blue Door", Commission="50%")],
@@ -47,7 +48,7 @@ def stocked(books: Books) -> Books:
             edition_row(9, of=2, at=1, Printed="checked"),
         ],
     )  # fmt: skip
-    return books
+    return art_records
 
 
 def order(on: date = date(2026, 2, 2), **more: object) -> Order:
@@ -55,20 +56,28 @@ def order(on: date = date(2026, 2, 2), **more: object) -> Order:
 
 
 def invoice(
-    books: Books, month: date = JANUARY, by: Seller = US, gallery: str = "Amber <Room>", **more: object
+    art_records: ArtTables,
+    month: date = JANUARY,
+    by: Seller = US,
+    gallery: str = "Amber <Room>",
+    **more: object,
 ) -> Document:
-    return documents.issue_invoice(books.engine, books.objects, by, gallery, month, order(**more))  # type: ignore[arg-type]
+    return documents.issue_invoice(art_records.engine, art_records.objects, by, gallery, month, order(**more))  # type: ignore[arg-type]
 
 
-def certificate(books: Books, number: int, **more: object) -> Document:
-    return documents.issue_certificate(books.engine, books.objects, US, rid("E", number), order(**more))  # type: ignore[arg-type]
+def certificate(art_records: ArtTables, number: int, **more: object) -> Document:
+    return documents.issue_certificate(
+        art_records.engine, art_records.objects, US, rid("E", number), order(**more)
+    )  # type: ignore[arg-type]
 
 
-def statement(books: Books, **more: object) -> Document:
-    return documents.issue_statement(books.engine, books.objects, US, "Amber <Room>", order(**more))  # type: ignore[arg-type]
+def statement(art_records: ArtTables, **more: object) -> Document:
+    return documents.issue_statement(
+        art_records.engine, art_records.objects, US, "Amber <Room>", order(**more)
+    )  # type: ignore[arg-type]
 
 
-def test_an_invoice_states_each_sale_of_the_month_with_the_books_own_net(stocked: Books) -> None:
+def test_an_invoice_states_each_sale_of_the_month_with_the_art_records_own_net(stocked: ArtTables) -> None:
     made = invoice(stocked)
     assert made.label == "INV-2026-0001"
     lines = [(line["edition"], line["date_sold"], line["price"], line["commission"], line["net"])
@@ -89,14 +98,14 @@ def test_an_invoice_states_each_sale_of_the_month_with_the_books_own_net(stocked
     assert stocked.rows(trail) == [("ann", "documents/INV-2026-0001")]
 
 
-def test_a_preview_issues_nothing_and_uses_no_number(stocked: Books) -> None:
+def test_a_preview_issues_nothing_and_uses_no_number(stocked: ArtTables) -> None:
     shown = invoice(stocked, apply=False)
     assert (shown.label, shown.document_id) == ("INV-2026-0001", None)
     assert stocked.one("select count(*) from art.documents") == 0
     assert invoice(stocked).label == "INV-2026-0001"
 
 
-def test_numbers_have_no_gaps_per_kind_and_year_also_when_many_are_issued_at_once(stocked: Books) -> None:
+def test_numbers_have_no_gaps_per_kind_and_year_also_when_many_are_issued_at_once(stocked: ArtTables) -> None:
     certificate(stocked, 1, on=date(2025, 12, 31))
     start = Barrier(5)
     refused: list[str] = []
@@ -120,7 +129,7 @@ def test_numbers_have_no_gaps_per_kind_and_year_also_when_many_are_issued_at_onc
         ("INV-2026-0001",)]  # fmt: skip
 
 
-def test_numbers_follow_the_days(stocked: Books) -> None:
+def test_numbers_follow_the_days(stocked: ArtTables) -> None:
     invoice(stocked, on=date(2026, 2, 10))
     with pytest.raises(Refused, match="INV-2026-0001 is of 2026-02-10, so no invoice can be of 2026-02-09"):
         invoice(stocked, month=date(2026, 2, 1), on=date(2026, 2, 9))
@@ -128,7 +137,7 @@ def test_numbers_follow_the_days(stocked: Books) -> None:
         invoice(stocked, month=date(2026, 2, 1), on=date(2026, 3, 2))
 
 
-def test_the_database_itself_refuses_a_gap_a_change_and_a_removal(stocked: Books) -> None:
+def test_the_database_itself_refuses_a_gap_a_change_and_a_removal(stocked: ArtTables) -> None:
     invoice(stocked)
     documents.mark_sent(stocked.engine, "INV-2026-0001", "post", who="ann", on=date(2026, 2, 3), today=TODAY)
     insert = ("insert into art.documents (kind, year, number, edition_id, issued_on, who, stated, html_sha256, pdf_sha256) "
@@ -143,7 +152,7 @@ def test_the_database_itself_refuses_a_gap_a_change_and_a_removal(stocked: Books
 
 
 def test_a_sale_stands_on_one_invoice_and_a_correction_is_a_new_one_that_refers_to_the_old(
-    stocked: Books,
+    stocked: ArtTables,
 ) -> None:
     first = invoice(stocked)
     with pytest.raises(Refused, match="sold in 2026-01 stands on INV-2026-0001; a correction replaces it"):
@@ -169,7 +178,7 @@ def test_a_sale_stands_on_one_invoice_and_a_correction_is_a_new_one_that_refers_
         ("INV-2026-0001", None, "INV-2026-0002", Decimal("125.06"))]  # fmt: skip
 
 
-def test_a_sale_entered_late_comes_on_an_invoice_of_its_own(stocked: Books) -> None:
+def test_a_sale_entered_late_comes_on_an_invoice_of_its_own(stocked: ArtTables) -> None:
     invoice(stocked)
     local.sell(stocked.engine, rid("E", 6), who="ann", sold_on=date(2026, 1, 20), commission=Decimal(40))
     late = invoice(stocked)
@@ -184,7 +193,7 @@ def test_a_sale_entered_late_comes_on_an_invoice_of_its_own(stocked: Books) -> N
     ],
 )  # fmt: skip
 def test_an_invoice_that_cannot_be_true_is_refused(
-    stocked: Books, gallery: str, month: date, sentence: str
+    stocked: ArtTables, gallery: str, month: date, sentence: str
 ) -> None:
     with pytest.raises((Refused, BadInput), match=sentence):
         invoice(stocked, gallery=gallery, month=month)
@@ -196,7 +205,7 @@ def test_an_invoice_that_cannot_be_true_is_refused(
     [(False, "104.22", "20.84", "125.06"), (True, "125.06", "25.01", "150.07")],
 )
 def test_vat_is_a_part_of_net_or_comes_on_top_as_the_setting_says(
-    stocked: Books, added: bool, before: str, vat: str, total: str
+    stocked: ArtTables, added: bool, before: str, vat: str, total: str
 ) -> None:
     made = invoice(stocked, by=Seller("We", vat_percent=Decimal(20), vat_number="GB1", vat_added=added))
     totals = made.stated["totals"]
@@ -212,7 +221,7 @@ def test_vat_is_a_part_of_net_or_comes_on_top_as_the_setting_says(
     ] == []
 
 
-def test_a_statement_says_what_is_due_by_age_and_what_is_on_consignment(stocked: Books) -> None:
+def test_a_statement_says_what_is_due_by_age_and_what_is_on_consignment(stocked: ArtTables) -> None:
     invoice(stocked)
     local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=date(2026, 2, 10), today=TODAY)
     made = statement(stocked, on=date(2026, 3, 1))
@@ -227,7 +236,7 @@ def test_a_statement_says_what_is_due_by_age_and_what_is_on_consignment(stocked:
     assert compact([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
 
 
-def test_an_edition_has_one_certificate_in_force(stocked: Books) -> None:
+def test_an_edition_has_one_certificate_in_force(stocked: ArtTables) -> None:
     made = certificate(stocked, 5)
     assert made.stated["edition"] | {"id": ""} == {
         "id": "", "work": "Work 1", "number": 5, "total": 10, "size": "Large", "frame": None, "variation": None,
@@ -241,7 +250,9 @@ def test_an_edition_has_one_certificate_in_force(stocked: Books) -> None:
         certificate(stocked, 9)
 
 
-def test_the_files_are_kept_as_they_were_issued_whatever_the_books_say_later(stocked: Books) -> None:
+def test_the_files_are_kept_as_they_were_issued_whatever_the_art_records_say_later(
+    stocked: ArtTables,
+) -> None:
     made = invoice(stocked)
     before = {form: documents.issued_bytes(made, stocked.objects, form) for form in ("html", "pdf")}
     local.edit(stocked.engine, "distributors", rid("D", 2), {"name": "Renamed"}, who="ann")
@@ -257,7 +268,7 @@ def test_the_files_are_kept_as_they_were_issued_whatever_the_books_say_later(sto
         documents.issued_bytes(found, stocked.objects, "pdf")
 
 
-def test_the_same_statement_makes_the_same_pdf_and_what_its_font_lacks_is_refused(stocked: Books) -> None:
+def test_the_same_statement_makes_the_same_pdf_and_what_its_font_lacks_is_refused(stocked: ArtTables) -> None:
     made = page(invoice(stocked).stated)
     assert pdf(made) == pdf(made)
     assert len(re.findall(rb"/Type /Page\b", pdf(made))) == 1
@@ -267,7 +278,7 @@ def test_the_same_statement_makes_the_same_pdf_and_what_its_font_lacks_is_refuse
     assert stocked.one("select count(*) from art.documents where kind = 'statement'") == 0
 
 
-def test_sent_is_recorded_each_time_and_unsent_ones_are_listed(stocked: Books) -> None:
+def test_sent_is_recorded_each_time_and_unsent_ones_are_listed(stocked: ArtTables) -> None:
     invoice(stocked)
     certificate(stocked, 1)
     assert [r["label"] for r in documents.listed(stocked.engine, unsent=True)] == [
@@ -298,9 +309,9 @@ def test_the_seller_and_the_addresses_come_from_the_settings(tmp_path: Path) -> 
     by = seller(Settings(**ours, art_vat_percent=20, art_vat_number="GB1", art_vat="added"))
     assert (by.name, by.address, by.vat_percent, by.vat_added, by.addresses) == (
         "We", ("1 Quay Street", "Town"), Decimal("20.0"), True, {"amber room": ("2 High Street", "Town")})  # fmt: skip
-    with pytest.raises(ConfigurationError, match="CROWN_ART_VAT_NUMBER"):
+    with pytest.raises(ConfigurationError, match="CROWN_ART_RECORDS_VAT_NUMBER"):
         seller(Settings(**ours, art_vat_percent=20))
-    with pytest.raises(ConfigurationError, match="CROWN_COMPANY_NAME"):
+    with pytest.raises(ConfigurationError, match="CROWN_PRODUCT_IMAGES_COMPANY_NAME"):
         seller(Settings(home=tmp_path))
     addresses.write_text("just text", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"addresses\.yaml cannot be read"):

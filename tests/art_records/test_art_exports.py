@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from crown.art_records.exports import discover, kept, parse, take_in
+from crown.art_records.exports.files import (
+    discover,
+    kept,
+    parse,
+    take_in,
+)
 from crown.art_records.outgoing import neutralised
 from crown.art_records.samples import Export as Sample
 from crown.errors import BadInput, TemporaryFailure
@@ -67,7 +72,7 @@ def test_a_full_disk_is_said_as_one(tmp_path: Path) -> None:
         [sys.executable, "-c", f"""
 import resource
 from pathlib import Path
-from crown.art_records.exports import take_in
+from crown.art_records.exports.files import take_in
 from crown.errors import SystemicFailure
 from crown.store.objects import Objects
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
 
-from crown.art_records.live import fetch_exports
+from crown.art_records.exports.live import fetch_exports
+from crown.art_records.history.syncing import sync
 from crown.art_records.samples import DISTRIBUTOR_COLUMNS, PRINT_COLUMNS
-from crown.art_records.syncing import sync
 from crown.errors import SystemicFailure, TemporaryFailure
 
-from .conftest import PLAIN_EDITION_COLUMNS, Books, distributor_row, edition_row, print_row, rid
+from .conftest import PLAIN_EDITION_COLUMNS, ArtTables, distributor_row, edition_row, print_row, rid
 
 GOOD = "pat-good"
 BASE: dict[str, list[dict[str, Any]]] = {
@@ -110,19 +110,19 @@ def fetch(server: Server, folder: Path, token: str = GOOD, **more: Any) -> dict[
     return fetch_exports(token, "appXXXXXXXXXXXXXX", folder, endpoint_url=url, **more)
 
 
-def test_the_live_base_and_an_export_of_it_are_the_same_books(
-    airtable: Server, books: Books, tmp_path: Path
+def test_the_live_base_and_an_export_of_it_are_the_same_art_records(
+    airtable: Server, art_records: ArtTables, tmp_path: Path
 ) -> None:
     paths = fetch(airtable, tmp_path / "live")
     assert airtable.pages == ["Prints 0", "Distributors 0", "Editions 0", "Editions 100", "Editions 200"]
-    sync(books.engine, paths, "incremental", objects=books.objects, who="t", apply=True)
+    sync(art_records.engine, paths, "incremental", objects=art_records.objects, who="t", apply=True)
     by_hand = [
         edition_row(n, at=2, Printed="checked", Notes="=1+1", Distributor='"Amber, Room"',
                     **{"Retail Price": "£90.00", "Commission": "40%"},
                     **({"Sold": "checked", "Date Sold": "3/14/2025"} if n == 1 else {}))
         for n in range(1, 251)
     ]  # fmt: skip
-    report = books.sync(
+    report = art_records.sync(
         prints=[print_row(1, Image="a.jpg (https://dl.invalid/other)", **{"Total Editions": "50"})],
         distributors=[distributor_row(1, "Direct", Commission="0%"),
                       distributor_row(2, "Amber, Room", Commission="40%", Date="October 5, 2025")],
@@ -143,14 +143,21 @@ FIELDS = {
     ("new", "block"),
     [
         ("Price (GBP)", "the column Retail Price is missing and Price (GBP) is new"),
-        (None, "the column Retail Price is missing: its field stays as it is in the books"),
+        (None, "the column Retail Price is missing: its field stays as it is in the art tables"),
     ],
 )
 def test_a_field_that_the_base_renames_or_drops_waits_and_empties_nothing(
-    airtable: Server, books: Books, tmp_path: Path, new: str | None, block: str
+    airtable: Server, art_records: ArtTables, tmp_path: Path, new: str | None, block: str
 ) -> None:
     airtable.fields = FIELDS
-    sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
+    sync(
+        art_records.engine,
+        fetch(airtable, tmp_path),
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
+    )
     airtable.base = {**BASE, "Editions": [
         {**r, "fields": {(new if k == "Retail Price" else k): v for k, v in r["fields"].items()
                          if new or k != "Retail Price"}}
@@ -158,22 +165,39 @@ def test_a_field_that_the_base_renames_or_drops_waits_and_empties_nothing(
     airtable.fields = {**FIELDS, "Editions": [new if f == "Retail Price" else f for f in FIELDS["Editions"]
                                               if new or f != "Retail Price"]}  # type: ignore[misc]  # fmt: skip
     report = sync(
-        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+        art_records.engine,
+        fetch(airtable, tmp_path),
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
     )
     assert not report.applied
     assert [b for b in report.blocks if block in b] == report.blocks
-    assert books.one("select count(*) from art.editions where retail_price = 90") == 250
+    assert art_records.one("select count(*) from art.editions where retail_price = 90") == 250
 
 
 def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
-    airtable: Server, books: Books, tmp_path: Path
+    airtable: Server, art_records: ArtTables, tmp_path: Path
 ) -> None:
-    sync(books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True)
+    sync(
+        art_records.engine,
+        fetch(airtable, tmp_path),
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
+    )
     airtable.base = {**BASE, "Editions": [
         {**r, "fields": {k: v for k, v in r["fields"].items() if k != "Retail Price"}}
         for r in BASE["Editions"]]}  # fmt: skip
     report = sync(
-        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+        art_records.engine,
+        fetch(airtable, tmp_path),
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
     )
     assert report.blocks == [
         "editions: 250 of 250 known values of retail_price would become unknown (limit 5%)"
@@ -181,12 +205,17 @@ def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
 
 
 def test_a_date_field_that_became_a_text_is_withheld_not_a_failure(
-    airtable: Server, books: Books, tmp_path: Path
+    airtable: Server, art_records: ArtTables, tmp_path: Path
 ) -> None:
     airtable.base = {**BASE, "Editions": [
         {**r, "fields": {**r["fields"], "Date Sold": "last spring"}} for r in BASE["Editions"][:1]]}  # fmt: skip
     report = sync(
-        books.engine, fetch(airtable, tmp_path), "incremental", objects=books.objects, who="t", apply=True
+        art_records.engine,
+        fetch(airtable, tmp_path),
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
     )
     assert [(f.column, f.raw) for f in report.table("editions").findings] == [("Date Sold", "last spring")]
 

@@ -1,4 +1,4 @@
-"""What people do in the books: validated, in their name, in the trail and in the history."""
+"""What people do in the art tables: validated, in their name, in the trail and in the history."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from crown.art_records import local
+from crown.art_records.acts import local
 from crown.art_records.checks import run_checks
-from crown.art_records.history import as_of, history, open_conflicts
-from crown.art_records.rollback import rollback
+from crown.art_records.history.rollback import rollback
+from crown.art_records.history.states import as_of, history, open_conflicts
 from crown.errors import BadInput, Refused
 
-from .conftest import Books, distributor_row, edition_row, print_row, rid
+from .conftest import ArtTables, distributor_row, edition_row, print_row, rid
 
 SALE = date(2025, 11, 3)
 PAID = date(2025, 12, 1)
 
 
 @pytest.fixture
-def stocked(books: Books) -> Books:
+def stocked(art_records: ArtTables) -> ArtTables:
     """Edition 1 for £90 in the Amber Room since March, 2 sold, 3 not printed, 4 without price or commission."""
-    books.sync(
+    art_records.sync(
         prints=[print_row(1)],
         distributors=[distributor_row(1, "Direct", Commission="0%"), distributor_row(2, "Amber Room", Commission="40%"),
                       distributor_row(3, "Unknown")],
@@ -35,10 +35,10 @@ def stocked(books: Books) -> Books:
             edition_row(4, at=3, Printed="checked"),
         ],
     )  # fmt: skip
-    return books
+    return art_records
 
 
-def test_a_sale_fixes_price_commission_and_day_and_is_told_in_the_trail(stocked: Books) -> None:
+def test_a_sale_fixes_price_commission_and_day_and_is_told_in_the_trail(stocked: ArtTables) -> None:
     report = local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE, payment="card, paid by someone")
     assert stocked.rows("select is_sold, date_sold, retail_price, commission_percentage, invoice_amount, is_settled "
                         "from art.editions where airtable_id = :i", i=rid("E", 1)) == [
@@ -50,7 +50,7 @@ def test_a_sale_fixes_price_commission_and_day_and_is_told_in_the_trail(stocked:
                         n=report.sync_number) == [("manual", "ann", "cli", "completed")]  # fmt: skip
 
 
-def test_a_sale_elsewhere_takes_that_places_commission(stocked: Books) -> None:
+def test_a_sale_elsewhere_takes_that_places_commission(stocked: ArtTables) -> None:
     local.sell(stocked.engine, "Work 1 - 1", who="ann", sold_on=SALE, distributor="direct")
     assert (stocked.value(1, "distributor_id"), stocked.value(1, "commission_percentage")) == (
         rid("D", 1),
@@ -69,7 +69,7 @@ def test_a_sale_elsewhere_takes_that_places_commission(stocked: Books) -> None:
     ],
 )  # fmt: skip
 def test_a_sale_that_cannot_be_is_refused_and_nothing_changes(
-    stocked: Books, edition: int, more: dict[str, object], sentence: str
+    stocked: ArtTables, edition: int, more: dict[str, object], sentence: str
 ) -> None:
     before = stocked.state()
     with pytest.raises((Refused, BadInput), match=sentence):
@@ -80,7 +80,7 @@ def test_a_sale_that_cannot_be_is_refused_and_nothing_changes(
     assert stocked.one("select count(*) from journal.activity where what <> 'sync'") == 0
 
 
-def test_only_sales_are_settled_and_only_once(stocked: Books) -> None:
+def test_only_sales_are_settled_and_only_once(stocked: ArtTables) -> None:
     with pytest.raises(Refused, match="not sold"):
         local.settle(stocked.engine, rid("E", 1), who="ann", paid_on=PAID)
     local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=PAID)
@@ -89,7 +89,7 @@ def test_only_sales_are_settled_and_only_once(stocked: Books) -> None:
         local.settle(stocked.engine, rid("E", 2), who="ann", paid_on=PAID)
 
 
-def test_a_move_changes_place_day_and_commission(stocked: Books) -> None:
+def test_a_move_changes_place_day_and_commission(stocked: ArtTables) -> None:
     local.move(stocked.engine, rid("E", 1), "Direct", who="ann", on=SALE)
     assert (stocked.value(1, "distributor_id"), stocked.value(1, "date_in_gallery")) == (rid("D", 1), SALE)
     assert stocked.value(1, "commission_percentage") == Decimal(0)
@@ -102,7 +102,7 @@ def test_a_move_changes_place_day_and_commission(stocked: Books) -> None:
             local.move(stocked.engine, rid("E", edition), to, who="ann", on=SALE)
 
 
-def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
+def test_an_edit_goes_through_the_rules_of_the_exports(stocked: ArtTables) -> None:
     local.edit(stocked.engine, "editions", rid("E", 3), {"is_printed": "yes", "size": "LARGE", "retail_price": "£1,050"},
                who="ann")  # fmt: skip
     assert (stocked.value(3, "is_printed"), stocked.value(3, "size"), stocked.value(3, "retail_price")) == (
@@ -122,7 +122,7 @@ def test_an_edit_goes_through_the_rules_of_the_exports(stocked: Books) -> None:
 
 
 def test_a_sale_beyond_the_size_of_the_edition_is_entered_with_a_warning_and_a_check_tells_it(
-    stocked: Books,
+    stocked: ArtTables,
 ) -> None:
     local.edit(stocked.engine, "prints", "Work 1", {"total_editions": "2"}, who="ann")
     first = local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE)
@@ -136,7 +136,7 @@ def test_a_sale_beyond_the_size_of_the_edition_is_entered_with_a_warning_and_a_c
     assert (oversold.check.severity, oversold.examples) == ("warning", [(rid("P", 1), "Work 1: 3 of 2 sold")])
 
 
-def test_no_act_lies_in_the_future(stocked: Books) -> None:
+def test_no_act_lies_in_the_future(stocked: ArtTables) -> None:
     before, later = stocked.state(), date(2025, 11, 4)
     for act in (
         lambda: local.move(stocked.engine, rid("E", 1), "Direct", who="ann", on=later, today=SALE),
@@ -151,12 +151,12 @@ def test_no_act_lies_in_the_future(stocked: Books) -> None:
     assert stocked.state() == before
 
 
-def test_no_act_is_nameless(stocked: Books) -> None:
+def test_no_act_is_nameless(stocked: ArtTables) -> None:
     with pytest.raises(BadInput, match="say who you are"):
         local.settle(stocked.engine, rid("E", 2), who=" ", paid_on=PAID)
 
 
-def test_a_negative_price_is_refused_in_one_sentence(stocked: Books) -> None:
+def test_a_negative_price_is_refused_in_one_sentence(stocked: ArtTables) -> None:
     with pytest.raises(BadInput, match="-5 cannot be a price"):
         local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE, price=Decimal(-5))
     with pytest.raises(BadInput, match="-5 cannot be a price"):
@@ -165,7 +165,7 @@ def test_a_negative_price_is_refused_in_one_sentence(stocked: Books) -> None:
         local.edit(stocked.engine, "editions", rid("E", 3), {"retail_price": "£-5"}, who="ann")
 
 
-def test_a_new_print_comes_with_all_its_editions_unprinted_and_direct(stocked: Books) -> None:
+def test_a_new_print_comes_with_all_its_editions_unprinted_and_direct(stocked: ArtTables) -> None:
     report = local.add_print(stocked.engine, "New  Harbour", 25, who="ann", price=Decimal(60))
     assert report.airtable_id.startswith("WEB_")
     assert stocked.rows(
@@ -182,7 +182,7 @@ def test_a_new_print_comes_with_all_its_editions_unprinted_and_direct(stocked: B
     assert stocked.one("select count(*) from art.editions where print_id = :p", p=report.airtable_id) == 0
 
 
-def test_ten_thousand_editions_are_entered_at_once(stocked: Books) -> None:
+def test_ten_thousand_editions_are_entered_at_once(stocked: ArtTables) -> None:
     report = local.add_print(stocked.engine, "Large Run", 10_000, who="ann")
     assert (
         stocked.one("select count(*) from art.editions where print_id = :p", p=report.airtable_id) == 10_000
@@ -192,7 +192,9 @@ def test_ten_thousand_editions_are_entered_at_once(stocked: Books) -> None:
 @pytest.mark.parametrize(
     ("take", "price", "status"), [("local", 100, "kept_local"), ("source", 95, "took_source")]
 )
-def test_a_conflict_is_decided_by_a_person_once(stocked: Books, take: str, price: int, status: str) -> None:
+def test_a_conflict_is_decided_by_a_person_once(
+    stocked: ArtTables, take: str, price: int, status: str
+) -> None:
     local.edit(stocked.engine, "editions", rid("E", 1), {"retail_price": "100"}, who="ann")
     row = edition_row(
         1,
@@ -212,7 +214,7 @@ def test_a_conflict_is_decided_by_a_person_once(stocked: Books, take: str, price
     assert stocked.value(1, "retail_price") == Decimal(price)
 
 
-def test_history_tells_every_act_and_masks_what_people_wrote(stocked: Books) -> None:
+def test_history_tells_every_act_and_masks_what_people_wrote(stocked: ArtTables) -> None:
     local.edit(stocked.engine, "editions", rid("E", 1), {"notes": "for a friend of the house"}, who="ann")
     sold = local.sell(stocked.engine, rid("E", 1), who="bob", sold_on=SALE)
     rollback(stocked.engine, sold.sync_number, who="eve", apply=True)
@@ -224,34 +226,34 @@ def test_history_tells_every_act_and_masks_what_people_wrote(stocked: Books) -> 
     assert "friend" not in "".join(e.text() for e in story)
 
 
-def test_a_record_is_shown_as_of_a_day_in_the_books_or_as_recorded(books: Books) -> None:
+def test_a_record_is_shown_as_of_a_day_in_the_art_records_or_as_recorded(art_records: ArtTables) -> None:
     names = {"editions": "Editions 2025-10-29.csv"}
-    books.sync(prints=[print_row(1)], names={"prints": "Prints 2025-10-01.csv"})
-    books.sync(editions=[edition_row(1, Size="Small")], names=names)
-    books.sync(editions=[edition_row(1, Size="Large")], names={"editions": "Editions 2026-01-01.csv"})
+    art_records.sync(prints=[print_row(1)], names={"prints": "Prints 2025-10-01.csv"})
+    art_records.sync(editions=[edition_row(1, Size="Small")], names=names)
+    art_records.sync(editions=[edition_row(1, Size="Large")], names={"editions": "Editions 2026-01-01.csv"})
     key = rid("E", 1)
-    assert as_of(books.engine, key, date(2025, 10, 28)) is None
+    assert as_of(art_records.engine, key, date(2025, 10, 28)) is None
     for day, size in (
         (date(2025, 10, 29), "Small"),
         (date(2025, 12, 31), "Small"),
         (date(2026, 1, 1), "Large"),
     ):
-        state = as_of(books.engine, key, day)
+        state = as_of(art_records.engine, key, day)
         assert state is not None
         assert state["size"] == size
-    assert as_of(books.engine, key, date(2000, 1, 1), recorded=True) is None
-    today = as_of(books.engine, key, date.today(), recorded=True)  # noqa: DTZ011
+    assert as_of(art_records.engine, key, date(2000, 1, 1), recorded=True) is None
+    today = as_of(art_records.engine, key, date.today(), recorded=True)  # noqa: DTZ011
     assert today is not None
     assert today["size"] == "Large"
 
 
-def test_a_name_that_several_records_bear_asks_for_the_id(books: Books) -> None:
-    books.sync(prints=[print_row(1, "Regatta"), print_row(2, "Regatta")])
+def test_a_name_that_several_records_bear_asks_for_the_id(art_records: ArtTables) -> None:
+    art_records.sync(prints=[print_row(1, "Regatta"), print_row(2, "Regatta")])
     with pytest.raises(BadInput, match="2 records of prints are called regatta; give the record id"):
-        history(books.engine, "regatta")
+        history(art_records.engine, "regatta")
 
 
-def test_an_act_and_its_line_in_the_trail_stand_or_fall_together(stocked: Books) -> None:
+def test_an_act_and_its_line_in_the_trail_stand_or_fall_together(stocked: ArtTables) -> None:
     with stocked.engine.begin() as connection:
         connection.execute(text("alter table journal.activity add constraint never check (what <> 'settle')"))
     with pytest.raises(Exception, match="never"):

@@ -10,14 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from crown.art_records import local
-from crown.art_records.comparing import Limits
-from crown.art_records.exports import discover
-from crown.art_records.rules import rulebook
-from crown.art_records.syncing import rerun, sync
+from crown.art_records.acts import local
+from crown.art_records.exports.files import discover
+from crown.art_records.exports.rules import rulebook
+from crown.art_records.history.comparing import Limits
+from crown.art_records.history.syncing import rerun, sync
 from crown.errors import ConfigurationError
 
-from .conftest import PLAIN_EDITION_COLUMNS, Books, csv_bytes, distributor_row, edition_row, print_row, rid
+from .conftest import (
+    PLAIN_EDITION_COLUMNS,
+    ArtTables,
+    csv_bytes,
+    distributor_row,
+    edition_row,
+    print_row,
+    rid,
+)
 
 PRINTS = [print_row(1)]
 PLACES = [distributor_row(2, "Amber Room", Commission="40%")]
@@ -38,9 +46,9 @@ def rows(count: int = 60, **cells: Any) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def loaded(books: Books) -> Books:
-    assert books.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=rows()).applied
-    return books
+def loaded(art_records: ArtTables) -> ArtTables:
+    assert art_records.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=rows()).applied
+    return art_records
 
 
 def renamed(old: str, new: str | None, made: list[dict[str, str]] | None = None) -> bytes:
@@ -53,7 +61,7 @@ def renamed(old: str, new: str | None, made: list[dict[str, str]] | None = None)
 # ---- the format of a column -------------------------------------------------------------------------------
 
 
-def test_a_day_first_column_is_read_day_first_after_a_decision(loaded: Books) -> None:
+def test_a_day_first_column_is_read_day_first_after_a_decision(loaded: ArtTables) -> None:
     told = rows(**{"Date Sold": lambda n: f"{day(n).day}/{day(n).month}/{day(n).year}", "Size": "Small"})
     waiting = loaded.sync(limits=Limits(), editions=told)
     assert not waiting.applied
@@ -69,9 +77,9 @@ def test_a_day_first_column_is_read_day_first_after_a_decision(loaded: Books) ->
 
 
 def test_a_column_that_mixes_day_first_and_month_first_is_read_only_where_it_leaves_no_choice(
-    books: Books,
+    art_records: ArtTables,
 ) -> None:
-    report = books.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=rows(120, **{
+    report = art_records.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=rows(120, **{
         "Date Sold": lambda n: f"{day(n).day}/{day(n).month}/2024" if n % 2
         else f"{day(n).month}/{day(n).day}/2024"}))  # fmt: skip
     assert not report.applied
@@ -80,15 +88,15 @@ def test_a_column_that_mixes_day_first_and_month_first_is_read_only_where_it_lea
     assert problems == {"may have its day or its month first: the column mixes both"}
 
 
-def test_one_slip_among_many_dates_is_withheld_alone(books: Books) -> None:
-    report = books.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=[
+def test_one_slip_among_many_dates_is_withheld_alone(art_records: ArtTables) -> None:
+    report = art_records.sync(limits=Limits(), prints=PRINTS, distributors=PLACES, editions=[
         *rows(), edition_row(99, at=2, **KNOWN, **{"Date Sold": "14/3/2024"})])  # fmt: skip
     assert report.applied
     assert [(f.raw, f.outcome) for f in report.table("editions").findings] == [("14/3/2024", "withheld")]
-    assert books.value(14, "date_sold") == day(14)
+    assert art_records.value(14, "date_sold") == day(14)
 
 
-def test_a_decimal_comma_never_multiplies_prices_by_a_hundred(loaded: Books) -> None:
+def test_a_decimal_comma_never_multiplies_prices_by_a_hundred(loaded: ArtTables) -> None:
     told = rows(**{"Retail Price": lambda n: "1.090,50" if n == 1 else "90,00"})
     waiting = loaded.sync(limits=Limits(), editions=told)
     assert waiting.blocks == [
@@ -105,7 +113,7 @@ def test_a_decimal_comma_never_multiplies_prices_by_a_hundred(loaded: Books) -> 
     ("cell", "problem"), [("$90.00", "is in $"), ("90,00 €", "is in €"), ("CHF 90", "is in CHF")]
 )
 def test_another_currency_is_withheld_and_a_column_of_it_waits(
-    loaded: Books, cell: str, problem: str
+    loaded: ArtTables, cell: str, problem: str
 ) -> None:
     report = loaded.sync(limits=Limits(), editions=rows(**{"Retail Price": cell, "Size": "Small"}))
     assert not report.applied
@@ -114,7 +122,7 @@ def test_another_currency_is_withheld_and_a_column_of_it_waits(
     assert loaded.value(1, "retail_price") == Decimal(90)
 
 
-def test_shares_of_one_are_never_read_as_percent(loaded: Books) -> None:
+def test_shares_of_one_are_never_read_as_percent(loaded: ArtTables) -> None:
     told = rows(**{"Commission": "0.4", "Size": "Small"})
     waiting = loaded.sync(limits=Limits(), editions=told)
     assert waiting.blocks == [
@@ -140,7 +148,7 @@ def test_shares_of_one_are_never_read_as_percent(loaded: Books) -> None:
     ],
 )  # fmt: skip
 def test_much_of_a_column_changed_emptied_or_failing_waits_in_every_mode(
-    loaded: Books, mode: str, cells: dict[str, str], block: str
+    loaded: ArtTables, mode: str, cells: dict[str, str], block: str
 ) -> None:
     report = loaded.sync(mode, limits=Limits(), editions=rows(**cells))
     assert (report.blocks, report.applied) == ([block], False)
@@ -148,18 +156,18 @@ def test_much_of_a_column_changed_emptied_or_failing_waits_in_every_mode(
     assert done.applied
 
 
-def test_filling_in_what_was_unknown_and_a_few_changes_need_no_decision(loaded: Books) -> None:
+def test_filling_in_what_was_unknown_and_a_few_changes_need_no_decision(loaded: ArtTables) -> None:
     told = rows(**{"Size": "Small", "Retail Price": lambda n: "£91.00" if n < 12 else "£90.00"})
     assert loaded.sync(limits=Limits(), editions=told).applied
 
 
-def test_what_failed_last_time_already_does_not_wait_again(loaded: Books) -> None:
+def test_what_failed_last_time_already_does_not_wait_again(loaded: ArtTables) -> None:
     first = loaded.sync(limits=Limits(), editions=rows(Size="Gigantic"))
     assert loaded.sync(limits=Limits(), editions=rows(Size="Gigantic"), approved=first.diff_hash).applied
     assert loaded.sync(limits=Limits(), editions=rows(Size="Gigantic", Notes="looked at")).applied
 
 
-def test_rules_that_change_a_whole_column_wait_when_files_are_read_again(loaded: Books) -> None:
+def test_rules_that_change_a_whole_column_wait_when_files_are_read_again(loaded: ArtTables) -> None:
     old = rulebook()
     price = old.rules["price"] | {"highest": 50}
     stricter = type(old)(old.rules | {"price": price}, old.names, "stricter", old.layouts)
@@ -171,7 +179,7 @@ def test_rules_that_change_a_whole_column_wait_when_files_are_read_again(loaded:
 # ---- the source's schema ----------------------------------------------------------------------------------
 
 
-def test_a_renamed_column_waits_and_is_shown_with_the_likely_pair(loaded: Books) -> None:
+def test_a_renamed_column_waits_and_is_shown_with_the_likely_pair(loaded: ArtTables) -> None:
     told = renamed("Retail Price", "Price (GBP)", rows(Size="Small"))
     waiting = loaded.sync(limits=Limits(), editions=told)
     assert waiting.blocks == [
@@ -187,17 +195,17 @@ def test_a_renamed_column_waits_and_is_shown_with_the_likely_pair(loaded: Books)
     assert report.table("editions").changed_fields["retail_price"] == 1
 
 
-def test_a_column_that_is_gone_waits_and_leaves_its_field_as_it_was(loaded: Books) -> None:
+def test_a_column_that_is_gone_waits_and_leaves_its_field_as_it_was(loaded: ArtTables) -> None:
     told = renamed("Retail Price", None, rows(Size="Small"))
     waiting = loaded.sync(limits=Limits(), editions=told)
     assert waiting.blocks == [
-        "editions: the column Retail Price is missing: its field stays as it is in the books"
+        "editions: the column Retail Price is missing: its field stays as it is in the art tables"
     ]
     assert loaded.sync(limits=Limits(), editions=told, approved=waiting.diff_hash).applied
     assert (loaded.value(1, "retail_price"), loaded.value(1, "size")) == (Decimal(90), "Small")
 
 
-def test_a_new_column_stops_nothing_and_is_reported(loaded: Books) -> None:
+def test_a_new_column_stops_nothing_and_is_reported(loaded: ArtTables) -> None:
     columns = [*PLAIN_EDITION_COLUMNS, "Shelf"]
     told = csv_bytes(columns, [{**row, "Shelf": "B2"} for row in rows(Size="Small")])
     report = loaded.sync(limits=Limits(), editions=told)
@@ -206,7 +214,9 @@ def test_a_new_column_stops_nothing_and_is_reported(loaded: Books) -> None:
     assert "columns that no layout knows, kept in the raw file: Shelf" in report.text()
 
 
-def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(books: Books, tmp_path: Path) -> None:
+def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(
+    art_records: ArtTables, tmp_path: Path
+) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "rules.yaml").write_text(yaml.safe_dump({"rules": {"size": {"words": {"a3": "Large"}}}}))
@@ -219,17 +229,23 @@ def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(books: Books
         {"Preis" if k == "Retail Price" else k: v for k, v in row.items()}
         for row in rows(Size="A3", Shelf="B2")
     ]
-    path = books.file("editions", csv_bytes(columns, told), "Any name.csv")
+    path = art_records.file("editions", csv_bytes(columns, told), "Any name.csv")
     assert discover(path.parent, book.layouts)["editions"] == path
     report = sync(
-        books.engine, {"editions": path}, "incremental", objects=books.objects, who="t", apply=True, book=book
+        art_records.engine,
+        {"editions": path},
+        "incremental",
+        objects=art_records.objects,
+        who="t",
+        apply=True,
+        book=book,
     )
     assert (report.blocks, report.applied) == ([], True)
     assert report.table("editions").unknown_columns == []
-    assert (books.value(1, "retail_price"), books.value(1, "size")) == (Decimal(90), "Large")
-    local.edit(books.engine, "editions", rid("E", 2), {"size": "Small"}, who="t", book=book)
-    local.edit(books.engine, "editions", rid("E", 2), {"size": "a3"}, who="t", book=book)
-    assert books.value(2, "size") == "Large"  # the gallery's words hold by hand as well
+    assert (art_records.value(1, "retail_price"), art_records.value(1, "size")) == (Decimal(90), "Large")
+    local.edit(art_records.engine, "editions", rid("E", 2), {"size": "Small"}, who="t", book=book)
+    local.edit(art_records.engine, "editions", rid("E", 2), {"size": "a3"}, who="t", book=book)
+    assert art_records.value(2, "size") == "Large"  # the gallery's words hold by hand as well
 
 
 @pytest.mark.parametrize(
@@ -251,9 +267,9 @@ def test_a_settings_file_that_cannot_be_used_is_refused_in_one_sentence(
         rulebook(None, tmp_path)
 
 
-def test_a_work_called_like_a_numbered_copy_is_not_numbered(books: Books) -> None:
-    books.sync(prints=[print_row(1, "Gate - 7")], editions=[
+def test_a_work_called_like_a_numbered_copy_is_not_numbered(art_records: ArtTables) -> None:
+    art_records.sync(prints=[print_row(1, "Gate - 7")], editions=[
         edition_row(1, Print="Gate - 7", **{"Print Edition": "", "Print - Edition": "Gate - 7"}),
         edition_row(2, Print="Gate - 7", **{"Print Edition": "", "Print - Edition": "Gate - 7 - "}),
         edition_row(3, Print="Gate - 7", **{"Print Edition": "", "Print - Edition": "Gate - 7 - 12"})])  # fmt: skip
-    assert [books.value(n, "edition_number") for n in (1, 2, 3)] == [None, None, 12]
+    assert [art_records.value(n, "edition_number") for n in (1, 2, 3)] == [None, None, 12]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from crown.art_records.checks import run_checks
-from crown.art_records.rollback import rollback
+from crown.art_records.history.rollback import rollback
 
-from .conftest import Books, distributor_row, edition_row, print_row, rid
+from .conftest import ArtTables, distributor_row, edition_row, print_row, rid
 
 NUMBERS = (1, 2, 3, 4)
 PRINTS = [print_row(1), print_row(2)]
@@ -47,91 +47,100 @@ def file_of(chosen: dict[int, dict[str, str]]) -> list[dict[str, str]]:
     return [edition_row(number, **more) for number, more in sorted(chosen.items())]
 
 
-def tell(books: Books, act: tuple[Any, ...]) -> None:
+def tell(art_records: ArtTables, act: tuple[Any, ...]) -> None:
     """Do one act of a story; acts that find nothing to do leave no trace."""
     what, first, second = act
     if what == "sync":
-        books.sync(first, editions=file_of(second))
+        art_records.sync(first, editions=file_of(second))
     elif what == "edit":
-        with books.engine.begin() as connection:
+        with art_records.engine.begin() as connection:
             connection.execute(
                 text(f"update art.editions set {second[0]} = :v where airtable_id = :i"),
                 {"v": second[1], "i": rid("E", first)},
             )
     else:
-        standing = books.rows(
+        standing = art_records.rows(
             "select sync_number from art.syncs where status in ('completed', 'partly_rolled_back')"
         )
         if standing:
-            rollback(books.engine, standing[first % len(standing)][0], who="t", apply=True, choose=second)
+            rollback(
+                art_records.engine, standing[first % len(standing)][0], who="t", apply=True, choose=second
+            )
 
 
-def begin(books: Books) -> None:
+def begin(art_records: ArtTables) -> None:
     """An empty base with two prints and two distributors."""
-    with books.engine.begin() as connection:
+    with art_records.engine.begin() as connection:
         connection.execute(text("select set_config('crown.art_writer', 'on', true)"))
         connection.execute(text("truncate art.syncs, art.sync_tables, art.print_versions, art.distributor_versions, "
                                 "art.edition_versions, art.changes, art.source_values, art.conflicts, art.quarantine "
                                 "restart identity"))  # fmt: skip
-    books.sync(prints=PRINTS, distributors=PLACES)
+    art_records.sync(prints=PRINTS, distributors=PLACES)
 
 
-def newest(books: Books) -> int:
-    return books.one("select max(sync_number) from art.syncs")
+def newest(art_records: ArtTables) -> int:
+    return art_records.one("select max(sync_number) from art.syncs")
 
 
 @EXAMPLES
 @given(story=stories, last=a_sync)
 def test_apply_then_rollback_is_before_and_rolling_that_back_is_apply(
-    books: Books, story: list[tuple[Any, ...]], last: tuple[Any, ...]
+    art_records: ArtTables, story: list[tuple[Any, ...]], last: tuple[Any, ...]
 ) -> None:
-    begin(books)
+    begin(art_records)
     for act in story:
-        tell(books, act)
-    before, at = books.state(), newest(books)
-    tell(books, last)
-    after = books.state()
-    if newest(books) == at:
+        tell(art_records, act)
+    before, at = art_records.state(), newest(art_records)
+    tell(art_records, last)
+    after = art_records.state()
+    if newest(art_records) == at:
         assert after == before
         return
-    back = rollback(books.engine, newest(books), who="t", apply=True)
-    assert books.state() == before
+    back = rollback(art_records.engine, newest(art_records), who="t", apply=True)
+    assert art_records.state() == before
     if back.applied:
         assert back.sync_number is not None
-        rollback(books.engine, back.sync_number, who="t", apply=True)
-        assert books.state() == after
+        rollback(art_records.engine, back.sync_number, who="t", apply=True)
+        assert art_records.state() == after
 
 
 @EXAMPLES
 @given(story=stories)
-def test_as_of_a_sync_is_the_state_stored_when_it_ended(books: Books, story: list[tuple[Any, ...]]) -> None:
-    begin(books)
-    stored = {newest(books): books.state()}
+def test_as_of_a_sync_is_the_state_stored_when_it_ended(
+    art_records: ArtTables, story: list[tuple[Any, ...]]
+) -> None:
+    begin(art_records)
+    stored = {newest(art_records): art_records.state()}
     for act in story:
-        tell(books, act)
-        stored[newest(books)] = books.state()
+        tell(art_records, act)
+        stored[newest(art_records)] = art_records.state()
     for number, state in stored.items():
-        assert books.state(at=number) == state
+        assert art_records.state(at=number) == state
 
 
 @EXAMPLES
 @given(story=stories, which=st.integers(0, 20), choose=st.sampled_from(["skip", "force"]))
 def test_taking_back_any_sync_leaves_the_fields_it_did_not_touch(
-    books: Books, story: list[tuple[Any, ...]], which: int, choose: str
+    art_records: ArtTables, story: list[tuple[Any, ...]], which: int, choose: str
 ) -> None:
-    begin(books)
+    begin(art_records)
     for act in story:
-        tell(books, act)
+        tell(art_records, act)
     standing = [
-        n for (n,) in books.rows("select sync_number from art.syncs where status = 'completed' order by 1")
+        n
+        for (n,) in art_records.rows(
+            "select sync_number from art.syncs where status = 'completed' order by 1"
+        )
     ]
     target = standing[which % len(standing)]
     touched = set(
-        books.rows("select table_name, airtable_id, field from art.changes where sync_number = :n", n=target)
+        art_records.rows(
+            "select table_name, airtable_id, field from art.changes where sync_number = :n", n=target
+        )
     )
-    before = by_field(books)
-    rollback(books.engine, target, who="t", apply=True, choose=choose)  # type: ignore[arg-type]
-    after = by_field(books)
+    before = by_field(art_records)
+    rollback(art_records.engine, target, who="t", apply=True, choose=choose)  # type: ignore[arg-type]
+    after = by_field(art_records)
     for (table, airtable_id, name), value in before.items():
         if (table, airtable_id, name) not in touched and (table, airtable_id, None) not in touched:
             assert after[(table, airtable_id, name)] == value
@@ -139,11 +148,11 @@ def test_taking_back_any_sync_leaves_the_fields_it_did_not_touch(
     assert came <= {(t, i) for t, i, name in touched if name is None}
 
 
-def by_field(books: Books) -> dict[tuple[str, str, str], Any]:
+def by_field(art_records: ArtTables) -> dict[tuple[str, str, str], Any]:
     found = {}
     for table in ("prints", "distributors", "editions"):
         singular = table[:-1]
-        for airtable_id, state in books.rows(
+        for airtable_id, state in art_records.rows(
             f"select airtable_id, to_jsonb(v) - 'valid_from_sync' - 'op' - 'source' - 'row_hash' - 'sync_version' "
             f"- 'exported_sync' - 'close_reason' - 'exported_name' - 'image_urls' - 'created_sync' "
             f"from art.{singular}_versions v where valid_to_sync is null"
@@ -154,10 +163,12 @@ def by_field(books: Books) -> dict[tuple[str, str, str], Any]:
 
 @EXAMPLES
 @given(story=st.lists(a_sync, min_size=1, max_size=4))
-def test_every_row_of_every_file_is_accounted_for(books: Books, story: list[tuple[Any, ...]]) -> None:
-    begin(books)
+def test_every_row_of_every_file_is_accounted_for(
+    art_records: ArtTables, story: list[tuple[Any, ...]]
+) -> None:
+    begin(art_records)
     for _, mode, chosen in story:
-        report = books.sync(mode, editions=file_of(chosen))
+        report = art_records.sync(mode, editions=file_of(chosen))
         table = report.table("editions")
         if report.noop:
             assert "the same bytes" in (table.noop or "")
@@ -167,7 +178,7 @@ def test_every_row_of_every_file_is_accounted_for(books: Books, story: list[tupl
         assert counts["records_created"] + counts["records_updated"] + counts["records_unchanged"] == len(
             chosen
         )
-        known = {i for (i,) in books.rows("select airtable_id from art.editions where is_active")}
+        known = {i for (i,) in art_records.rows("select airtable_id from art.editions where is_active")}
         assert {rid("E", n) for n in chosen} <= known
         withheld = {(f.airtable_id, f.field) for f in table.findings if f.outcome == "withheld"}
         expected = set()
@@ -179,22 +190,22 @@ def test_every_row_of_every_file_is_accounted_for(books: Books, story: list[tupl
                 (rid("E", number), faulty[c][1]) for c, v in more.items() if c in faulty and v == faulty[c][0]
             }
         assert withheld == expected
-        stored = books.one("select count(*) from art.quarantine where outcome = 'withheld' and sync_number = :n",
+        stored = art_records.one("select count(*) from art.quarantine where outcome = 'withheld' and sync_number = :n",
                            n=report.sync_number or 0)  # fmt: skip
         assert stored == (len(withheld) if report.applied else 0)
 
 
 @EXAMPLES
 @given(story=stories)
-def test_the_change_sets_explain_every_state(books: Books, story: list[tuple[Any, ...]]) -> None:
+def test_the_change_sets_explain_every_state(art_records: ArtTables, story: list[tuple[Any, ...]]) -> None:
     """Replaying the change set of a sync on the state before it gives the state after it, field by field."""
-    begin(books)
+    begin(art_records)
     for act in story:
-        tell(books, act)
-    for number in range(2, newest(books) + 1):
-        before = {row[0]: row for row in books.state(at=number - 1)["editions"]}
-        after = {row[0]: row for row in books.state(at=number)["editions"]}
-        told = books.rows(
+        tell(art_records, act)
+    for number in range(2, newest(art_records) + 1):
+        before = {row[0]: row for row in art_records.state(at=number - 1)["editions"]}
+        after = {row[0]: row for row in art_records.state(at=number)["editions"]}
+        told = art_records.rows(
             "select airtable_id, op, field from art.changes where sync_number = :n and table_name = 'editions'",
             n=number,
         )
@@ -204,4 +215,4 @@ def test_the_change_sets_explain_every_state(books: Books, story: list[tuple[Any
         changed = {i for i, _, f in told if f is not None}
         for airtable_id in set(before) & set(after):
             assert (before[airtable_id] != after[airtable_id]) == (airtable_id in changed)
-    assert [result.examples for result in run_checks(books.engine, REPLAY) if not result.passed] == []
+    assert [result.examples for result in run_checks(art_records.engine, REPLAY) if not result.passed] == []

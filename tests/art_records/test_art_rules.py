@@ -12,9 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crown.art_records.cleaning import Cleaned, clean, encode
-from crown.art_records.exports import RawFile, layouts, parse
-from crown.art_records.rules import Verdict, judge, rulebook, split_display_name
+from crown.art_records.exports.cleaning import Cleaned, clean, encode
+from crown.art_records.exports.files import RawFile, layouts, parse
+from crown.art_records.exports.rules import (
+    Verdict,
+    judge,
+    rulebook,
+    split_display_name,
+)
 from crown.art_records.samples import Export
 from crown.errors import ConfigurationError
 

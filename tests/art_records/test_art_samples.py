@@ -7,7 +7,7 @@ import io
 import pandas as pd
 import pytest
 
-from crown.art_records.rules import judge, rulebook
+from crown.art_records.exports.rules import judge, rulebook
 from crown.art_records.samples import EDITION_COLUMNS, Export, sample_exports
 
 

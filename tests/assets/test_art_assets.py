@@ -1,4 +1,4 @@
-"""Art records as assets: the job on a real database, from files in the folder to the books and the marts."""
+"""Art records as assets: the job on a real database, from files in the folder to the art tables and the marts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.art_records import arriving
-from crown.art_records.local import sell
-from crown.art_records.oracles import formula_oracles
-from crown.art_records.room import BOOKS, CLEAN, EXPORTS, Room
+from crown.art_records.acts.local import sell
+from crown.art_records.exports import arriving
+from crown.art_records.exports.oracles import formula_oracles
 from crown.art_records.samples import Export, sample_exports
+from crown.art_records.workspace import (
+    CLEAN,
+    EXPORTS,
+    TABLES,
+    Workspace,
+)
 from crown.errors import Refused
 from crown.journal import activity, logs
 from crown_assets.art_records.assets import APPLIED, key
@@ -101,28 +106,32 @@ def count(engine: Engine, sql: str) -> int:
         return int(connection.execute(text(sql)).scalar_one())
 
 
-def test_an_export_comes_into_the_books_and_the_same_bytes_again_are_a_no_op_that_says_so(
+def test_an_export_comes_into_the_art_records_and_the_same_bytes_again_are_a_no_op_that_says_so(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
     world.drop(samples[0])
     first = world.run()
     assert first.success
     made = told(first)
-    assert set(made) == {EXPORTS, *CLEAN.values(), *BOOKS.values()}
+    assert set(made) == {EXPORTS, *CLEAN.values(), *TABLES.values()}
     assert made[EXPORTS]["files"] == 3
     assert made[EXPORTS]["layouts"]["Editions-2025-10-29 export.csv"]["layout"] == "editions-28"
     assert made[CLEAN["editions"]]["rows"] == SMALL
     assert made[CLEAN["editions"]]["repaired"] == 2
-    books = made[BOOKS["editions"]]
-    assert (books["records_created"], books["dagster/row_count"], books["applied"]) == (SMALL, SMALL, True)
+    art_records = made[TABLES["editions"]]
+    assert (art_records["records_created"], art_records["dagster/row_count"], art_records["applied"]) == (
+        SMALL,
+        SMALL,
+        True,
+    )
     for name in ("sell_through", "sales_by_month"):
-        path = books[name].partition("(/previews/")[2].rstrip(")")
+        path = art_records[name].partition("(/previews/")[2].rstrip(")")
         assert (world.exports.parents[1] / "previews" / path).read_bytes().startswith(b"\x89PNG")
     versions = count(engine, "select count(*) from art.edition_versions")
     again = world.run()
     assert again.success
-    for table in BOOKS:
-        assert told(again)[BOOKS[table]]["nothing_to_do"] == "the same bytes as last time"
+    for table in TABLES:
+        assert told(again)[TABLES[table]]["nothing_to_do"] == "the same bytes as last time"
     assert count(engine, "select count(*) from art.edition_versions") == versions
     assert count(engine, "select count(*) from art.syncs") == 1
 
@@ -133,7 +142,7 @@ def test_a_second_export_shows_its_difference_with_personal_texts_masked(
     world.drop(samples[0])
     assert world.run().success
     world.drop(samples[1])
-    made = told(world.run())[BOOKS["editions"]]
+    made = told(world.run())[TABLES["editions"]]
     assert made["records_created"] == 1
     assert made["records_updated"] == 47
     assert made["changed_fields"]["is_sold"] == 8
@@ -146,36 +155,36 @@ def test_a_second_export_shows_its_difference_with_personal_texts_masked(
 
 def test_the_graph_leads_from_the_exports_to_the_models(world: World) -> None:
     nodes = build_defs().get_repository_def().asset_graph
-    for table in BOOKS:
+    for table in TABLES:
         assert nodes.get(key(CLEAN[table])).parent_keys == {key(EXPORTS)}
-        assert key(CLEAN[table]) in nodes.get(key(BOOKS[table])).parent_keys
+        assert key(CLEAN[table]) in nodes.get(key(TABLES[table])).parent_keys
         staging = {"prints": "art_prints", "distributors": "art_galleries", "editions": "art_editions"}[table]
-        assert key(BOOKS[table]) in nodes.get(dg.AssetKey(["sql", "staging", staging])).parent_keys
+        assert key(TABLES[table]) in nodes.get(dg.AssetKey(["sql", "staging", staging])).parent_keys
 
 
-def test_checks_ask_the_books_and_compare_our_figures_with_the_exports_formulas(
+def test_checks_ask_the_art_records_and_compare_our_figures_with_the_exports_formulas(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
     world.drop(samples[0])
     result = world.run()
     asked = checked(result)
-    assert asked[BOOKS["editions"], "orphan_links"].passed
-    duplicates = asked[BOOKS["editions"], "duplicate_number"]
+    assert asked[TABLES["editions"], "orphan_links"].passed
+    duplicates = asked[TABLES["editions"], "duplicate_number"]
     assert not duplicates.passed
     flagged = count(engine, "select count(*) from art.edition_flags where flag = 'duplicate_number'")
     assert duplicates.metadata["records"].value == flagged > 0
-    columns = {oracle.column for oracle in formula_oracles(engine, open_books(world).objects)}
+    columns = {oracle.column for oracle in formula_oracles(engine, open_art_records(world).objects)}
     assert columns == {column for named in FORMULAS.values() for column in named}
-    excused = asked[BOOKS["editions"], "formula_commissions"]
+    excused = asked[TABLES["editions"], "formula_commissions"]
     assert excused.passed
     assert excused.metadata["excused"].value > 0
     assert "whole price" in excused.metadata["signed_exception"].value
     assert asked[CLEAN["editions"], VALUES].passed
 
 
-def open_books(world: World) -> Room:
-    with world.art.room() as room:
-        return room
+def open_art_records(world: World) -> Workspace:
+    with world.art.workspace() as workspace:
+        return workspace
 
 
 def test_a_value_that_fails_its_rule_is_told_with_its_row_and_its_money(
@@ -215,9 +224,9 @@ def test_a_table_without_a_file_is_left_out_and_says_so(world: World, samples: t
     result = world.run()
     assert result.success
     assert set(told(result)) == {
-        EXPORTS, *(asset for t in ("prints", "distributors") for asset in (CLEAN[t], BOOKS[t]))
+        EXPORTS, *(asset for t in ("prints", "distributors") for asset in (CLEAN[t], TABLES[t]))
     }  # fmt: skip
-    said = checked(result)[BOOKS["editions"], APPLIED]
+    said = checked(result)[TABLES["editions"], APPLIED]
     assert (said.passed, said.description) == (True, "The exports folder holds no export of editions.")
 
 
@@ -230,7 +239,7 @@ def test_an_empty_folder_is_no_failure(world: World) -> None:
 def test_a_difference_that_would_close_too_much_waits_for_a_decision_on_exactly_it(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
-    full = world.having(CROWN_ART_MODE="full", CROWN_ART_CLOSE_ROWS="3")
+    full = world.having(CROWN_ART_RECORDS_MODE="full", CROWN_ART_RECORDS_CLOSE_ROWS="3")
     full.drop(samples[0])
     assert full.run().success
     path = full.exports / "Editions-2025-10-29 export.csv"
@@ -240,47 +249,47 @@ def test_a_difference_that_would_close_too_much_waits_for_a_decision_on_exactly_
     path.write_bytes(b"\n".join(line for line in lines if line not in gone))
     waits = full.run()
     assert waits.success
-    assert set(told(waits)) == {EXPORTS, *CLEAN.values(), BOOKS["prints"], BOOKS["distributors"]}
-    said = checked(waits)[BOOKS["editions"], APPLIED]
+    assert set(told(waits)) == {EXPORTS, *CLEAN.values(), TABLES["prints"], TABLES["distributors"]}
+    said = checked(waits)[TABLES["editions"], APPLIED]
     assert not said.passed
     assert f"5 of {SMALL} records would be closed (limit 3 records" in said.description
     assert count(engine, "select count(*) from art.editions where is_active") == SMALL
     full.run()
     told_once = count(engine, "select sum(times) from journal.notices where department = 'art_records'")
     assert told_once == 1, "waiting on is no news"
-    with full.art.room() as room:
-        difference = arriving.waiting(room).diff_hash
+    with full.art.workspace() as workspace:
+        difference = arriving.waiting(workspace).diff_hash
         with pytest.raises(Refused, match="The difference now is"):
-            arriving.decide(room, "0" * 12, "approve", who="eva", via="cli")
-        decision = arriving.decide(room, difference[:12], "approve", who="eva", via="cli")
+            arriving.decide(workspace, "0" * 12, "approve", who="eva", via="cli")
+        decision = arriving.decide(workspace, difference[:12], "approve", who="eva", via="cli")
     done = full.run()
-    made = told(done)[BOOKS["editions"]]
+    made = told(done)[TABLES["editions"]]
     assert (made["records_closed"], made["decided_by"], made["decision"]) == (5, "eva", decision.decision_id)
-    assert checked(done)[BOOKS["editions"], APPLIED].passed
+    assert checked(done)[TABLES["editions"], APPLIED].passed
     assert count(engine, "select count(*) from art.editions where is_active") == SMALL - 5
 
 
 def test_ask_waits_with_every_difference_and_a_rejected_one_stays_out(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
-    asking = world.having(CROWN_ART_APPLY="ask")
+    asking = world.having(CROWN_ART_RECORDS_APPLY="ask")
     asking.drop(samples[0])
     result = asking.run()
-    assert "every difference waits" in checked(result)[BOOKS["prints"], APPLIED].description
-    with asking.art.room() as room:
-        seen = arriving.waiting(room).diff_hash
-        arriving.decide(room, seen, "reject", who="eva", via="console", reason="the wrong base")
+    assert "every difference waits" in checked(result)[TABLES["prints"], APPLIED].description
+    with asking.art.workspace() as workspace:
+        seen = arriving.waiting(workspace).diff_hash
+        arriving.decide(workspace, seen, "reject", who="eva", via="console", reason="the wrong base")
     result = asking.run()
-    assert checked(result)[BOOKS["prints"], APPLIED].description == "eva rejected this difference."
+    assert checked(result)[TABLES["prints"], APPLIED].description == "eva rejected this difference."
     assert count(engine, "select count(*) from art.syncs") == 0
 
 
-def test_once_the_books_are_primary_exports_merge_and_once_alone_they_are_only_compared(
+def test_once_the_art_records_are_primary_exports_merge_and_once_alone_they_are_only_compared(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
     world.drop(samples[0])
     assert world.run().success
-    with world.art.room() as room, engine.connect() as connection:
+    with world.art.workspace() as workspace, engine.connect() as connection:
         unsold = connection.execute(
             text(
                 "select airtable_id from art.editions where is_printed and not is_sold and kind = 'edition'"
@@ -288,21 +297,21 @@ def test_once_the_books_are_primary_exports_merge_and_once_alone_they_are_only_c
                 " order by 1 limit 1"
             )
         ).scalar_one()
-        sell(room.engine, unsold, who="eva", sold_on=date(2025, 11, 1))
-    primary = world.having(CROWN_ART_PHASE="postgres_primary")
+        sell(workspace.engine, unsold, who="eva", sold_on=date(2025, 11, 1))
+    primary = world.having(CROWN_ART_RECORDS_PHASE="postgres_primary")
     primary.drop(samples[1])
-    assert told(primary.run())[BOOKS["editions"]]["mode"] == "merge"
+    assert told(primary.run())[TABLES["editions"]]["mode"] == "merge"
     sold = text("select is_sold from art.editions where airtable_id = :i")
     with engine.connect() as connection:
         assert connection.execute(sold, {"i": unsold}).scalar_one() is True, "what was done here is kept"
-    alone = world.having(CROWN_ART_PHASE="postgres_only")
+    alone = world.having(CROWN_ART_RECORDS_PHASE="postgres_only")
     syncs = count(engine, "select count(*) from art.syncs")
     result = alone.run()
-    made = told(result)[BOOKS["editions"]]
+    made = told(result)[TABLES["editions"]]
     assert made["applied"] is False
     assert "nothing of it is applied" in made["not_applied"]
     assert unsold in made["difference"], "the comparison shows what still differs"
-    assert checked(result)[BOOKS["editions"], APPLIED].passed
+    assert checked(result)[TABLES["editions"], APPLIED].passed
     assert count(engine, "select count(*) from art.syncs") == syncs
 
 
@@ -311,7 +320,7 @@ def test_a_step_without_kept_exports_says_which_job_to_run(world: World) -> None
     job = defs.resolve_job_def("art_records")
     result = job.execute_in_process(
         instance=world.instance, raise_on_error=False,
-        asset_selection=[key(asset) for asset in (*CLEAN.values(), *BOOKS.values())],
+        asset_selection=[key(asset) for asset in (*CLEAN.values(), *TABLES.values())],
     )  # fmt: skip
     assert failure(result) == "art_records/airtable_exports was never materialised; run the job art_records."
 
@@ -326,15 +335,16 @@ def test_the_daily_run_fetches_the_base_into_the_folder_and_a_dropped_file_does_
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
     live = world.having(
-        CROWN_AIRTABLE_BASE="appExampleBase0001", CROWN_AIRTABLE_TOKEN_FILE=str(token), CROWN_AIRTABLE_URL=address
+        CROWN_ART_RECORDS_AIRTABLE_BASE="appExampleBase0001",
+        CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE=str(token), CROWN_ART_RECORDS_AIRTABLE_URL=address
     )  # fmt: skip
     try:
         assert told(live.run())[EXPORTS]["fetched"] == 0
         assert server.pages == []
         made = told(live.run(run_config=FETCH))
-        assert (made[EXPORTS]["fetched"], made[BOOKS["editions"]]["records_created"]) == (3, 250)
+        assert (made[EXPORTS]["fetched"], made[TABLES["editions"]]["records_created"]) == (3, 250)
         again = told(live.run(run_config=FETCH))
-        assert again[BOOKS["editions"]]["nothing_to_do"] == "the same bytes as last time"
+        assert again[TABLES["editions"]]["nothing_to_do"] == "the same bytes as last time"
     finally:
         server.shutdown()
         server.server_close()
@@ -351,7 +361,9 @@ def test_a_token_that_others_may_read_or_that_is_none_is_refused(
     token = tmp_path / "token"
     token.write_text(content)
     token.chmod(mode)
-    live = world.having(CROWN_AIRTABLE_BASE="appExampleBase0001", CROWN_AIRTABLE_TOKEN_FILE=str(token))
+    live = world.having(
+        CROWN_ART_RECORDS_AIRTABLE_BASE="appExampleBase0001", CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE=str(token)
+    )
     said = failure(live.run(run_config=FETCH))
     assert sentence in said
     assert "pat-secret" not in said
@@ -368,7 +380,7 @@ def test_status_tells_of_the_run_without_dagsters_history(
     assert run.successful == 45 + 23 + SMALL
 
 
-def test_the_marts_follow_what_is_written_to_the_books(
+def test_the_marts_follow_what_is_written_to_the_art_records(
     world: World, engine: Engine, samples: tuple[Export, Export]
 ) -> None:
     defs = build_defs(resources={"database": world.database, "art": world.art})
@@ -387,7 +399,7 @@ def test_the_marts_follow_what_is_written_to_the_books(
     _, cursor = wanted()
     asked, cursor = wanted(cursor)
     assert asked == set(), "nothing was written since"
-    world.instance.report_runless_asset_event(dg.AssetMaterialization(key(BOOKS["editions"])))
+    world.instance.report_runless_asset_event(dg.AssetMaterialization(key(TABLES["editions"])))
     asked, cursor = wanted(cursor)
     assert "sql/staging/art_editions" in asked
     assert "sql/marts/art_portfolio" in asked

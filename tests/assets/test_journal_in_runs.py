@@ -14,23 +14,30 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
 
-from crown.art_records import erasing
+from crown.art_records.history import erasing
+from crown.flow import worker_pool
+from crown.flow.worker_log import WorkerLog, without_secrets
+from crown.flow.worker_pool import Limits, WorkerPool
 from crown.journal import activity, logs, secrets
-from crown.journal.work import WorkerLog, without_secrets
-from crown.ledger import lane, planning
-from crown.ledger.lane import Lane, Limits
+from crown.ledger import planning
 from crown.ledger.recipes import Recipe, register
-from crown.product_images import review
-from crown.product_images.room import ASSETS, CUTOUTS, ERRORS, INBOX, PUBLISHED
-from crown.product_images.telling import product_number
-from crown.settings import load_settings
-from crown.store import keeping
+from crown.product_images.share import review
+from crown.product_images.stage_log import product_number
+from crown.product_images.workspace import (
+    ASSETS,
+    CUTOUTS,
+    ERRORS,
+    INBOX,
+    PUBLISHED,
+)
+from crown.settings.model import load_settings
+from crown.store import store_lock
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources import queues
 from resources.product_images import ProductImagesResource
+from tests.flow.pool_tasks import write_key
 from tests.given import given_database
-from tests.ledger.lane_tasks import write_key
 from tests.pictures import draw_part
 
 
@@ -40,8 +47,8 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
         "CROWN_DATABASE_URL": database_url,
         "CROWN_HOME": str(tmp_path / "home"),
         "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "0",
-        "CROWN_SPECS": "1000x1000_72dpi_jpeg,128x128_72dpi_jpeg",
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+        "CROWN_PRODUCT_IMAGES_SPECS": "1000x1000_72dpi_jpeg,128x128_72dpi_jpeg",
     }
     yield ProductImagesResource(database=given_database(environment))
     logs.close()
@@ -70,14 +77,14 @@ def log_of(engine: Engine, product: str) -> list[Any]:
 
 
 def test_the_log_answers_what_happened_to_a_product(engine: Engine, images: ProductImagesResource) -> None:
-    with images.room() as room:
-        draw_part(room.media(INBOX) / "52000123_2.jpg")
-        draw_part(room.media(INBOX) / "52000124.jpg", seed=2)
-        (room.media(INBOX) / "52000125.jpg").write_bytes(b"no picture")
-        owner = (room.media(INBOX) / "52000125.jpg").owner()
+    with images.workspace() as workspace:
+        draw_part(workspace.media(INBOX) / "52000123_2.jpg")
+        draw_part(workspace.media(INBOX) / "52000124.jpg", seed=2)
+        (workspace.media(INBOX) / "52000125.jpg").write_bytes(b"no picture")
+        owner = (workspace.media(INBOX) / "52000125.jpg").owner()
     first = run(images).run_id
-    with images.room() as room:
-        review.decide(room, "52000123*", "approve", who="eva", via="cli")
+    with images.workspace() as workspace:
+        review.decide(workspace, "52000123*", "approve", who="eva", via="cli")
     second = run(images).run_id
 
     told = log_of(engine, "52000123")
@@ -111,11 +118,11 @@ def test_the_log_answers_what_happened_to_a_product(engine: Engine, images: Prod
 
 
 def test_the_trail_says_what_runs_did_to_a_product(engine: Engine, images: ProductImagesResource) -> None:
-    with images.room() as room:
-        draw_part(room.media(INBOX) / "52000123.jpg")
+    with images.workspace() as workspace:
+        draw_part(workspace.media(INBOX) / "52000123.jpg")
     run(images)
-    with images.room() as room:
-        review.decide(room, "*", "approve", who="eva", via="cli")
+    with images.workspace() as workspace:
+        review.decide(workspace, "*", "approve", who="eva", via="cli")
     last = run(images).run_id
     with engine.connect() as connection:
         rows = connection.execute(
@@ -142,8 +149,8 @@ def test_the_trail_says_what_runs_did_to_a_product(engine: Engine, images: Produ
 def test_a_failed_item_stands_in_log_and_trail_with_its_reason(
     engine: Engine, images: ProductImagesResource
 ) -> None:
-    with images.room() as room:
-        Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000126.jpg")
+    with images.workspace() as workspace:
+        Image.new("RGB", (300, 200), (240, 240, 240)).save(workspace.media(INBOX) / "52000126.jpg")
     run_id = run(images).run_id
     failed = next(row for row in log_of(engine, "52000126") if "failed" in row.message)
     assert (failed.level, failed.run_id, failed.context["asset"]) == ("WARNING", run_id, CUTOUTS)
@@ -157,8 +164,8 @@ def test_a_failed_item_stands_in_log_and_trail_with_its_reason(
 
 
 def test_what_a_run_did_outlives_dagsters_history(engine: Engine, images: ProductImagesResource) -> None:
-    with images.room() as room:
-        draw_part(room.media(INBOX) / "52000123.jpg")
+    with images.workspace() as workspace:
+        draw_part(workspace.media(INBOX) / "52000123.jpg")
     first, second = run(images).run_id, run(images).run_id
     with engine.begin() as connection:
         connection.execute(text("drop schema if exists dagster cascade"))
@@ -180,26 +187,26 @@ def test_a_bug_in_a_worker_leaves_its_traceback_with_the_product(
     settings = load_settings(
         {"CROWN_HOME": str(tmp_path), "CROWN_DATABASE_URL": database_url, "CROWN_WEB_TOKEN": "unheard"}, None
     )
-    recipe = Recipe("test/lane", "write", {"version": 1})
+    recipe = Recipe("test/queue", "write", {"version": 1})
     wanted = (
         "select 'bug-1' as key, cast(:recipe as text) as recipe, cast('{}' as bigint[]) as inputs,"
         " array['x'] as input_hashes, cast(null as text) as waiting_for, cast(null as bigint) as decision_id"
     )
     with engine.begin() as connection:
         register(connection, [recipe])
-        planning.plan(connection, "test/lane", wanted, {"recipe": recipe.hash})
+        planning.plan(connection, "test/queue", wanted, {"recipe": recipe.hash})
     around = WorkerLog(without_secrets(settings), "product_images", "run-1", product_number)
     assert "unheard" not in repr(vars(around.settings))
     assert around.settings.web_token is None
     assert around.settings.database_url is None
-    one = Lane(("test/lane",), write_key, {"folder": str(tmp_path)}, around=around)
-    lane.run(engine, one, Limits(workers=1), run_id="run-1")
+    one = WorkerPool(("test/queue",), write_key, {"folder": str(tmp_path)}, around=around)
+    worker_pool.run(engine, one, Limits(workers=1), run_id="run-1")
     # The worker has no database; what it left is delivered by whoever has one.
     running = logs.set_up(settings, database_url, console=False)
     assert running.flush()
     with engine.connect() as connection:
         row = connection.execute(
-            text("select * from logs.pipeline_logs where module = 'crown.ledger.lane'")
+            text("select * from logs.pipeline_logs where module = 'crown.flow.worker_pool'")
         ).one()
     assert (row.product_number, row.run_id, row.pipeline) == ("bug-1", "run-1", "product_images")
     assert "ZeroDivisionError: division by zero" in row.exception
@@ -234,7 +241,7 @@ def test_housekeeping_says_why_it_leaves_the_bytes_of_old_rehearsals(
         return {key: value.value for key, value in made.metadata.items() if "rehears" in key}
 
     assert told() == {"rehearsals_removed": 0, "rehearsed_bytes_removed": 0}
-    with keeping.nothing_removed(engine):
+    with store_lock.nothing_removed(engine):
         assert list(told()) == ["rehearsals_left"]
 
 

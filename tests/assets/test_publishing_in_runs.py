@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from crown.journal import logs, secrets
-from crown.product_images import review
+from crown.product_images.share import review
 from crown_assets.definitions import build_defs
 from resources.product_images import ProductImagesResource
 from tests.given import given_database
@@ -38,11 +38,11 @@ def images(database_url: str, tmp_path: Path) -> Iterator[ProductImagesResource]
         "CROWN_DATABASE_URL": database_url,
         "CROWN_HOME": str(tmp_path / "home"),
         "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "0",
-        "CROWN_SPECS": "64x64_72dpi_jpeg",
-        "CROWN_COMPLIANCE_PROFILES": str(tmp_path / "profiles.yaml"),
-        "CROWN_PRODUCTION_TARGETS": str(tmp_path / "targets.yaml"),
-        "CROWN_SWEEP_GB": "0.00002",
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+        "CROWN_PRODUCT_IMAGES_SPECS": "64x64_72dpi_jpeg",
+        "CROWN_PRODUCT_IMAGES_COMPLIANCE_PROFILES": str(tmp_path / "profiles.yaml"),
+        "CROWN_PRODUCT_IMAGES_PRODUCTION_TARGETS": str(tmp_path / "targets.yaml"),
+        "CROWN_PRODUCT_IMAGES_ROTATING_CHECK_GB": "0.00002",
     }
     yield ProductImagesResource(database=given_database(environment))
     logs.close()
@@ -60,9 +60,9 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
 
 
 def test_findings_holds_and_the_sweep_are_told_by_checks_and_metadata(images: ProductImagesResource) -> None:
-    with images.room() as room:
-        finish(room, "52000123", "52000124")
-        finish(room, "52000125", size=(200, 150))
+    with images.workspace() as workspace:
+        finish(workspace, "52000123", "52000124")
+        finish(workspace, "52000125", size=(200, 150))
     first = checks(run(images))
     judged = first["meets_autocare"]
     assert not judged.passed
@@ -77,9 +77,9 @@ def test_findings_holds_and_the_sweep_are_told_by_checks_and_metadata(images: Pr
         judged.metadata["findings"].value
     )
     assert first["no_removal_is_held"].passed
-    with images.room() as room:
-        assert (len(published(room)), len(published(room, "shop"))) == (3, 2)
-        review.decide(room, "5200012[34]", "withdraw", who="eva", via="cli")
+    with images.workspace() as workspace:
+        assert (len(published(workspace)), len(published(workspace, "shop"))) == (3, 2)
+        review.decide(workspace, "5200012[34]", "withdraw", who="eva", via="cli")
     second = run(images)
     held = checks(second)["no_removal_is_held"]
     assert not held.passed
@@ -92,6 +92,8 @@ def test_findings_holds_and_the_sweep_are_told_by_checks_and_metadata(images: Pr
     assert "crown images confirm" in str(
         event.step_materialization_data.materialization.metadata["held"].value
     )
-    sweeps = [checks(run(images, "product_images_sweep"))["files_are_as_we_wrote_them"] for _ in range(2)]
-    assert all(sweep.passed for sweep in sweeps)
-    assert sweeps[0].metadata["read_to"] != sweeps[1].metadata["read_to"]
+    checks_run = [
+        checks(run(images, "product_images_rotating_check"))["files_are_as_we_wrote_them"] for _ in range(2)
+    ]
+    assert all(check.passed for check in checks_run)
+    assert checks_run[0].metadata["read_to"] != checks_run[1].metadata["read_to"]

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from crown.journal import logs, secrets
-from crown.product_images.room import Room, open_room
-from crown.settings import load_settings
+from crown.product_images.workspace import Workspace, open_workspace
+from crown.settings.model import load_settings
 from crown_cli.main import cli
 from tests.product_images.flow import finish, run
 
@@ -28,14 +28,14 @@ def world(database_url: str, tmp_path: Path) -> dict[str, str]:
         "CROWN_DATABASE_URL": database_url,
         "CROWN_HOME": str(tmp_path / "home"),
         "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "0",
-        "CROWN_SPECS": SPEC,
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+        "CROWN_PRODUCT_IMAGES_SPECS": SPEC,
     }
 
 
 @pytest.fixture
-def room(engine: Engine, world: dict[str, str]) -> Room:
-    opened = open_room(engine, load_settings(world, None))
+def workspace(engine: Engine, world: dict[str, str]) -> Workspace:
+    opened = open_workspace(engine, load_settings(world, None))
     finish(opened, *NUMBERS)
     run(opened)
     return opened

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from crown.art_records.samples import Export, sample_exports
 from crown.journal import logs
-from crown_cli.art import art
+from crown_cli.art.commands import art
 from crown_cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +149,7 @@ def test_a_decision_lets_exactly_that_difference_through(
     samples[0].write(folder)
     crown("sync", "--apply")
     assert "holds nothing new" in crown("decide", "0" * 12, "approve", code=3).stderr
-    monkeypatch.setenv("CROWN_ART_MODE", "full")
+    monkeypatch.setenv("CROWN_ART_RECORDS_MODE", "full")
     _without_editions(folder, 30)
     difference = crown("sync", "--json")["diff_hash"]
     assert "The difference now is" in crown("decide", "0" * 12, "approve", code=3).stderr
@@ -181,7 +181,7 @@ def test_a_sync_is_taken_back_and_its_rollback_too(
     assert "There is no sync 99" in crown("rollback", "99", code=3).stderr
 
 
-def test_work_in_the_books_is_validated_remembered_and_shown(
+def test_work_in_the_art_records_is_validated_remembered_and_shown(
     crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
 ) -> None:
     samples[0].write(folder)
@@ -210,7 +210,10 @@ def test_work_in_the_books_is_validated_remembered_and_shown(
     shown = crown("show", name, "--json")
     assert (shown["is_settled"], shown["payment_note"]) == (True, "(19 characters)")
     assert crown("show", name, "--personal", "--json")["payment_note"] == "paid by Ann Example"
-    assert "was not in the books on 2020-01-01" in crown("show", name, "--as-of", "2020-01-01", code=1).stderr
+    assert (
+        "was not in the art tables on 2020-01-01"
+        in crown("show", name, "--as-of", "2020-01-01", code=1).stderr
+    )
     found = crown("erase", "--reason", "asked for it", "--json", input="Ann Example\n")
     assert (found["applied"], found["values"]["editions.payment_note"]) == (False, 2)
     crown("erase", "Ann Example", "--reason", "asked for it", "--apply")
@@ -246,17 +249,17 @@ def test_conflicts_wait_and_are_resolved(
     assert crown("show", change["airtable_id"], "--json")["size"] == "Small"
 
 
-def test_compare_says_by_its_exit_code_whether_books_and_exports_agree(
+def test_compare_says_by_its_exit_code_whether_art_records_and_exports_agree(
     crown: Crown, folder: Path, samples: tuple[Export, Export]
 ) -> None:
     samples[0].write(folder)
     crown("sync", "--apply")
-    assert "Books and exports agree." in crown("compare").output
+    assert "Art tables and exports agree." in crown("compare").output
     samples[1].write(folder)
     assert crown("compare", "--json", code=1)["agree"] is False
 
 
-def test_checks_quarantine_and_export_tell_what_the_books_hold(
+def test_checks_quarantine_and_export_tell_what_the_art_records_hold(
     crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export], tmp_path: Path
 ) -> None:
     paths = samples[0].write(folder)
@@ -275,7 +278,7 @@ def test_checks_quarantine_and_export_tell_what_the_books_hold(
     (value,) = crown("quarantine", "--outcome", "withheld", "--json")
     assert (value["column_name"], value["raw_value"]) == ("Commission", "400%")
     assert "400%" in crown("quarantine", "--outcome", "withheld").output
-    target = tmp_path / "books.csv"
+    target = tmp_path / "art tables.csv"
     crown("export", "editions", "--output", str(target))
     with target.open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.DictReader(file))) == 2000
@@ -304,10 +307,10 @@ def test_a_run_that_applies_nothing_says_so_in_words_and_exit_code(
     samples[0].write(folder)
     crown("sync", "--apply")
     samples[1].write(folder)
-    monkeypatch.setenv("CROWN_ART_PHASE", "postgres_only")
+    monkeypatch.setenv("CROWN_ART_RECORDS_PHASE", "postgres_only")
     run = crown("run", code=3)
     assert "compared, not applied" in run.output
-    assert "crown: not applied: The books are in PostgreSQL only" in run.stderr
+    assert "crown: not applied: The art tables are in PostgreSQL only" in run.stderr
     told = crown("run", "--json", code=3)
     assert told["assets"]["art_records/editions"]["applied"] is False
     assert "records_updated" not in told["assets"]["art_records/editions"]
@@ -330,7 +333,7 @@ def test_a_rollback_that_finds_nothing_to_take_back_says_so_in_words_and_exit_co
 
 
 def test_there_is_no_base_to_fetch_without_a_setting(crown: Crown) -> None:
-    assert "set CROWN_AIRTABLE_BASE" in crown("fetch", code=2).stderr
+    assert "set CROWN_ART_RECORDS_AIRTABLE_BASE" in crown("fetch", code=2).stderr
 
 
 def test_rerun_judges_the_kept_files_again(
@@ -345,7 +348,7 @@ def test_rerun_judges_the_kept_files_again(
     own = (ROOT / "crown" / "art_records" / "names.yaml").read_text("utf-8")
     version = next(line for line in own.splitlines() if line.startswith("version:"))
     names.write_text(own.replace(version, 'version: "ours 2"'))
-    monkeypatch.setenv("CROWN_ART_NAMES", str(names))
+    monkeypatch.setenv("CROWN_ART_RECORDS_NAMES", str(names))
     done = crown("rerun", "--apply", "--json")
     assert done["applied"]
     assert "ours 2" in one(engine, "select rule_version from art.syncs order by sync_number desc")
@@ -393,8 +396,11 @@ def test_a_document_is_shown_issued_written_and_marked_as_sent(
     for number in ("1", "2"):
         crown("move", f"New Harbour - {number}", "--to", "Harbour Lights", "--on", "2026-01-02")
     crown("sell", "New Harbour - 1", "--on", "2026-01-05")
-    assert "set CROWN_COMPANY_NAME" in crown("invoice", "Harbour Lights", "2026-01", code=2).stderr
-    monkeypatch.setenv("CROWN_COMPANY_NAME", "Moore Prints")
+    assert (
+        "set CROWN_PRODUCT_IMAGES_COMPANY_NAME"
+        in crown("invoice", "Harbour Lights", "2026-01", code=2).stderr
+    )
+    monkeypatch.setenv("CROWN_PRODUCT_IMAGES_COMPANY_NAME", "Moore Prints")
     assert (
         "Nothing was issued; --apply issues it as INV-"
         in crown("invoice", "Harbour Lights", "2026-01").output

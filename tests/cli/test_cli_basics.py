@@ -20,13 +20,13 @@ import click
 import pytest
 from sqlalchemy import Engine
 
+from console.doctor import CHECKS, Finding, examine
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate
 from crown.database.opening import running_database
 from crown.database.swap import beside, database_name
-from crown.doctor import CHECKS, Finding, examine
 from crown.errors import ConfigurationError
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 from crown_cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,10 +172,10 @@ def test_the_doctor_ends_with_one_on_a_failure_and_answers_in_json(tmp_path: Pat
     ill = crown("doctor", "--json", CROWN_HOME=str(tmp_path), CROWN_MIN_FREE_GB="100000000")
     assert ill.returncode == 1
     assert next(f for f in json.loads(ill.stdout) if f["check"] == "free space")["verdict"] == "fail"
-    table = crown("doctor", CROWN_HOME=str(tmp_path), CROWN_CUTOUT_MODEL="u2net")
+    table = crown("doctor", CROWN_HOME=str(tmp_path), CROWN_PRODUCT_IMAGES_CUTOUT_MODEL="u2net")
     assert table.returncode == 1
     assert "FAILED" in table.stdout
-    assert "CROWN_WEIGHTS_DIR" in table.stdout
+    assert "CROWN_PRODUCT_IMAGES_WEIGHTS_DIR" in table.stdout
 
 
 def test_broken_settings_are_the_doctors_first_finding(tmp_path: Path) -> None:
@@ -215,14 +215,17 @@ def test_a_group_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_weights_must_be_where_the_settings_say(tmp_path: Path) -> None:
-    named = {"CROWN_CUTOUT_MODEL": "isnet-general-use", "CROWN_WEIGHTS_DIR": str(tmp_path)}
+    named = {
+        "CROWN_PRODUCT_IMAGES_CUTOUT_MODEL": "isnet-general-use",
+        "CROWN_PRODUCT_IMAGES_WEIGHTS_DIR": str(tmp_path),
+    }
     assert "isnet-general-use.onnx" in bad(examined(tmp_path, **named), "weights").what
     (tmp_path / "isnet-general-use.onnx").write_bytes(b"weights")
     assert verdicts(examined(tmp_path, **named), "weights") == ["ok"]
 
 
 def test_specs_that_do_not_exist_are_a_failure(tmp_path: Path) -> None:
-    assert "no_such_spec" in bad_specs(examined(tmp_path, CROWN_SPECS="no_such_spec"))
+    assert "no_such_spec" in bad_specs(examined(tmp_path, CROWN_PRODUCT_IMAGES_SPECS="no_such_spec"))
 
 
 def bad_specs(findings: list[Finding]) -> str:

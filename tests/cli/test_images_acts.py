@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from crown.product_images.room import INBOX, NAME_CONFLICTS, REJECTED, Room
+from crown.product_images.workspace import (
+    INBOX,
+    NAME_CONFLICTS,
+    REJECTED,
+    Workspace,
+)
 from crown_cli.main import cli
 from tests.cli.conftest import NUMBERS, SPEC, Crown
 from tests.product_images.flow import finish, look, published, run, upload
@@ -35,10 +40,10 @@ def of(number: str) -> dict[str, str]:
 
 
 def test_a_rejection_of_published_photos_is_shown_first_and_withdrawing_it_restores_the_approvals(
-    room: Room,
+    workspace: Workspace,
     crown: Crown,
 ) -> None:
-    before = published(room)
+    before = published(workspace)
     rejecting = ("reject", "5200010*", "--reason", "wrong series", "--who", "ute")
     tried = crown(*rejecting)
     assert [one["stands"] for one in tried["photos"]] == ["approve (eva)"] * 4
@@ -52,13 +57,13 @@ def test_a_rejection_of_published_photos_is_shown_first_and_withdrawing_it_resto
     crown(*taking_back, "--apply")
     assert set(verdicts(crown).values()) == {"approved"}
     assert crown("plan")["held"] == []
-    assert run(room) == {}
-    assert published(room) == before
+    assert run(workspace) == {}
+    assert published(workspace) == before
     assert crown("status", "--rejected") == []
 
 
 def test_several_patterns_are_approved_at_once_and_one_that_means_nothing_stops_all(
-    room: Room,
+    workspace: Workspace,
     crown: Crown,
 ) -> None:
     crown("withdraw", "5200010*", "--reason", "look again", "--apply")
@@ -70,9 +75,9 @@ def test_several_patterns_are_approved_at_once_and_one_that_means_nothing_stops_
     assert verdicts(crown) == dict.fromkeys(NUMBERS[:3], "approved") | {NUMBERS[3]: "waits"}
 
 
-def test_a_bulk_approval_by_score_is_about_what_nobody_decided_on(room: Room, crown: Crown) -> None:
-    upload(room, "52000201.jpg", "52000202.jpg", "52000203.jpg")
-    run(room)
+def test_a_bulk_approval_by_score_is_about_what_nobody_decided_on(workspace: Workspace, crown: Crown) -> None:
+    upload(workspace, "52000201.jpg", "52000202.jpg", "52000203.jpg")
+    run(workspace)
     scores = {one["photo"]: one["score"] for one in crown("status", "--review")}
     assert set(scores) == {"52000201", "52000202", "52000203"}
     crown("reject", "52000201", "--reason", "hole filled", "--apply")
@@ -86,9 +91,9 @@ def test_a_bulk_approval_by_score_is_about_what_nobody_decided_on(room: Room, cr
     assert "name photos, or give --score-above" in crown("approve", exit_code=2)
 
 
-def test_only_what_follows_from_an_act_is_listed(room: Room, crown: Crown) -> None:
-    finish(room, "52000200")
-    look(room)
+def test_only_what_follows_from_an_act_is_listed(workspace: Workspace, crown: Crown) -> None:
+    finish(workspace, "52000200")
+    look(workspace)
     assert [file["path"] for file in crown("plan")["files"]] == [of("52000200")["path"]]
     assert crown("retire", NUMBERS[0], "--reason", "sold out")["files"] == [
         {**of(NUMBERS[0]), "what": "removed"}
@@ -100,7 +105,7 @@ def test_only_what_follows_from_an_act_is_listed(room: Room, crown: Crown) -> No
 
 @pytest.mark.parametrize("what", ["52000100", "review/rejected/52000100.png", "52000100.png", "HASH"])
 def test_a_rejected_photo_is_found_with_its_reason_by_whatever_it_is_called(
-    room: Room,
+    workspace: Workspace,
     crown: Crown,
     what: str,
 ) -> None:
@@ -108,7 +113,7 @@ def test_a_rejected_photo_is_found_with_its_reason_by_whatever_it_is_called(
     (listed,) = crown("status", "--rejected")
     assert (listed["photo"], listed["reason"], listed["who"]) == (NUMBERS[0], "hole filled", "ute")
     assert listed["original"] == f"{REJECTED}/{NUMBERS[0]}.png"
-    assert (room.settings.media / listed["original"]).is_file()
+    assert (workspace.settings.media / listed["original"]).is_file()
     (told,) = crown("trace", listed["content_hash"] if what == "HASH" else what)["photos"]
     assert told["original"] == listed["original"]
     assert "is rejected by ute" in told["sentence"]
@@ -119,11 +124,11 @@ def test_a_rejected_photo_is_found_with_its_reason_by_whatever_it_is_called(
 
 
 def test_a_product_is_traced_with_each_of_its_photos_and_a_published_file_with_its_photo(
-    room: Room,
+    workspace: Workspace,
     crown: Crown,
 ) -> None:
-    finish(room, f"{NUMBERS[0]}_front", f"{NUMBERS[0]}_01_022")
-    run(room)
+    finish(workspace, f"{NUMBERS[0]}_front", f"{NUMBERS[0]}_01_022")
+    run(workspace)
     keys = [NUMBERS[0], f"{NUMBERS[0]}_01_022", f"{NUMBERS[0]}_FRONT"]
     told = crown("trace", NUMBERS[0])
     assert told["made"] is None
@@ -137,11 +142,11 @@ def test_a_product_is_traced_with_each_of_its_photos_and_a_published_file_with_i
     assert file["made"]["asset"] == "product_images/production"
 
 
-def test_a_file_that_was_not_taken_in_is_found_with_the_reason(room: Room, crown: Crown) -> None:
-    (room.media(INBOX) / "IMG_1234.jpg").write_bytes(b"a camera's")
+def test_a_file_that_was_not_taken_in_is_found_with_the_reason(workspace: Workspace, crown: Crown) -> None:
+    (workspace.media(INBOX) / "IMG_1234.jpg").write_bytes(b"a camera's")
     (waiting,) = crown("trace", "IMG_1234.jpg")["refused"]
     assert waiting["folder"] == INBOX
-    look(room)
+    look(workspace)
     (refused,) = crown("trace", "IMG_1234.jpg")["refused"]
     assert refused["folder"] == NAME_CONFLICTS
     assert "would be of the product 'IMG'" in refused["sentence"]
@@ -150,7 +155,7 @@ def test_a_file_that_was_not_taken_in_is_found_with_the_reason(room: Room, crown
 
 
 def test_the_table_of_the_review_has_no_hashes_and_its_json_has(
-    room: Room,
+    workspace: Workspace,
     crown: Crown,
     world: dict[str, str],
 ) -> None:
@@ -162,7 +167,7 @@ def test_the_table_of_the_review_has_no_hashes_and_its_json_has(
     assert row["content_hash"] not in shown.output
 
 
-def test_texts_of_a_product_that_is_not_there_are_refused(room: Room, crown: Crown) -> None:
+def test_texts_of_a_product_that_is_not_there_are_refused(workspace: Workspace, crown: Crown) -> None:
     said = crown("text", "52999999", "--description", "A disc", exit_code=1)
     assert "No photo of 52999999 was ever taken in" in said
     assert "was ever taken in" in crown("text", "52999999", exit_code=1)
@@ -172,7 +177,7 @@ def test_texts_of_a_product_that_is_not_there_are_refused(room: Room, crown: Cro
     "arguments", [["images", "status"], ["images", "plan", "--json"], ["--help"], ["images", "approve", "*"]]
 )
 def test_an_answer_that_is_read_in_part_ends_quietly(
-    room: Room,
+    workspace: Workspace,
     world: dict[str, str],
     arguments: list[str],
 ) -> None:
@@ -187,7 +192,7 @@ def test_an_answer_that_is_read_in_part_ends_quietly(
 
 
 def test_what_is_applied_is_applied_although_nobody_reads_the_answer(
-    room: Room,
+    workspace: Workspace,
     world: dict[str, str],
     crown: Crown,
 ) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from crown.product_images import adopt_ledger
-from crown.product_images.room import PRODUCTION, PUBLISHED, Room
+from crown.product_images.adopt import entries as adopt_ledger
+from crown.product_images.workspace import PRODUCTION, PUBLISHED, Workspace
 from tests.cli.conftest import NUMBERS, SPEC, Crown
 from tests.product_images.flow import published, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_large_removal_is_tried_held_shown_and_confirmed(room: Room, crown: Crown) -> None:
+def test_a_large_removal_is_tried_held_shown_and_confirmed(workspace: Workspace, crown: Crown) -> None:
     assert crown("plan")["published"] == {"new": 0, "changed": 0, "removed": 0}
     tried = crown("withdraw", "5200010[01]", "--reason", "wrong series")
     assert tried["held"][0]["products"] == NUMBERS[:2]
@@ -29,19 +29,19 @@ def test_a_large_removal_is_tried_held_shown_and_confirmed(room: Room, crown: Cr
     assert crown("plan")["held"] == []
     crown("withdraw", "5200010[01]", "--reason", "wrong series", "--who", "eva", "--apply")
     assert crown("plan")["held"][0]["products"] == NUMBERS[:2]
-    run(room)
-    assert len(published(room)) == 4
+    run(workspace)
+    assert len(published(workspace)) == 4
     (held,) = crown("status")["held"]
     assert crown("confirm") == {"applied": False, "plans": [held]}
-    run(room)
-    assert len(published(room)) == 4
+    run(workspace)
+    assert len(published(workspace)) == 4
     assert crown("confirm", "production", "--plan", held["plan_hash"][:12], "--apply")["applied"]
-    run(room)
-    assert len(published(room)) == 2
+    run(workspace)
+    assert len(published(workspace)) == 2
     assert crown("status")["held"] == []
 
 
-def test_retiring_is_tried_done_and_taken_back(room: Room, crown: Crown) -> None:
+def test_retiring_is_tried_done_and_taken_back(workspace: Workspace, crown: Crown) -> None:
     tried = crown("retire", NUMBERS[0], "--reason", "no longer sold")
     gone = {
         "target": "production",
@@ -51,25 +51,25 @@ def test_retiring_is_tried_done_and_taken_back(room: Room, crown: Crown) -> None
     assert tried["files"] == [gone]
     assert crown("plan")["files"] == []
     assert crown("retire", NUMBERS[0], "--reason", "no longer sold", "--apply")["files"] == [gone]
-    run(room)
-    assert len(published(room)) == 3
+    run(workspace)
+    assert len(published(workspace)) == 3
     assert crown("unretire", NUMBERS[0])["files"] == [{**gone, "what": "new"}]
     assert crown("plan")["files"] == []
     assert crown("unretire", NUMBERS[0], "--apply")["published"]["new"] == 1
-    run(room)
-    assert len(published(room)) == 4
+    run(workspace)
+    assert len(published(workspace)) == 4
 
 
-def test_a_rebuild_is_tried_and_asked_for(room: Room, crown: Crown) -> None:
+def test_a_rebuild_is_tried_and_asked_for(workspace: Workspace, crown: Crown) -> None:
     tried = {row["asset"]: row["to_make"] for row in crown("rebuild", NUMBERS[0])["assets"]}
     assert tried == {"product_images/renditions/thumbnail": 1, PUBLISHED: 1}
-    assert run(room) == {}
+    assert run(workspace) == {}
     crown("rebuild", NUMBERS[0], "--apply")
-    assert run(room)[PUBLISHED] == [f"{NUMBERS[0]}/thumbnail/{NUMBERS[0]}_{SPEC}.jpg"]
+    assert run(workspace)[PUBLISHED] == [f"{NUMBERS[0]}/thumbnail/{NUMBERS[0]}_{SPEC}.jpg"]
     assert "is not an asset" in crown("rebuild", NUMBERS[0], "--asset", "nothing", exit_code=1)
 
 
-def test_texts_are_changed_and_the_change_is_due_at_once(room: Room, crown: Crown) -> None:
+def test_texts_are_changed_and_the_change_is_due_at_once(workspace: Workspace, crown: Crown) -> None:
     said = crown(
         "text", NUMBERS[0], "--description", "A disc", "--keywords", "disc, front", "--tag", "artist=eva"
     )
@@ -85,7 +85,7 @@ def test_texts_are_changed_and_the_change_is_due_at_once(room: Room, crown: Crow
     assert "write it as NAME=TEXT" in crown("text", NUMBERS[0], "--tag", "artist", exit_code=1)
 
 
-def test_what_is_kept_for_the_record_is_a_line_of_text(room: Room, crown: Crown) -> None:
+def test_what_is_kept_for_the_record_is_a_line_of_text(workspace: Workspace, crown: Crown) -> None:
     for act in ("withdraw", "retire", "reject"):
         assert "it is empty" in crown(act, NUMBERS[0], "--reason", " ", exit_code=2)
         assert "Missing option '--reason'" in crown(act, NUMBERS[0], exit_code=2)
@@ -95,14 +95,16 @@ def test_what_is_kept_for_the_record_is_a_line_of_text(room: Room, crown: Crown)
 
 
 @pytest.mark.parametrize("command", ["trace", "retry", "unretire", "text", "approve"])
-def test_words_that_are_no_text_are_refused_in_a_sentence(room: Room, crown: Crown, command: str) -> None:
+def test_words_that_are_no_text_are_refused_in_a_sentence(
+    workspace: Workspace, crown: Crown, command: str
+) -> None:
     assert "no text (UTF-8)" in crown(command, "5200\udce4", exit_code=2)
 
 
 def test_files_of_any_name_are_answered_for_in_json_that_can_be_read(
-    room: Room, world: dict[str, str], crown: Crown
+    workspace: Workspace, world: dict[str, str], crown: Crown
 ) -> None:
-    theirs = Path(os.fsdecode(os.fsencode(room.roots[PRODUCTION]) + b"/gr\xc3\xb6\xe4.jpg"))
+    theirs = Path(os.fsdecode(os.fsencode(workspace.roots[PRODUCTION]) + b"/gr\xc3\xb6\xe4.jpg"))
     theirs.write_bytes(b"theirs")
     assert "is not known here" in crown("trace", str(theirs), exit_code=1)
     done = subprocess.run(
@@ -113,24 +115,24 @@ def test_files_of_any_name_are_answered_for_in_json_that_can_be_read(
     assert json.loads(done.stdout)["foreign"] == ["production:gr\u00f6\\xe4.jpg"]
 
 
-def test_phantoms_are_listed_tried_and_retired(room: Room, crown: Crown) -> None:
+def test_unknown_products_are_listed_tried_and_retired(workspace: Workspace, crown: Crown) -> None:
     number = "52000100_1"
-    picture = room.media("products") / number / "source" / f"{number}_1.png"
+    picture = workspace.media("products") / number / "source" / f"{number}_1.png"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"of a second upload")
-    adopt_ledger.keep(room, f"products/{number}/source/{picture.name}", picture)
-    (listed,) = crown("phantoms")["phantoms"]
+    adopt_ledger.keep(workspace, f"products/{number}/source/{picture.name}", picture)
+    (listed,) = crown("unknown_products")["unknown_products"]
     assert (listed["number"], listed["files"]) == (
         number,
         [f"media:products/{number}/source/{picture.name}"],
     )
-    assert "needs a reason" in crown("phantoms", number, "--retire", exit_code=2)
-    retiring = ("phantoms", number, "--retire", "--reason", "no product")
-    assert crown(*retiring) == {"retired": False, "phantoms": [listed]}
+    assert "needs a reason" in crown("unknown_products", number, "--retire", exit_code=2)
+    retiring = ("unknown_products", number, "--retire", "--reason", "no product")
+    assert crown(*retiring) == {"retired": False, "unknown_products": [listed]}
     assert picture.exists()
     assert crown(*retiring, "--apply") == {
         "retired": True,
-        "phantoms": [listed],
+        "unknown_products": [listed],
     }
     assert not picture.parent.exists()
-    assert crown("phantoms")["phantoms"] == []
+    assert crown("unknown_products")["unknown_products"] == []

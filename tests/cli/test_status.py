@@ -20,12 +20,12 @@ from crown.database.engine import dagster_url
 from crown.journal import activity
 from crown.journal.plain import without_controls
 from crown.journal.stats import PipelineStats
-from crown.product_images import intake
-from crown.product_images.room import open_room
-from crown.settings import load_settings
-from crown_assets.reporting import record_run
+from crown.product_images.share import intake
+from crown.product_images.workspace import open_workspace
+from crown.settings.model import load_settings
+from crown_assets.factories import record_run
+from crown_cli.common.world import open_world
 from crown_cli.main import cli
-from crown_cli.world import open_world
 
 
 def crown(database_url: str, home: Path, *arguments: str) -> str:
@@ -171,8 +171,8 @@ def test_control_characters_of_a_files_name_reach_neither_terminal_nor_log(
     inbox.mkdir(parents=True)
     (inbox / STEERING).write_bytes(b"no picture")
     with open_world(settings):
-        intake.take_in(open_room(engine, settings), settle_seconds=0)
-        intake.take_in(open_room(engine, settings), settle_seconds=0)
+        intake.take_in(open_workspace(engine, settings), settle_seconds=0)
+        intake.take_in(open_workspace(engine, settings), settle_seconds=0)
     with engine.begin() as connection:  # as an earlier version recorded it
         connection.execute(
             text(

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from console.app import create_app
 from console.dagster_ui import dagster_ui
 from crown.database.engine import connect
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette prefers httpx2; httpx, which we have, serves as well

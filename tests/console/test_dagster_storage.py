@@ -18,7 +18,7 @@ from console.dagster_home import dagster_environment, write_dagster_home
 from console.dagster_storage import PooledPostgresStorage
 from console.dagster_ui import dagster_ui
 from crown.database.engine import connect
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 _BACKENDS = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from starlette.applications import Starlette
 
 from console.health import BEATING, Health
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 from crown.store import mounts
 
 TICKS = """

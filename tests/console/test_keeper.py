@@ -45,7 +45,7 @@ def _until(condition: Callable[[], object], what: str) -> None:
 def _start(folder: Path, manner: str, grace: float) -> tuple[subprocess.Popen[bytes], int]:
     read_end, write_end = os.pipe()
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "console.keeper", str(grace), "-"]
+        [sys.executable, "-m", "console.supervision.keeper", str(grace), "-"]
         + [sys.executable, "-c", _SERVICE, str(folder / "pid"), manner],
         stdin=read_end,
         cwd=ROOT,

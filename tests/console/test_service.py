@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from console.service import Running, Service
+from console.supervision.service import Running, Service
 
 
 def test_a_line_that_a_service_repeats_is_shown_once_and_logged_each_time(tmp_path: Path) -> None:

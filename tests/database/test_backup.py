@@ -16,14 +16,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.backup import Saved, read_manifest, restore, save
 from crown.database.backup import check_dump
+from crown.database.backup_folder import (
+    Saved,
+    read_manifest,
+    restore,
+    save,
+)
 from crown.database.contents import Contents, differences, read_contents
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate, newest_revision
 from crown.database.swap import beside, database_name, exchange
 from crown.errors import BadInput, ConfigurationError, Refused
-from crown.store import keeping
+from crown.store import store_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,11 +36,11 @@ _FILL = """
 insert into ledger.recipes (recipe, asset, name, body)
 select 'r' || n, 'product_images/renditions', 'spec ' || n, jsonb_build_object('größe', n, 'dpi', 72.5)
 from generate_series(1, 5) n;
-insert into ledger.makings (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, seconds, facts)
+insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, seconds, facts)
 select 'product_images/renditions', 'K' || n, md5(n::text), md5('c' || n), 'production',
        'ü/' || n || E'.jpg', n * 1000, 'r' || (mod(n, 5) + 1), random(), '{"a": [1, null, "x"]}'
 from generate_series(1, 400) n;
-insert into ledger.making_inputs select making_id, making_id - 1 from ledger.makings where making_id > 1;
+insert into ledger.output_inputs select output_id, output_id - 1 from ledger.outputs where output_id > 1;
 insert into ledger.decisions (stage, subject, content_hash, verdict, reason, who, via)
 select 'cutouts', 'S' || n, md5(n::text), 'approve', case when mod(n, 2) = 0 then E'line\\nbreak' end, 'ann', 'cli'
 from generate_series(1, 100) n;
@@ -119,7 +124,7 @@ def test_what_was_saved_comes_back_exactly_and_the_old_database_is_kept(
     saved = save(filled, objects, tmp_path / "backups")
     assert saved.manifest.database.contents == before
     assert saved.manifest.originals.count == 7
-    _change(filled, "delete from ledger.making_inputs; update ledger.decisions set who = 'eve'")
+    _change(filled, "delete from ledger.output_inputs; update ledger.decisions set who = 'eve'")
     changed = _contents(filled)
 
     restored, originals = restore(filled, objects, saved.folder)
@@ -133,7 +138,7 @@ def test_what_was_saved_comes_back_exactly_and_the_old_database_is_kept(
 
 def test_a_dry_run_compares_and_replaces_nothing(filled: str, objects: Path, tmp_path: Path) -> None:
     saved = save(filled, objects, tmp_path / "backups")
-    _change(filled, "delete from ledger.making_inputs")
+    _change(filled, "delete from ledger.output_inputs")
     changed = _contents(filled)
     watcher = connect(filled)
     with watcher.connect():  # a dry run minds nobody's connection
@@ -149,7 +154,7 @@ def test_dagsters_history_can_be_left_out(filled: str, objects: Path, tmp_path: 
     assert not [name for name in saved.manifest.database.contents.tables if name.startswith("dagster.")]
     restore(filled, objects, saved.folder)
     contents = _contents(filled)
-    assert contents.tables["ledger.makings"].rows == 400
+    assert contents.tables["ledger.outputs"].rows == 400
     assert not [name for name in contents.tables if name.startswith("dagster.")]
 
 
@@ -200,7 +205,7 @@ def test_a_damaged_dump_is_refused_before_anything_happens(
 @pytest.mark.parametrize(
     ("table", "field", "value", "words"),
     [
-        ("ledger.makings", "rows", 401, "table ledger.makings has 400 rows instead of 401"),
+        ("ledger.outputs", "rows", 401, "table ledger.outputs has 400 rows instead of 401"),
         ("ledger.decisions", "hash", "1:2", "table ledger.decisions has 100 rows as expected, with other"),
     ],
 )
@@ -266,7 +271,7 @@ def test_an_exchange_that_fails_half_way_leaves_both_databases_as_they_were(fill
         exchange(filled, scratch)
     other.dispose()
     assert _databases(filled, name) == [name, scratch]
-    assert _contents(filled).tables["ledger.makings"].rows == 400
+    assert _contents(filled).tables["ledger.outputs"].rows == 400
 
 
 def test_a_backup_of_an_older_revision_is_compared_and_then_migrated(
@@ -301,7 +306,7 @@ def test_an_ordinary_role_that_may_create_databases_is_enough(
     try:
         before = _contents(url)
         saved = save(url, objects, tmp_path / "backups")
-        _change(url, "delete from ledger.making_inputs")
+        _change(url, "delete from ledger.output_inputs")
         other = connect(beside(server_url, "of_ordinary"))
         with other.connect(), pytest.raises(Refused, match="1 connections"):
             restore(url, objects, saved.folder)  # sees that a stronger role is connected
@@ -373,7 +378,8 @@ def test_nothing_is_removed_from_the_store_while_it_is_saved(
 ) -> None:
     seen: list[bool] = []
     monkeypatch.setattr(
-        "crown.backup.check_dump", lambda *given: (seen.append(_may_remove(filled)), check_dump(*given))[1]
+        "crown.database.backup_folder.check_dump",
+        lambda *given: (seen.append(_may_remove(filled)), check_dump(*given))[1],
     )
     save(filled, objects, tmp_path / "backups")
     assert [*seen, _may_remove(filled)] == [False, True]
@@ -382,7 +388,7 @@ def test_nothing_is_removed_from_the_store_while_it_is_saved(
 def _may_remove(url: str) -> bool:
     other = connect(url)
     with other.connect() as connection:
-        found = keeping.may_remove(connection)
+        found = store_lock.may_remove(connection)
     other.dispose()
     return found
 
@@ -482,7 +488,7 @@ def test_a_killed_restore_leaves_the_database_untouched_and_the_next_one_tidies_
 ) -> None:
     _make_large(filled)
     saved = save(filled, tmp_path / "objects", tmp_path / "backups")
-    _change(filled, "delete from ledger.making_inputs")
+    _change(filled, "delete from ledger.output_inputs")
     changed, name = _contents(filled), database_name(filled)
     process = _crown(filled, tmp_path, "restore", str(saved.folder), "--yes")
     _until(lambda: _databases(filled, f"{name}_restore_") or process.poll() is not None)

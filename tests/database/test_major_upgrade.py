@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from crown.backup import restore, save
+from crown.database.backup_folder import restore, save
 from crown.database.contents import read_contents
 from crown.database.engine import connect
 from crown.database.migrations import migrate, newest_revision

@@ -15,7 +15,7 @@ from crown.database.engine import connect, our_url
 from crown.database.migrations import newest_revision
 from crown.database.opening import embedded_folder, open_database, running_database, serve_database
 from crown.errors import ConfigurationError
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +44,7 @@ def test_the_embedded_database_is_migrated_and_stops_with_its_last_holder(server
 def test_a_second_process_keeps_the_server_until_it_leaves(server_folder: Path) -> None:
     settings = Settings(home=server_folder)
     code = (
-        "import sys; from pathlib import Path; from crown.settings import Settings\n"
+        "import sys; from pathlib import Path; from crown.settings.model import Settings\n"
         "from crown.database.opening import serve_database\n"
         "with serve_database(Settings(home=Path(sys.argv[1]))):\n"
         "    print('holding', flush=True); sys.stdin.readline()\n"

@@ -15,14 +15,14 @@ from tests.conftest import database_at
 _FILL = """
 insert into ledger.recipes (recipe, asset, name, body)
     values ('r1', 'product_images/cutouts', 'cut-out', '{"model": "studio", "version": 1, "studio": 1}');
-insert into ledger.makings (asset, key, fingerprint, content_hash, recipe)
+insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe)
     select 'product_images/cutouts', n::text, 'f' || n, 'h' || n, 'r1' from generate_series(1, 50) n;
-insert into ledger.items (asset, key, state, wanted, recipe, making_id, made)
-    select asset, key, 'current', fingerprint, recipe, making_id, fingerprint from ledger.makings;
+insert into ledger.items (asset, key, state, wanted, recipe, output_id, made)
+    select asset, key, 'current', fingerprint, recipe, output_id, fingerprint from ledger.outputs;
 insert into ledger.decisions (stage, subject, content_hash, verdict, who, via)
-    select asset, key, content_hash, 'approve', 'eva', 'cli' from ledger.makings;
+    select asset, key, content_hash, 'approve', 'eva', 'cli' from ledger.outputs;
 insert into product_images.uploads (kind, photo, product_number, file_name, content_hash, size_bytes, uploader)
-    select 'original', key, key, key || '.jpg', 'o' || key, 9, 'eva' from ledger.makings;
+    select 'original', key, key, key || '.jpg', 'o' || key, 9, 'eva' from ledger.outputs;
 """
 
 

@@ -1,4 +1,4 @@
-"""The demo's chapter of art records: told once, remembered by the books themselves."""
+"""The demo's chapter of art records: told once, remembered by the art tables themselves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from crown.settings import load_settings
-from crown_cli import demo_art
-from crown_cli.runs import dagster_instance
-from crown_cli.world import open_world
+from crown.settings.model import load_settings
+from crown_cli.common.runs import dagster_instance
+from crown_cli.common.world import open_world
+from crown_cli.demo import art as demo_art
 
 
-def test_the_story_is_told_once_and_the_books_remember_it(
+def test_the_story_is_told_once_and_the_art_records_remember_it(
     database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     settings = load_settings(

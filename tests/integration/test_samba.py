@@ -26,9 +26,15 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from crown.product_images import intake, review
-from crown.product_images.room import INBOX, READY, REVIEW, Room, open_room
-from crown.settings import load_settings
+from crown.product_images.share import intake, review
+from crown.product_images.workspace import (
+    INBOX,
+    READY,
+    REVIEW,
+    Workspace,
+    open_workspace,
+)
+from crown.settings.model import load_settings
 from crown.store import files
 from tests.integration.up_process import until
 from tests.pictures import draw_part
@@ -93,22 +99,22 @@ def base() -> Iterator[Path]:
 
 
 @pytest.fixture
-def room(engine: Engine, base: Path) -> Room:
-    """A room whose share is under `base` and whose files belong to the group."""
+def workspace(engine: Engine, base: Path) -> Workspace:
+    """A workspace whose share is under `base` and whose files belong to the group."""
     settings = {
         "CROWN_HOME": str(base / "home"),
         "CROWN_MEDIA_ROOT": str(base / "media"),
         "CROWN_FILE_GROUP": GROUP,
         "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "5",
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "5",
     }
-    return open_room(engine, load_settings(settings, env_file=None))
+    return open_workspace(engine, load_settings(settings, env_file=None))
 
 
 @pytest.fixture
-def share(room: Room, base: Path) -> Iterator[Share]:
+def share(workspace: Workspace, base: Path) -> Iterator[Share]:
     """Smbd on a free port of this machine, with a password file of its own."""
-    config, port = _configure(base, room.settings.media)
+    config, port = _configure(base, workspace.settings.media)
     for user in PEOPLE.values():
         subprocess.run(
             ["pdbedit", "-s", str(config), "-a", "-u", user, "-t"],
@@ -123,7 +129,7 @@ def share(room: Room, base: Path) -> Iterator[Share]:
         )
     try:
         until(lambda: _answers(port), 30, "an answer of smbd")
-        yield Share(port, room.settings.media)
+        yield Share(port, workspace.settings.media)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
@@ -163,26 +169,26 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def names(room: Room, folder: str) -> list[str]:
-    return sorted(path.name for path in room.media(folder).iterdir())
+def names(workspace: Workspace, folder: str) -> list[str]:
+    return sorted(path.name for path in workspace.media(folder).iterdir())
 
 
-def waiting(room: Room, share: Share, tmp_path: Path, name: str = "52000123.jpg") -> None:
+def waiting(workspace: Workspace, share: Share, tmp_path: Path, name: str = "52000123.jpg") -> None:
     """A photo, dropped by mary, waits in review."""
     draw_part(tmp_path / "part.jpg")
     share.run("mary", f'cd {INBOX}; put {tmp_path / "part.jpg"} "{name}"')
-    run(room)
+    run(workspace)
 
 
 def test_a_picture_dropped_by_one_user_and_moved_by_another_is_uploaded_and_approved(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
-    waiting(room, share, tmp_path)
-    assert names(room, REVIEW) == ["52000123.png"]
+    waiting(workspace, share, tmp_path)
+    assert names(workspace, REVIEW) == ["52000123.png"]
     share.run("eva", f"mkdir {READY}/eva; rename {REVIEW}/52000123.png {READY}/eva/52000123.png")
-    run(room)
-    assert (room.roots["production"] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg").is_file()
-    with room.engine.connect() as connection:
+    run(workspace)
+    assert (workspace.roots["production"] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg").is_file()
+    with workspace.engine.connect() as connection:
         who = connection.exec_driver_sql(
             "select uploader, (select who from ledger.decisions) from product_images.uploads"
         ).one()
@@ -190,10 +196,10 @@ def test_a_picture_dropped_by_one_user_and_moved_by_another_is_uploaded_and_appr
 
 
 def test_what_we_write_has_our_mode_and_group_and_both_users_can_read_move_and_delete_it(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
-    waiting(room, share, tmp_path)
-    shown = room.media(REVIEW) / "52000123.png"
+    waiting(workspace, share, tmp_path)
+    shown = workspace.media(REVIEW) / "52000123.png"
     status = shown.stat()
     assert (stat.S_IMODE(status.st_mode), grp.getgrgid(status.st_gid).gr_name) == (0o664, GROUP)
     for user in PEOPLE:
@@ -204,10 +210,10 @@ def test_what_we_write_has_our_mode_and_group_and_both_users_can_read_move_and_d
         f"rename {REVIEW}/52000123.png {REVIEW}/moved.png; rename {REVIEW}/moved.png {REVIEW}/again.png",
     )
     share.run("eva", f"del {REVIEW}/again.png")
-    assert names(room, REVIEW) == []
-    approve(room)
-    run(room)
-    folder = room.media("products/52000123/source")
+    assert names(workspace, REVIEW) == []
+    approve(workspace)
+    run(workspace)
+    folder = workspace.media("products/52000123/source")
     assert (stat.S_IMODE(folder.stat().st_mode), grp.getgrgid(folder.stat().st_gid).gr_name) == (
         0o2775,
         GROUP,
@@ -216,24 +222,26 @@ def test_what_we_write_has_our_mode_and_group_and_both_users_can_read_move_and_d
     share.run("mary", "del products/52000123/source/eva.png")
 
 
-def test_a_colleague_can_edit_what_we_wrote_in_place(room: Room, share: Share, tmp_path: Path) -> None:
-    waiting(room, share, tmp_path)
-    with Image.open(room.media(REVIEW) / "52000123.png") as opened:
+def test_a_colleague_can_edit_what_we_wrote_in_place(
+    workspace: Workspace, share: Share, tmp_path: Path
+) -> None:
+    waiting(workspace, share, tmp_path)
+    with Image.open(workspace.media(REVIEW) / "52000123.png") as opened:
         retouched = opened.copy()
     retouched.putpixel((5, 5), (255, 0, 0, 255))
     retouched.save(tmp_path / "retouched.png")
     share.run("eva", f"put {tmp_path / 'retouched.png'} {REVIEW}/52000123.png")
-    run(room)
-    assert review.cutouts(room)[0].content_hash == files.sha256(tmp_path / "retouched.png")
+    run(workspace)
+    assert review.cutouts(workspace)[0].content_hash == files.sha256(tmp_path / "retouched.png")
 
 
 def test_a_copy_that_pauses_half_way_is_neither_taken_nor_refused(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
     # The client reads 16 MB ahead before it sends the first of them.
     Image.effect_noise((4200, 3600), 90).convert("RGB").save(tmp_path / "large.tif")
     whole = (tmp_path / "large.tif").read_bytes()
-    target = room.media(INBOX) / "52000123.tif"
+    target = workspace.media(INBOX) / "52000123.tif"
     with subprocess.Popen(
         share.command("mary", f"put - {INBOX}/52000123.tif"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as copying:
@@ -241,26 +249,26 @@ def test_a_copy_that_pauses_half_way_is_neither_taken_nor_refused(
         copying.stdin.write(whole[: len(whole) * 3 // 4])
         copying.stdin.flush()
         until(lambda: target.exists() and target.stat().st_size > 0, 20, "the first part of the copy")
-        look(room)
-        report = intake.take_in(room, settle_seconds=0)
+        look(workspace)
+        report = intake.take_in(workspace, settle_seconds=0)
         assert (report.stored, report.refused) == ([], {})
         assert report.stalled == ["52000123.tif"]
         copying.stdin.write(whole[len(whole) * 3 // 4 :])
         copying.stdin.close()
         assert copying.wait(60) == 0
     assert target.read_bytes() == whole
-    intake.take_in(room, settle_seconds=0)
-    assert intake.take_in(room, settle_seconds=0).stored == ["52000123.tif"]
-    assert room.objects.holds(files.sha256(tmp_path / "large.tif"))
+    intake.take_in(workspace, settle_seconds=0)
+    assert intake.take_in(workspace, settle_seconds=0).stored == ["52000123.tif"]
+    assert workspace.objects.holds(files.sha256(tmp_path / "large.tif"))
 
 
 def test_a_file_that_a_person_reads_is_replaced_by_a_rename_and_they_keep_the_bytes_they_opened(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
     picture = Image.effect_noise((1500, 1500), 90).convert("RGBA")
-    picture.save(room.media(READY) / "52000123.png")
-    run(room)
-    published = room.roots["production"] / "52000123/transparent/52000123_original_300dpi_png.png"
+    picture.save(workspace.media(READY) / "52000123.png")
+    run(workspace)
+    published = workspace.roots["production"] / "52000123/transparent/52000123_original_300dpi_png.png"
     before = published.read_bytes()
     with subprocess.Popen(
         share.command("eva", f"get {published.relative_to(share.media)} /dev/stdout"),
@@ -270,65 +278,67 @@ def test_a_file_that_a_person_reads_is_replaced_by_a_rename_and_they_keep_the_by
         # Nobody empties the pipe: the client stands in the middle, the server has the file open.
         until(lambda: share.holds_open(published), 20, "the file being read")
         picture.putpixel((700, 700), (255, 0, 0, 255))
-        picture.save(room.media(READY) / "52000123.png")
-        run(room)
+        picture.save(workspace.media(READY) / "52000123.png")
+        run(workspace)
         assert published.read_bytes() != before
         assert reading.stdout is not None
         read = reading.stdout.read()
     assert before in read
-    assert names(room, READY) == []
+    assert names(workspace, READY) == []
 
 
 def test_a_cut_out_that_a_person_has_open_can_be_decided_and_goes(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
-    Image.effect_noise((1500, 1500), 90).convert("RGBA").save(room.media(REVIEW) / "52000123.png")
-    run(room)
-    shown = room.media(REVIEW) / "52000123.png"
+    Image.effect_noise((1500, 1500), 90).convert("RGBA").save(workspace.media(REVIEW) / "52000123.png")
+    run(workspace)
+    shown = workspace.media(REVIEW) / "52000123.png"
     with subprocess.Popen(
         share.command("mary", f"get {REVIEW}/52000123.png /dev/stdout"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as reading:
         until(lambda: share.holds_open(shown), 20, "the file being read")
-        approve(room)
-        run(room)
-        assert names(room, REVIEW) == []
+        approve(workspace)
+        run(workspace)
+        assert names(workspace, REVIEW) == []
         assert reading.stdout is not None
         assert len(reading.stdout.read()) > 1_000_000
 
 
-def test_a_rename_that_changes_only_case_is_no_decision(room: Room, share: Share, tmp_path: Path) -> None:
-    waiting(room, share, tmp_path)
+def test_a_rename_that_changes_only_case_is_no_decision(
+    workspace: Workspace, share: Share, tmp_path: Path
+) -> None:
+    waiting(workspace, share, tmp_path)
     share.run("eva", f"rename {REVIEW}/52000123.png {REVIEW}/52000123.PNG")
-    assert names(room, REVIEW) == ["52000123.PNG"]
-    run(room)
-    assert review.cutouts(room)[0].verdict is None
+    assert names(workspace, REVIEW) == ["52000123.PNG"]
+    run(workspace)
+    assert review.cutouts(workspace)[0].verdict is None
     share.run("eva", f"rename {REVIEW}/52000123.PNG {READY}/52000123.Png")
-    run(room)
-    assert review.cutouts(room)[0].verdict == "approve"
+    run(workspace)
+    assert review.cutouts(workspace)[0].verdict == "approve"
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_names_in_either_form_of_unicode_are_one_photo(
-    room: Room, share: Share, tmp_path: Path, form: Literal["NFC", "NFD"]
+    workspace: Workspace, share: Share, tmp_path: Path, form: Literal["NFC", "NFD"]
 ) -> None:
     name = unicodedata.normalize(form, "k\u00fchler-1.jpg")
-    waiting(room, share, tmp_path, name)
+    waiting(workspace, share, tmp_path, name)
     shown = unicodedata.normalize("NFC", "K\u00dcHLER_1.png")
-    assert names(room, REVIEW) == [shown]
+    assert names(workspace, REVIEW) == [shown]
     other = unicodedata.normalize(form, shown)
     share.run("mary", f'rename "{REVIEW}/{shown}" "{READY}/{other}"')
-    run(room)
-    assert review.cutouts(room)[0].verdict == "approve"
-    assert (room.media("products") / "K\u00dcHLER" / "source" / shown).is_file()
+    run(workspace)
+    assert review.cutouts(workspace)[0].verdict == "approve"
+    assert (workspace.media("products") / "K\u00dcHLER" / "source" / shown).is_file()
 
 
 def test_our_unfinished_files_do_not_show_and_do_not_keep_a_folder_from_being_removed(
-    room: Room, share: Share
+    workspace: Workspace, share: Share
 ) -> None:
-    folder = room.media("products") / "52000123"
-    files.make_folder(folder, room.ownership)
+    folder = workspace.media("products") / "52000123"
+    files.make_folder(folder, workspace.ownership)
     files.temporary(folder / "a.png").write_bytes(b"unfinished")
     assert ".crown-" not in share.run("eva", "ls products/52000123/*")
     share.run("eva", "rmdir products/52000123")
@@ -336,9 +346,9 @@ def test_our_unfinished_files_do_not_show_and_do_not_keep_a_folder_from_being_re
 
 
 def test_a_droppings_file_of_a_desktop_stays_where_the_desktop_put_it(
-    room: Room, share: Share, tmp_path: Path
+    workspace: Workspace, share: Share, tmp_path: Path
 ) -> None:
     (tmp_path / "x").write_bytes(b"x")
     share.run("mary", f"cd {INBOX}; put {tmp_path / 'x'} Thumbs.db; put {tmp_path / 'x'} ._52000123.jpg")
-    look(room)
-    assert names(room, INBOX) == ["._52000123.jpg", "Thumbs.db"]
+    look(workspace)
+    assert names(workspace, INBOX) == ["._52000123.jpg", "Thumbs.db"]

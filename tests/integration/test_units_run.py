@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from console.probes import Console
+from console.supervision.probes import Console
 
 ROOT = Path(__file__).resolve().parents[2]
 CROWN = "/opt/crown/.venv/bin/crown"

@@ -278,14 +278,16 @@ def test_whatever_dies_is_started_again(guarded_up: UpProcess) -> None:
         before = [
             process for process in up_process.processes_of(up.home) if command in process.info["cmdline"]
         ]
-        service = next(process for process in before if "console.keeper" not in process.info["cmdline"])
+        service = next(
+            process for process in before if "console.supervision.keeper" not in process.info["cmdline"]
+        )
         service.kill()
         until(
             lambda command=command, old=service.pid: [
                 process
                 for process in up_process.processes_of(up.home)
                 if command in process.info["cmdline"]
-                and "console.keeper" not in process.info["cmdline"]
+                and "console.supervision.keeper" not in process.info["cmdline"]
                 and process.pid != old
             ],
             30,
@@ -313,7 +315,8 @@ def test_a_daemon_that_hangs_turns_health_red_within_a_minute_and_is_started_aga
     (daemon,) = [
         process
         for process in up_process.processes_of(up.home)
-        if "dagster._daemon" in process.info["cmdline"] and "console.keeper" not in process.info["cmdline"]
+        if "dagster._daemon" in process.info["cmdline"]
+        and "console.supervision.keeper" not in process.info["cmdline"]
     ]
     daemon.suspend()
     with up.stranger() as stranger:

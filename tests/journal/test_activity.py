@@ -230,7 +230,7 @@ def test_old_and_own_rows_have_different_ids_in_the_views(engine: Engine, old_fi
         ):
             connection.execute(
                 text(
-                    "insert into ledger.makings (asset, key, fingerprint, content_hash, path, size_bytes, recipe)"
+                    "insert into ledger.outputs (asset, key, fingerprint, content_hash, path, size_bytes, recipe)"
                     " values (:asset, :key, 'f', 'h', :path, 1, 'r')"
                 ),
                 {"asset": asset, "key": key, "path": path},

@@ -15,7 +15,7 @@ from crown.database.retention import KEPT_EVENTS, REMOVED_EVENTS, prune_dagster_
 from crown.journal.housekeeping import sizes, tidy
 from crown.ledger import claims, planning
 from crown.ledger.recipes import Recipe, register
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 
 @dg.asset
@@ -197,7 +197,7 @@ def test_old_claims_and_items_of_which_nothing_was_made_are_removed(engine: Engi
         register(connection, [recipe])
         connection.execute(
             text(
-                "insert into ledger.makings (asset, key, fingerprint, content_hash, recipe, claim_id)"
+                "insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe, claim_id)"
                 " values ('asset', 'made', 'w', 'h', :recipe, 1)"
             ),
             {"recipe": recipe.hash},
@@ -211,10 +211,10 @@ def test_old_claims_and_items_of_which_nothing_was_made_are_removed(engine: Engi
         )
         connection.execute(
             text(
-                "insert into ledger.items (asset, key, state, wanted, recipe, making_id, changed_at)"
-                " select 'asset', key, state, 'w', :recipe, making_id, now() - interval '100 days' from (values"
-                "  ('made', 'retired', (select making_id from ledger.makings)), ('never', 'retired', null),"
-                "  ('wanted', 'pending', null)) as v(key, state, making_id)"
+                "insert into ledger.items (asset, key, state, wanted, recipe, output_id, changed_at)"
+                " select 'asset', key, state, 'w', :recipe, output_id, now() - interval '100 days' from (values"
+                "  ('made', 'retired', (select output_id from ledger.outputs)), ('never', 'retired', null),"
+                "  ('wanted', 'pending', null)) as v(key, state, output_id)"
             ),
             {"recipe": recipe.hash},
         )
@@ -225,7 +225,7 @@ def test_old_claims_and_items_of_which_nothing_was_made_are_removed(engine: Engi
             connection.execute(text("select claim_id from ledger.claims order by 1")).scalars().all()
         )
         items_left = connection.execute(text("select key from ledger.items order by 1")).scalars().all()
-        output = connection.execute(text("select claim_id from ledger.makings")).scalar_one()
+        output = connection.execute(text("select claim_id from ledger.outputs")).scalar_one()
     assert (claims_left, items_left, output) == ([1, 3], ["made", "wanted"], 1)
 
 

@@ -22,7 +22,7 @@ from crown.database.engine import our_url
 from crown.journal import logs, secrets
 from crown.journal.outbox import Outbox
 from crown.journal.records import log_context
-from crown.settings import Settings
+from crown.settings.model import Settings
 
 SetUp = Callable[..., logs.Logs]
 MEGABYTE = 1024 * 1024
@@ -231,7 +231,7 @@ _WRITER = """
 import logging, sys
 from pathlib import Path
 from crown.journal import logs
-from crown.settings import Settings
+from crown.settings.model import Settings
 home, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 logs.set_up(Settings(home=home, log_max_size_mb=0.75), console=False)
 log = logging.getLogger("crown.product_images")
@@ -380,7 +380,7 @@ def test_a_full_disk_stops_no_work_and_is_said_once(tmp_path: Path) -> None:
         import logging, resource, signal, sys
         from pathlib import Path
         from crown.journal import logs
-        from crown.settings import Settings
+        from crown.settings.model import Settings
         logs.set_up(Settings(home=Path(sys.argv[1])), console=False)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -433,7 +433,7 @@ def test_on_a_terminal_records_are_shown_by_rich(tmp_path: Path) -> None:
         import logging, sys
         from pathlib import Path
         from crown.journal import logs
-        from crown.settings import Settings
+        from crown.settings.model import Settings
         logs.set_up(Settings(home=Path(sys.argv[1]), log_to_file=False, log_to_database=False))
         logging.getLogger("crown").warning("seen by a person", extra={"user_id": "anna"})
         try:

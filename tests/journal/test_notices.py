@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from crown.errors import ConfigurationError
 from crown.journal import logs, secrets
 from crown.journal.notices import Sent, deliver, is_quiet, post, read_addresses
-from crown.settings import Settings
+from crown.settings.model import Settings
 from tests.receiver import Inbox, receiving
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

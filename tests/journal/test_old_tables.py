@@ -50,7 +50,7 @@ OLD_COLUMNS = {
 
 
 def make(connection: Connection, asset: str, key: str, path: str, size: int, **more: str | None) -> None:
-    """Enter a making as the ledger does, with the recipe it needs."""
+    """Enter an output as the ledger does, with the recipe it needs."""
     connection.execute(
         text(
             "insert into ledger.recipes (recipe, asset, name, body) values ('r', 'a', 'n', '{}') on conflict do nothing"
@@ -58,7 +58,7 @@ def make(connection: Connection, asset: str, key: str, path: str, size: int, **m
     )
     connection.execute(
         text(
-            "insert into ledger.makings (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, run_id)"
+            "insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, run_id)"
             " values (:asset, :key, gen_random_uuid()::text, 'h', 'media', :path, :size, 'r', :run_id)"
         ),
         {"asset": asset, "key": key, "path": path, "size": size, "run_id": more.get("run_id")},

@@ -102,7 +102,7 @@ def test_bytes_that_were_overwritten_are_made_again_when_the_recipe_is_edited_ba
             assert want(connection, [("a", ["1"], None)], recipe).pending == 1
         make_all(engine)
     with engine.connect() as connection:
-        assert connection.execute(text("select count(*) from ledger.makings where present")).scalar_one() == 1
+        assert connection.execute(text("select count(*) from ledger.outputs where present")).scalar_one() == 1
 
 
 def test_an_item_that_is_no_longer_wanted_is_retired_and_comes_back_without_work(engine: Engine) -> None:

@@ -44,8 +44,8 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             connection.execute(
                 text(
-                    "truncate ledger.items, ledger.makings, ledger.claims, ledger.decisions, "
-                    "ledger.files, ledger.making_inputs cascade"
+                    "truncate ledger.items, ledger.outputs, ledger.claims, ledger.decisions, "
+                    "ledger.files, ledger.output_inputs cascade"
                 )
             )
         self.inputs = dict.fromkeys(KEYS, "1")
@@ -192,7 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert self.disk[f"{key}.bin"][0] == wanted
 
     @invariant()
-    def every_wanted_item_is_in_the_ledger_in_the_right_room(self) -> None:
+    def every_wanted_item_is_in_the_ledger_in_the_right_workspace(self) -> None:
         with self.engine.connect() as connection:
             rows = {row.key: row for row in connection.execute(text("select key, state from ledger.items"))}
             seen = decisions.standing(connection, "gate", self.inputs)

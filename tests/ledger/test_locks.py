@@ -1,4 +1,4 @@
-"""Locks in one order, and lanes that get over deadlocks and lost connections; provoked in a real server."""
+"""Locks in one order, and queues that get over deadlocks and lost connections; provoked in a real server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.ledger import claims, lane, planning
+from crown.flow import worker_pool
+from crown.flow.worker_pool import Limits, PoolReport, WorkerPool
+from crown.ledger import claims, planning
 from crown.ledger.claims import Job, Made
-from crown.ledger.lane import Lane, LaneReport, Limits
 from crown.ledger.locks import lock_assets
 from crown.ledger.recipes import Recipe, register
-from tests.ledger.lane_tasks import write_key
-from tests.ledger.test_lane import WANTED
+from tests.flow.pool_tasks import write_key
+from tests.flow.test_worker_pool import WANTED
 
 ASSETS = ("test/b", "test/a", "test/c")
 
@@ -29,9 +30,9 @@ def plan(engine: Engine, keys: list[str], assets: Sequence[str] = ASSETS, versio
             planning.plan(connection, asset, WANTED, {"recipe": recipe.hash, "keys": keys})
 
 
-def run(engine: Engine, folder: Path, task: Callable[..., Any], place: Callable[..., None]) -> LaneReport:
-    one = Lane(("test/a",), task, {"folder": str(folder)}, place, in_process=True)
-    return lane.run(engine, one, Limits())
+def run(engine: Engine, folder: Path, task: Callable[..., Any], place: Callable[..., None]) -> PoolReport:
+    one = WorkerPool(("test/a",), task, {"folder": str(folder)}, place, in_process=True)
+    return worker_pool.run(engine, one, Limits())
 
 
 def rename_in(folder: Path, placed: list[str]) -> Callable[[claims.Placing], None]:
@@ -46,7 +47,7 @@ def outputs(engine: Engine) -> list[tuple[str, str]]:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
-                "select m.key, i.state from ledger.makings m join ledger.items i using (making_id) order by m.key"
+                "select m.key, i.state from ledger.outputs m join ledger.items i using (output_id) order by m.key"
             )
         )
         return [tuple(row) for row in rows]
@@ -63,7 +64,7 @@ def test_assets_are_locked_in_one_order_and_another_order_is_refused(engine: Eng
         lock_assets(connection, ["test/0"])
 
 
-def test_a_lane_whose_connection_is_ended_makes_everything_once(engine: Engine, tmp_path: Path) -> None:
+def test_a_pool_whose_connection_is_ended_makes_everything_once(engine: Engine, tmp_path: Path) -> None:
     keys = [f"k{n:02}" for n in range(60)]
     plan(engine, keys, ["test/a"])
     placed: list[str] = []
@@ -149,7 +150,7 @@ def retry(engine: Engine, _: int) -> None:
 
 
 def lose(engine: Engine, _: int) -> None:
-    chosen = text("select making_id from ledger.items where making_id is not null order by random() limit 20")
+    chosen = text("select output_id from ledger.items where output_id is not null order by random() limit 20")
     with engine.begin() as connection:
         planning.mark_changed(connection, list(connection.execute(chosen).scalars()), "changed")
 

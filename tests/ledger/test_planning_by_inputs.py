@@ -24,28 +24,28 @@ _WANTED = """
     select g.key, g.recipe, array_remove(array[g.source], null) as inputs, g.waiting_for {hashed}
     from unnest(cast(:keys as text[]), cast(:recipes as text[]), cast(:sources as bigint[]),
                 cast(:waiting as text[])) as g(key, recipe, source, waiting_for)
-    left join ledger.makings m on m.making_id = g.source
+    left join ledger.outputs m on m.output_id = g.source
 """
 _HASHED = ", array[coalesce(m.content_hash, g.key)] as input_hashes, cast(null as bigint) as decision_id"
 _LOOKED_UP = """
-    select array[coalesce((select content_hash from ledger.makings where making_id = w.inputs[1]), w.key)]
+    select array[coalesce((select content_hash from ledger.outputs where output_id = w.inputs[1]), w.key)]
                as input_hashes, cast(null as bigint) as decision_id
 """
 _STATE = """
     select i.key, i.state, i.waiting_for, i.wanted, i.recipe, i.made, m.key, m.fingerprint
-    from ledger.items i left join ledger.makings m using (making_id) where i.asset = 'test/made' order by i.key
+    from ledger.items i left join ledger.outputs m using (output_id) where i.asset = 'test/made' order by i.key
 """
 
 
 def _sources(connection: Connection) -> list[int]:
-    """Three makings; two of them are the same bytes."""
+    """Three outputs; two of them are the same bytes."""
     register(connection, [Recipe("test/source", "given", {}), *RECIPES])
     return list(
         connection.execute(
             text(
-                "insert into ledger.makings (asset, key, fingerprint, content_hash, recipe)"
+                "insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe)"
                 " select 'test/source', n, n, case n when '2' then '1' else n end, :recipe"
-                " from unnest(array['0', '1', '2']) n returning making_id"
+                " from unnest(array['0', '1', '2']) n returning output_id"
             ),
             {"recipe": Recipe("test/source", "given", {}).hash},
         ).scalars()
@@ -65,10 +65,10 @@ def _given(wanted: dict[str, tuple[Recipe, int | None, str | None]], sources: li
 def _make_all(connection: Connection) -> None:
     connection.execute(
         text(
-            "with m as (insert into ledger.makings (asset, key, fingerprint, content_hash, recipe)"
+            "with m as (insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe)"
             "  select asset, key, wanted, wanted, recipe from ledger.items where state = 'pending'"
-            "  returning making_id, key, fingerprint)"
-            " update ledger.items i set state = 'current', making_id = m.making_id, made = m.fingerprint"
+            "  returning output_id, key, fingerprint)"
+            " update ledger.items i set state = 'current', output_id = m.output_id, made = m.fingerprint"
             " from m where i.asset = 'test/made' and i.key = m.key"
         )
     )

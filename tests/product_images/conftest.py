@@ -1,4 +1,4 @@
-"""A room of product images on a fresh database and fresh folders, and small pictures drawn for tests."""
+"""A workspace of product images on a fresh database and fresh folders, and small pictures drawn for tests."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from crown.product_images.room import Room, open_room
-from crown.settings import Settings
+from crown.product_images.workspace import Workspace, open_workspace
+from crown.settings.model import Settings
 from tests.pictures import draw_part
-from tests.product_images.flow import room_settings
+from tests.product_images.flow import workspace_settings
 
 
 @pytest.fixture
 def crown_settings(tmp_path: Path) -> Settings:
-    return room_settings(tmp_path / "home")
+    return workspace_settings(tmp_path / "home")
 
 
 @pytest.fixture
-def room(engine: Engine, crown_settings: Settings) -> Room:
-    return open_room(engine, crown_settings)
+def workspace(engine: Engine, crown_settings: Settings) -> Workspace:
+    return open_workspace(engine, crown_settings)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,16 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from crown.flow.worker_pool import PoolReport, Progress
 from crown.ledger.claims import Finished
-from crown.ledger.lane import LaneReport, Progress
-from crown.product_images import intake, rejected, review, stages, unrendered
-from crown.product_images.room import (
+from crown.product_images import stages
+from crown.product_images.share import (
+    intake,
+    rejected,
+    review,
+    unrendered,
+)
+from crown.product_images.workspace import (
     CUTOUTS,
     GROUPS,
     INBOX,
@@ -17,69 +23,76 @@ from crown.product_images.room import (
     PRODUCTION,
     READY,
     RENDITIONS,
-    Room,
-    open_room,
+    Workspace,
+    open_workspace,
 )
-from crown.settings import Settings, load_settings
+from crown.settings.model import Settings, load_settings
 from crown.store import files
+from tests.given import with_product_images
 from tests.pictures import draw_part
 
 
-def room_settings(home: Path) -> Settings:
-    """The settings of a room of tests: one worker, and nothing waits for a stalled copy."""
-    environment = {"CROWN_HOME": str(home), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
+def workspace_settings(home: Path) -> Settings:
+    """The settings of a workspace of tests: one worker, and nothing waits for a stalled copy."""
+    environment = {"CROWN_HOME": str(home), "CROWN_WORKERS": "1", "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0"}
     return load_settings(environment, env_file=None)
 
 
-def any_number(room: Room) -> Room:
-    """The room with another setting: whatever can be a name is a product number."""
-    return open_room(room.engine, room.settings.model_copy(update={"product_number_pattern": ".+"}))
+def any_number(workspace: Workspace) -> Workspace:
+    """The workspace with another setting: whatever can be a name is a product number."""
+    return open_workspace(
+        workspace.engine, with_product_images(workspace.settings, {"product_number_pattern": ".+"})
+    )
 
 
-def look(room: Room) -> review.ReviewReport:
+def look(workspace: Workspace) -> review.ReviewReport:
     """Two looks at every folder, as two sensor ticks would."""
     for _ in range(2):
-        intake.take_in(room, settle_seconds=0)
-        report = review.collect(room, settle_seconds=0)
+        intake.take_in(workspace, settle_seconds=0)
+        report = review.collect(workspace, settle_seconds=0)
     return report
 
 
 def noting(made: dict[str, list[str]]) -> Progress:
     """Notes the keys of what a run enters, by asset."""
 
-    def note(_: LaneReport, finished: Finished) -> None:
+    def note(_: PoolReport, finished: Finished) -> None:
         for item in finished.made:
             made.setdefault(item.job.asset, []).append(item.job.key)
 
     return note
 
 
-def run(room: Room) -> dict[str, list[str]]:
+def run(workspace: Workspace) -> dict[str, list[str]]:
     """Everything that is due, as the job does it; what was made, by asset."""
-    look(room)
+    look(workspace)
     made: dict[str, list[str]] = {}
     for assets in GROUPS:
-        stages.make(room, assets, run_id="run-1", on_progress=noting(made))
+        stages.make(workspace, assets, run_id="run-1", on_progress=noting(made))
         if assets in ((CUTOUTS,), (MASTERS,)):
-            review.show(room)
+            review.show(workspace)
         if RENDITIONS["web"] in assets:
-            unrendered.show(room)
-    review.show_failures(room)
-    rejected.show(room)
+            unrendered.show(workspace)
+    review.show_failures(workspace)
+    rejected.show(workspace)
     return made
 
 
-def upload(room: Room, *names: str, shade: int = 70) -> None:
+def upload(workspace: Workspace, *names: str, shade: int = 70) -> None:
     """Put drawn photos into the inbox."""
     for number, name in enumerate(names):
-        draw_part(room.media(INBOX) / name, shade=shade, seed=number + 1)
+        draw_part(workspace.media(INBOX) / name, shade=shade, seed=number + 1)
 
 
 def finish(
-    room: Room, *photos: str, red: int = 200, size: tuple[int, int] = (300, 200), person: str = "eva"
+    workspace: Workspace,
+    *photos: str,
+    red: int = 200,
+    size: tuple[int, int] = (300, 200),
+    person: str = "eva",
 ) -> None:
     """Put finished cut-outs into a person's folder of ready_for_formatting: masters without any cutting."""
-    folder = room.media(READY) / person
+    folder = workspace.media(READY) / person
     folder.mkdir(exist_ok=True)
     for photo in photos:
         picture = Image.new("RGBA", size, (0, 0, 0, 0))
@@ -88,14 +101,14 @@ def finish(
         picture.save(folder / f"{photo}.png")
 
 
-def approve(room: Room, pattern: str = "*") -> None:
+def approve(workspace: Workspace, pattern: str = "*") -> None:
     """Approve as eva."""
-    review.decide(room, pattern, "approve", who="eva", via="cli")
+    review.decide(workspace, pattern, "approve", who="eva", via="cli")
 
 
-def published(room: Room, target: str = PRODUCTION) -> dict[str, str]:
+def published(workspace: Workspace, target: str = PRODUCTION) -> dict[str, str]:
     """Hashes of what lies in a target, by path."""
-    return hashes(room.roots[target])
+    return hashes(workspace.roots[target])
 
 
 def hashes(folder: Path) -> dict[str, str]:

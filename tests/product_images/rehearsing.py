@@ -1,4 +1,4 @@
-"""What the tests of rehearsals share: a room with weights of another model, and what is read from it."""
+"""What the tests of rehearsals share: a workspace with weights of another model, and what is read from it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from crown.database.engine import connect
-from crown.product_images import review
-from crown.product_images.rehearsal_records import Rehearsal, Result
-from crown.product_images.room import CUTOUTS, Room, open_room
-from crown.settings import load_settings
+from crown.product_images.rehearsal.records import Rehearsal, Result
+from crown.product_images.share import review
+from crown.product_images.workspace import CUTOUTS, Workspace, open_workspace
+from crown.settings.model import load_settings
 from tests.product_images.flow import hashes, published
 
 #: Cut out by hand: every model gives the same bytes. Drawn: the two models differ. Too small for any model.
@@ -19,15 +19,15 @@ KEPT, DRAWN, TINY = "52000200", "52000201", "52000202"
 OTHER = "u2netp"
 
 
-def open_at(url: str, home: Path, **more: str) -> Room:
+def open_at(url: str, home: Path, **more: str) -> Workspace:
     settings = {
         "CROWN_HOME": str(home),
         "CROWN_WORKERS": "1",
-        "CROWN_SPECS": "64x64_72dpi_jpeg",
-        "CROWN_WEIGHTS_DIR": str(home / "weights"),
+        "CROWN_PRODUCT_IMAGES_SPECS": "64x64_72dpi_jpeg",
+        "CROWN_PRODUCT_IMAGES_WEIGHTS_DIR": str(home / "weights"),
         **more,
     }
-    return open_room(connect(url), load_settings(settings, None))
+    return open_workspace(connect(url), load_settings(settings, None))
 
 
 def by_photo(found: Rehearsal) -> dict[str, Result]:
@@ -49,12 +49,12 @@ def contents(engine: Engine) -> dict[str, Any]:
         }
 
 
-def share(room: Room) -> dict[str, str]:
-    return hashes(room.settings.media) | published(room)
+def share(workspace: Workspace) -> dict[str, str]:
+    return hashes(workspace.settings.media) | published(workspace)
 
 
-def verdicts(room: Room, photo: str) -> list[tuple[str, str, str]]:
-    with room.engine.connect() as connection:
+def verdicts(workspace: Workspace, photo: str) -> list[tuple[str, str, str]]:
+    with workspace.engine.connect() as connection:
         return [
             tuple(row)
             for row in connection.execute(
@@ -67,15 +67,15 @@ def verdicts(room: Room, photo: str) -> list[tuple[str, str, str]]:
         ]
 
 
-def standing(room: Room) -> dict[str, tuple[str, str | None]]:
+def standing(workspace: Workspace) -> dict[str, tuple[str, str | None]]:
     """Model of each photo's current cut-out, and what is said of it."""
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         models = connection.execute(
             text(
-                "select i.key, q.body ->> 'model' from ledger.items i join ledger.makings m using (making_id)"
+                "select i.key, q.body ->> 'model' from ledger.items i join ledger.outputs m using (output_id)"
                 " join ledger.recipes q on q.recipe = m.recipe where i.asset = :asset and i.state = 'current'"
             ),
             {"asset": CUTOUTS},
         ).all()
-    said = {cutout.photo: cutout.verdict for cutout in review.cutouts(room)}
+    said = {cutout.photo: cutout.verdict for cutout in review.cutouts(workspace)}
     return {photo: (model, said.get(photo)) for photo, model in models}

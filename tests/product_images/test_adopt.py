@@ -20,11 +20,21 @@ from sqlalchemy import text
 
 from crown.errors import BadInput
 from crown.ledger import counts
-from crown.product_images import intake, phantoms, review, stages
-from crown.product_images.adopt import Adoption, adopt
-from crown.product_images.adopt_measure import measure
-from crown.product_images.adopt_tree import read_tree
-from crown.product_images.room import (
+from crown.product_images import stages
+from crown.product_images.adopt import unknown_products
+from crown.product_images.adopt.measure import measure
+from crown.product_images.adopt.takeover import Adoption, adopt
+from crown.product_images.adopt.tree import read_tree
+from crown.product_images.renditions.specs import (
+    Spec,
+    file_name,
+    load_specs,
+    select_specs,
+)
+from crown.product_images.share import intake, review
+from crown.product_images.trace import trace
+from crown.product_images.verify import verify
+from crown.product_images.workspace import (
     CUTOUTS,
     GROUPS,
     INBOX_PHOTOS,
@@ -32,15 +42,12 @@ from crown.product_images.room import (
     MEDIA,
     PHOTOS,
     RENDITIONS,
-    Room,
-    open_room,
+    Workspace,
+    open_workspace,
 )
-from crown.product_images.specs import Spec, file_name, load_specs, select_specs
-from crown.product_images.trace import trace
-from crown.product_images.verify import verify
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 from crown.store import files
-from crown_cli.audit_logs import migrate
+from crown_cli.images.audit_logs import migrate
 from tests.closed import closed
 from tests.pictures import draw_part
 from tests.product_images.flow import noting
@@ -116,7 +123,7 @@ def old_photo(media: Path, key: str, *, shade: int = 70, deployed: bool = True) 
     return master
 
 
-def right_file(room: Room, master: Path, key: str, spec: str = WEB) -> Path:
+def right_file(workspace: Workspace, master: Path, key: str, spec: str = WEB) -> Path:
     """Replace a rendition, here and in production, by one that is as its spec wants it, but not by our renderer."""
     number = key.split("_")[0]
     with Image.open(master) as opened:
@@ -124,32 +131,32 @@ def right_file(room: Room, master: Path, key: str, spec: str = WEB) -> Path:
     canvas = Image.new("RGB", (1000, 1000), "white")
     canvas.paste(cut_out, ((1000 - cut_out.width) // 2, (1000 - cut_out.height) // 2), cut_out)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    path = room.media("products") / number / "formats" / "web" / f"{key}_{spec}.jpg"
+    path = workspace.media("products") / number / "formats" / "web" / f"{key}_{spec}.jpg"
     canvas.save(path, quality=95, dpi=(72, 72), icc_profile=profile)
-    shutil.copy2(path, room.media(PRODUCTION) / number / "web")
+    shutil.copy2(path, workspace.media(PRODUCTION) / number / "web")
     return path
 
 
 @pytest.fixture
-def old(room: Room) -> Room:
+def old(workspace: Workspace) -> Workspace:
     """Two old products in the media folder that Crown works in, one with a rendition that is right."""
-    old_photo(room.settings.media, "52000123")
-    master = old_photo(room.settings.media, "52000124_2", shade=100)
-    right_file(room, master, "52000124_2")
-    return room
+    old_photo(workspace.settings.media, "52000123")
+    master = old_photo(workspace.settings.media, "52000124_2", shade=100)
+    right_file(workspace, master, "52000124_2")
+    return workspace
 
 
-def take_over(room: Room, **options: object) -> Adoption:
-    return adopt(room, room.settings.media, who="eva", **options)  # type: ignore[arg-type]
+def take_over(workspace: Workspace, **options: object) -> Adoption:
+    return adopt(workspace, workspace.settings.media, who="eva", **options)  # type: ignore[arg-type]
 
 
-def run(room: Room) -> dict[str, list[str]]:
+def run(workspace: Workspace) -> dict[str, list[str]]:
     made: dict[str, list[str]] = {}
     for _ in range(2):
-        intake.take_in(room, settle_seconds=0)
-        review.collect(room, settle_seconds=0)
+        intake.take_in(workspace, settle_seconds=0)
+        review.collect(workspace, settle_seconds=0)
     for assets in GROUPS:
-        stages.make(room, assets, on_progress=noting(made))
+        stages.make(workspace, assets, on_progress=noting(made))
     return made
 
 
@@ -166,15 +173,15 @@ def reasons(done: Adoption, path: str) -> set[str]:
     return {d.kind for change in done.changes for d in change.differences if change.path.endswith(path)}
 
 
-def database_rows(room: Room) -> dict[str, int]:
-    tables = ("ledger.makings", "ledger.decisions", "ledger.files", "ledger.items", "product_images.uploads")
-    with room.engine.connect() as connection:
+def database_rows(workspace: Workspace) -> dict[str, int]:
+    tables = ("ledger.outputs", "ledger.decisions", "ledger.files", "ledger.items", "product_images.uploads")
+    with workspace.engine.connect() as connection:
         return {
             name: connection.execute(text(f"select count(*) from {name}")).scalar_one() for name in tables
         }
 
 
-def test_a_dry_run_says_what_differs_in_which_file_and_changes_nothing(old: Room) -> None:
+def test_a_dry_run_says_what_differs_in_which_file_and_changes_nothing(old: Workspace) -> None:
     before = contents(old.settings.media)
     done = take_over(old, dry_run=True)
     assert (done.products, done.photos, done.originals, done.masters) == (2, 2, 2, 2)
@@ -191,7 +198,7 @@ def test_a_dry_run_says_what_differs_in_which_file_and_changes_nothing(old: Room
     assert not old.objects.folder.exists() or not list(old.objects.folder.iterdir())
 
 
-def test_taking_over_writes_no_file_of_the_old_tree(old: Room) -> None:
+def test_taking_over_writes_no_file_of_the_old_tree(old: Workspace) -> None:
     before = contents(old.settings.media)
     times = {path: path.stat().st_mtime_ns for path in old.settings.media.rglob("*") if path.is_file()}
     take_over(old)
@@ -199,7 +206,7 @@ def test_taking_over_writes_no_file_of_the_old_tree(old: Room) -> None:
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
-def test_originals_keep_their_time_and_their_owner_and_lie_in_the_store(old: Room) -> None:
+def test_originals_keep_their_time_and_their_owner_and_lie_in_the_store(old: Workspace) -> None:
     take_over(old)
     original = old.settings.media / "archive/2024-10/52000123/52000123.jpg"
     with old.engine.connect() as connection:
@@ -213,7 +220,7 @@ def test_originals_keep_their_time_and_their_owner_and_lie_in_the_store(old: Roo
     assert old.objects.holds(row[2])
 
 
-def test_masters_are_approved_by_crownpipe_and_are_not_written_again(old: Room) -> None:
+def test_masters_are_approved_by_crownpipe_and_are_not_written_again(old: Workspace) -> None:
     take_over(old)
     with old.engine.connect() as connection:
         rows = connection.execute(
@@ -230,7 +237,7 @@ def test_masters_are_approved_by_crownpipe_and_are_not_written_again(old: Room) 
     assert master.stat().st_ino == inode
 
 
-def test_a_rendition_that_is_right_is_not_made_again_and_the_others_are(old: Room) -> None:
+def test_a_rendition_that_is_right_is_not_made_again_and_the_others_are(old: Workspace) -> None:
     right = old.settings.media / f"products/52000124/formats/web/52000124_2_{WEB}.jpg"
     theirs = files.sha256(right)
     take_over(old)
@@ -245,7 +252,7 @@ def test_a_rendition_that_is_right_is_not_made_again_and_the_others_are(old: Roo
     assert verify(old).sound
 
 
-def test_what_is_replaced_is_kept_by_its_hash_and_can_be_traced(old: Room) -> None:
+def test_what_is_replaced_is_kept_by_its_hash_and_can_be_traced(old: Workspace) -> None:
     before = {**contents(old.settings.media / "products"), **contents(old.settings.media / "production")}
     take_over(old)
     run(old)
@@ -260,10 +267,10 @@ def test_what_is_replaced_is_kept_by_its_hash_and_can_be_traced(old: Room) -> No
     assert (made["asset"], made["key"]) == ("product_images/crownpipe_files", f"production/{published}")
 
 
-def test_an_adopted_rendition_is_made_anew_when_its_spec_is_edited(old: Room) -> None:
+def test_an_adopted_rendition_is_made_anew_when_its_spec_is_edited(old: Workspace) -> None:
     take_over(old)
     run(old)
-    edited = open_room(old.engine, old.settings)
+    edited = open_workspace(old.engine, old.settings)
     specs = dict(old.specs)
     specs[WEB] = specs[WEB].model_copy(update={"quality": 80})
     edited.__dict__["specs"] = specs
@@ -271,7 +278,7 @@ def test_an_adopted_rendition_is_made_anew_when_its_spec_is_edited(old: Room) ->
     assert set(made[RENDITIONS["web"]]) == {f"52000123/{WEB}", f"52000124_2/{WEB}"}
 
 
-def test_taking_over_twice_adds_nothing(old: Room) -> None:
+def test_taking_over_twice_adds_nothing(old: Workspace) -> None:
     take_over(old)
     before = database_rows(old)
     objects = contents(old.objects.folder)
@@ -281,7 +288,7 @@ def test_taking_over_twice_adds_nothing(old: Room) -> None:
     assert contents(old.objects.folder) == objects
 
 
-def test_taking_over_after_a_run_finds_everything_known(old: Room) -> None:
+def test_taking_over_after_a_run_finds_everything_known(old: Workspace) -> None:
     take_over(old)
     run(old)
     before = database_rows(old)
@@ -291,7 +298,7 @@ def test_taking_over_after_a_run_finds_everything_known(old: Room) -> None:
     assert run(old) == {}
 
 
-def test_products_can_be_taken_over_one_by_one(old: Room) -> None:
+def test_products_can_be_taken_over_one_by_one(old: Workspace) -> None:
     assert take_over(old, products="52000124").photos == 1
     run(old)
     theirs = old.settings.media / f"production/52000123/web/52000123_{WEB}.jpg"
@@ -306,7 +313,7 @@ def test_a_number_with_brackets_can_be_taken_over_by_its_name(tmp_path: Path) ->
 
 
 def test_with_the_old_sizes_in_the_specs_a_missing_profile_alone_makes_nothing_anew(
-    room: Room, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     catalogue = tmp_path / "output_specs.yaml"
     catalogue.write_text(
@@ -316,11 +323,11 @@ def test_with_the_old_sizes_in_the_specs_a_missing_profile_alone_makes_nothing_a
         " canvas: [1000, 1000], border: [15, 15]}\n"
     )
     environment = {
-        "CROWN_HOME": str(room.settings.home),
+        "CROWN_HOME": str(workspace.settings.home),
         "CROWN_WORKERS": "1",
-        "CROWN_OUTPUT_SPECS": str(catalogue),
+        "CROWN_PRODUCT_IMAGES_OUTPUT_SPECS": str(catalogue),
     }
-    same = open_room(room.engine, load_settings(environment, None))
+    same = open_workspace(workspace.engine, load_settings(environment, None))
     old_photo(same.settings.media, "52000123")
     strict = take_over(same, dry_run=True)
     assert reasons(strict, f"{WEB}.jpg") == {"untagged", "texts"}
@@ -328,7 +335,7 @@ def test_with_the_old_sizes_in_the_specs_a_missing_profile_alone_makes_nothing_a
     assert not set(RENDERED) & set(run(same))
 
 
-def test_a_rendition_of_an_older_master_is_outdated_whatever_its_size(old: Room) -> None:
+def test_a_rendition_of_an_older_master_is_outdated_whatever_its_size(old: Workspace) -> None:
     draw_master(old.settings.media / "products/52000124/source/52000124_2.png", shade=130)
     at(old.settings.media / "products/52000124/source/52000124_2.png", NOVEMBER + 3600)
     done = take_over(old, dry_run=True)
@@ -338,7 +345,7 @@ def test_a_rendition_of_an_older_master_is_outdated_whatever_its_size(old: Room)
     assert "outdated" not in reasons(done, f"52000123_{WEB}.jpg")
 
 
-def test_a_picture_that_is_enlarged_within_the_right_canvas_is_told(old: Room) -> None:
+def test_a_picture_that_is_enlarged_within_the_right_canvas_is_told(old: Workspace) -> None:
     path = old.settings.media / f"products/52000123/formats/web/52000123_{WEB}.jpg"
     with Image.open(old.settings.media / "products/52000123/source/52000123.png") as opened:
         enlarged = opened.resize((970, round(970 * 220 / 300)))
@@ -394,16 +401,16 @@ def _imagemagick(spec: Spec, master: Path) -> list[str]:
     return command + encoding[spec.format]
 
 
-def test_a_phantom_product_is_named_kept_and_left_alone(old: Room) -> None:
+def test_a_unknown_product_product_is_named_kept_and_left_alone(old: Workspace) -> None:
     media = old.settings.media
     old_photo(media, "52000123_1")
-    phantom = media / "products" / "52000123_1"
-    second = draw_master(phantom / "source" / "52000123_1_1.png", shade=90)
-    old_outputs(second, phantom / "formats", "52000123_1_1")
-    shutil.copytree(phantom / "formats", media / "production" / "52000123_1")
+    unknown_product = media / "products" / "52000123_1"
+    second = draw_master(unknown_product / "source" / "52000123_1_1.png", shade=90)
+    old_outputs(second, unknown_product / "formats", "52000123_1_1")
+    shutil.copytree(unknown_product / "formats", media / "production" / "52000123_1")
     published = contents(media / "production" / "52000123_1")
     done = take_over(old)
-    assert done.phantoms == ["52000123_1"]
+    assert done.unknown_products == ["52000123_1"]
     assert "second upload of 52000123_1" in done.left["products/52000123_1/source/52000123_1_1.png"]
     assert old.objects.holds(files.sha256(second))
     run(old)
@@ -415,14 +422,14 @@ def test_a_phantom_product_is_named_kept_and_left_alone(old: Room) -> None:
         assert list(numbers.scalars()) == ["52000123", "52000124"]
 
 
-def test_a_phantom_is_listed_and_retired_and_its_bytes_are_kept(old: Room) -> None:
+def test_a_unknown_product_is_listed_and_retired_and_its_bytes_are_kept(old: Workspace) -> None:
     media = old.settings.media
     old_photo(media, "52000123_1")
-    phantom = media / "products" / "52000123_1"
-    second = draw_master(phantom / "source" / "52000123_1_1.png", shade=90)
-    old_outputs(second, phantom / "formats", "52000123_1_1")
-    shutil.copytree(phantom / "formats", media / "production" / "52000123_1")
-    theirs = {**contents(phantom), **contents(media / "production" / "52000123_1")}
+    unknown_product = media / "products" / "52000123_1"
+    second = draw_master(unknown_product / "source" / "52000123_1_1.png", shade=90)
+    old_outputs(second, unknown_product / "formats", "52000123_1_1")
+    shutil.copytree(unknown_product / "formats", media / "production" / "52000123_1")
+    theirs = {**contents(unknown_product), **contents(media / "production" / "52000123_1")}
     act = {"timestamp": "2024-11-05T09:30:00Z", "user": "mary", "action": "initial_upload"}
     for number in ("52000123", "52000888"):
         (media / "products" / number).mkdir(exist_ok=True)
@@ -432,30 +439,30 @@ def test_a_phantom_is_listed_and_retired_and_its_bytes_are_kept(old: Room) -> No
     migrate(old.engine, media)
     take_over(old)
     run(old)
-    listed = phantoms.phantoms(old)
+    listed = unknown_products.unknown_products(old)
     assert [(one.number, one.acts, len(one.files), one.published) for one in listed] == [
         ("52000123_1", 0, 11, 5),
         ("52000888", 1, 0, 0),
     ]
     before = {path: value for path, value in contents(media).items() if "/52000123_1/" not in path}
-    assert phantoms.retire(old, "52000123_1", who="eva", via="cli", reason="no product") == listed[:1]
+    assert unknown_products.retire(old, "52000123_1", who="eva", via="cli", reason="no product") == listed[:1]
     assert contents(media) == before
-    assert not phantom.exists()
+    assert not unknown_product.exists()
     assert all(old.objects.holds(content_hash) for content_hash in theirs.values())
     web = f"web/52000123_1_1_{WEB}.jpg"
     assert trace(old, theirs[web])["made"]["key"] == f"production/52000123_1/{web}"
-    assert [one.number for one in phantoms.phantoms(old)] == ["52000888"]
-    phantoms.retire(old, "*", who="eva", via="cli", reason="its pictures are gone")
-    assert phantoms.phantoms(old) == []
-    with pytest.raises(BadInput, match="No phantom matches"):
-        phantoms.retire(old, "52000123", who="eva", via="cli", reason="x")
+    assert [one.number for one in unknown_products.unknown_products(old)] == ["52000888"]
+    unknown_products.retire(old, "*", who="eva", via="cli", reason="its pictures are gone")
+    assert unknown_products.unknown_products(old) == []
+    with pytest.raises(BadInput, match="No unknown product matches"):
+        unknown_products.retire(old, "52000123", who="eva", via="cli", reason="x")
     assert verify(old).sound
 
 
 @pytest.mark.parametrize("number", ["/etc", "../inbox", ".", " ", "5" * 300])
-def test_a_number_that_an_old_file_made_up_reaches_no_folder(room: Room, number: str) -> None:
-    (room.media("products") / "x").mkdir()
-    (room.media("products") / "x" / ".audit.json").write_text(
+def test_a_number_that_an_old_file_made_up_reaches_no_folder(workspace: Workspace, number: str) -> None:
+    (workspace.media("products") / "x").mkdir()
+    (workspace.media("products") / "x" / ".audit.json").write_text(
         json.dumps(
             {
                 "product_number": number,
@@ -463,34 +470,34 @@ def test_a_number_that_an_old_file_made_up_reaches_no_folder(room: Room, number:
             }
         )
     )
-    (room.media("inbox") / "52000123.jpg").write_bytes(b"a person's")
-    migrate(room.engine, room.settings.media)
-    (listed,) = phantoms.retire(room, "*", who="eva", via="cli", reason="made up")
+    (workspace.media("inbox") / "52000123.jpg").write_bytes(b"a person's")
+    migrate(workspace.engine, workspace.settings.media)
+    (listed,) = unknown_products.retire(workspace, "*", who="eva", via="cli", reason="made up")
     assert (listed.number, listed.files) == (number, [])
-    assert (room.media("inbox") / "52000123.jpg").exists()
+    assert (workspace.media("inbox") / "52000123.jpg").exists()
 
 
-def test_a_product_whose_number_ends_like_a_view_is_no_phantom(room: Room) -> None:
-    media = room.settings.media
+def test_a_product_whose_number_ends_like_a_view_is_no_unknown_product(workspace: Workspace) -> None:
+    media = workspace.settings.media
     master = draw_master(media / "products" / "ABC_12" / "source" / "ABC_12_1.png")
     old_outputs(master, media / "products" / "ABC_12" / "formats", "ABC_12_1")
-    done = take_over(room)
-    assert (done.phantoms, done.masters, done.without_original) == ([], 1, ["ABC_12_1"])
+    done = take_over(workspace)
+    assert (done.unknown_products, done.masters, done.without_original) == ([], 1, ["ABC_12_1"])
 
 
 def test_a_product_of_the_old_system_that_is_a_view_by_its_word_is_taken_over_as_that_view(
-    room: Room,
+    workspace: Workspace,
 ) -> None:
-    media = room.settings.media
+    media = workspace.settings.media
     draw_master(media / "products" / "52000123_FRONT" / "source" / "52000123_FRONT.png")
-    done = take_over(room)
-    assert (done.phantoms, done.masters, done.without_original) == ([], 1, ["52000123_FRONT"])
-    with room.engine.connect() as connection:
+    done = take_over(workspace)
+    assert (done.unknown_products, done.masters, done.without_original) == ([], 1, ["52000123_FRONT"])
+    with workspace.engine.connect() as connection:
         known = connection.execute(text("select distinct product_number, view from product_images.uploads"))
         assert known.tuples().all() == [("52000123", "FRONT")]
 
 
-def test_stale_files_in_production_are_said_and_left(old: Room) -> None:
+def test_stale_files_in_production_are_said_and_left(old: Workspace) -> None:
     media = old.settings.media
     gone = media / "production" / "52000999" / "web" / f"52000999_{WEB}.jpg"
     gone.parent.mkdir(parents=True)
@@ -508,7 +515,7 @@ def test_stale_files_in_production_are_said_and_left(old: Room) -> None:
 
 
 def test_an_original_newer_than_the_master_waits_for_a_person_and_the_old_picture_stays_published(
-    old: Room,
+    old: Workspace,
 ) -> None:
     newer = old.settings.media / "archive/2024-12/52000123/52000123.jpg"
     newer.parent.mkdir(parents=True)
@@ -526,7 +533,7 @@ def test_an_original_newer_than_the_master_waits_for_a_person_and_the_old_pictur
     assert database_rows(old) == again
 
 
-def test_an_original_without_a_master_is_cut_out_and_waits(old: Room) -> None:
+def test_an_original_without_a_master_is_cut_out_and_waits(old: Workspace) -> None:
     lonely = old.settings.media / "archive/2024-11/52000777/52000777.jpg"
     lonely.parent.mkdir(parents=True)
     draw_part(lonely)
@@ -534,7 +541,7 @@ def test_an_original_without_a_master_is_cut_out_and_waits(old: Room) -> None:
     assert run(old)[CUTOUTS] == ["52000777"]
 
 
-def test_a_master_that_is_a_jpeg_under_the_name_of_a_png_is_taken_over(old: Room) -> None:
+def test_a_master_that_is_a_jpeg_under_the_name_of_a_png_is_taken_over(old: Workspace) -> None:
     master = old.settings.media / "products/52000555/source/52000555.png"
     master.parent.mkdir(parents=True)
     draw_part(master.with_suffix(".jpg"))
@@ -544,7 +551,7 @@ def test_a_master_that_is_a_jpeg_under_the_name_of_a_png_is_taken_over(old: Room
     assert f"52000555/{WEB}" in run(old)[RENDITIONS["web"]]
 
 
-def test_an_unreadable_master_is_said_and_its_files_stay(old: Room) -> None:
+def test_an_unreadable_master_is_said_and_its_files_stay(old: Workspace) -> None:
     master = old.settings.media / "products/52000123/source/52000123.png"
     master.write_bytes(b"\x89PNG\r\n\x1a\n broken")
     done = take_over(old)
@@ -554,7 +561,9 @@ def test_an_unreadable_master_is_said_and_its_files_stay(old: Room) -> None:
     assert contents(old.settings.media / "production" / "52000123") == before
 
 
-def test_what_may_not_be_read_or_has_no_name_is_said_and_its_neighbours_are_taken_over(old: Room) -> None:
+def test_what_may_not_be_read_or_has_no_name_is_said_and_its_neighbours_are_taken_over(
+    old: Workspace,
+) -> None:
     media = old.settings.media
     shutil.copyfile(
         media / "products/52000124/source/52000124_2.png",
@@ -569,14 +578,14 @@ def test_what_may_not_be_read_or_has_no_name_is_said_and_its_neighbours_are_take
     assert "no UTF-8 text" in done.left["products/52000124/source/5200\\xe4.png"]
 
 
-def test_what_a_person_said_in_crown_is_not_overruled_by_taking_over_again(old: Room) -> None:
+def test_what_a_person_said_in_crown_is_not_overruled_by_taking_over_again(old: Workspace) -> None:
     take_over(old)
     review.decide(old, "52000123", "withdraw", who="eva", via="cli")
     take_over(old)
     assert review.cutouts(old, "52000123")[0].verdict is None
 
 
-def test_a_photo_that_crown_has_itself_is_not_set_back_by_an_old_archive(old: Room) -> None:
+def test_a_photo_that_crown_has_itself_is_not_set_back_by_an_old_archive(old: Workspace) -> None:
     draw_part(old.media("inbox") / "52000123.jpg", shade=160)
     run(old)
     take_over(old)
@@ -588,27 +597,27 @@ def test_a_photo_that_crown_has_itself_is_not_set_back_by_an_old_archive(old: Ro
     assert old.objects.holds(files.sha256(old.settings.media / "archive/2024-10/52000123/52000123.jpg"))
 
 
-def test_a_tree_elsewhere_is_copied_and_not_touched(room: Room, tmp_path: Path) -> None:
+def test_a_tree_elsewhere_is_copied_and_not_touched(workspace: Workspace, tmp_path: Path) -> None:
     elsewhere = tmp_path / "old-media"
     old_photo(elsewhere, "52000123")
     before = contents(elsewhere)
-    done = adopt(room, elsewhere, who="eva")
+    done = adopt(workspace, elsewhere, who="eva")
     assert done.masters == 1
     assert contents(elsewhere) == before
-    master = room.roots.path(MEDIA, "products/52000123/source/52000123.png")
+    master = workspace.roots.path(MEDIA, "products/52000123/source/52000123.png")
     assert files.sha256(master) == before["products/52000123/source/52000123.png"]
-    assert f"52000123/{WEB}" in run(room)[RENDITIONS["web"]]
+    assert f"52000123/{WEB}" in run(workspace)[RENDITIONS["web"]]
 
 
-def test_a_folder_that_is_no_old_tree_is_refused(room: Room, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_old_tree_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="neither products/ nor archive/"):
-        adopt(room, tmp_path / "home", who="eva")
+        adopt(workspace, tmp_path / "home", who="eva")
 
 
 # The process dies when the ledger's rows are about to be written: after bytes were stored, before anything is entered.
 _DIES = """
 import os, signal, sys
-from crown_cli.adopt import adopt
+from crown_cli.images.adopt import adopt
 from crown.ledger import claims
 taken = []
 def tracer(frame, event, arg):
@@ -622,7 +631,9 @@ adopt([sys.argv[1]])
 
 
 @pytest.mark.parametrize("at_batch", [1, 4, 5])
-def test_a_kill_anywhere_is_healed_by_running_it_again(old: Room, database_url: str, at_batch: int) -> None:
+def test_a_kill_anywhere_is_healed_by_running_it_again(
+    old: Workspace, database_url: str, at_batch: int
+) -> None:
     environment = {**os.environ, "CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(old.settings.home)}
     killed = subprocess.run(
         [sys.executable, "-c", _DIES, str(old.settings.media), str(at_batch)],
@@ -639,7 +650,7 @@ def test_a_kill_anywhere_is_healed_by_running_it_again(old: Room, database_url: 
     assert verify(old).sound
 
 
-def test_the_command_reports_in_json(old: Room, database_url: str) -> None:
+def test_the_command_reports_in_json(old: Workspace, database_url: str) -> None:
     environment = {**os.environ, "CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(old.settings.home)}
     done = subprocess.run(
         [sys.executable, "-m", "crown_cli.main", "images", "adopt", str(old.settings.media), "--dry-run", "--json"],

@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import Engine
 
-from crown.product_images.room import INBOX, open_room
-from crown.settings import load_settings
-from crown_cli.demo_images_story import own_specs, tell
-from crown_cli.world import World
+from crown.product_images.workspace import INBOX, open_workspace
+from crown.settings.model import load_settings
+from crown_cli.common.world import World
+from crown_cli.demo.images_story import own_specs, tell
 from tests.product_images import flow
 
 PRODUCTS = ("52000123", "52000124", "52000125", "52000126", "52000127")
@@ -24,21 +24,21 @@ def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_re
         {
             "CROWN_HOME": str(tmp_path / "home"),
             "CROWN_WORKERS": "1",
-            "CROWN_STALLED_MINUTES": "0",
-            "CROWN_SPECS": "128x128_72dpi_jpeg,64x64_72dpi_jpeg",
-            "CROWN_OUTPUT_SPECS": str(own_specs(tmp_path / "home")),
+            "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+            "CROWN_PRODUCT_IMAGES_SPECS": "128x128_72dpi_jpeg,64x64_72dpi_jpeg",
+            "CROWN_PRODUCT_IMAGES_OUTPUT_SPECS": str(own_specs(tmp_path / "home")),
         },
         None,
     )
     world = World(settings, database_url, engine)
-    flow.finish(open_room(engine, settings), *PRODUCTS)
+    flow.finish(open_workspace(engine, settings), *PRODUCTS)
 
     def run() -> dict[str, Any]:
         for upload in (settings.media / INBOX).iterdir():  # what is told does not depend on their size
             with Image.open(upload) as opened:
                 smaller = opened.resize((opened.width // 6, opened.height // 6))
             smaller.save(upload, quality=92)
-        made = flow.run(open_room(engine, settings))
+        made = flow.run(open_workspace(engine, settings))
         return {"assets": {asset: {"successful": len(keys)} for asset, keys in made.items()}}
 
     run()
@@ -53,7 +53,7 @@ def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_re
         "Retiring 3 products at once was held until a person confirms it, nothing was removed; the retirement was then"
         " taken back.",
     ]
-    before = flow.published(open_room(engine, settings))
+    before = flow.published(open_workspace(engine, settings))
     assert len(before) == 2 * (len(PRODUCTS) + 1)
     assert tell(world, run) == []
-    assert flow.published(open_room(engine, settings)) == before
+    assert flow.published(open_workspace(engine, settings)) == before

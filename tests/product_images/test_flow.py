@@ -14,9 +14,12 @@ from sqlalchemy import text
 
 from crown.database.engine import connect, our_url
 from crown.ledger import counts
-from crown.product_images import review, stages
+from crown.product_images import stages
 from crown.product_images.counters import counters
-from crown.product_images.room import (
+from crown.product_images.share import review
+from crown.product_images.trace import trace
+from crown.product_images.verify import verify
+from crown.product_images.workspace import (
     CUTOUTS,
     INBOX,
     INBOX_PHOTOS,
@@ -28,16 +31,14 @@ from crown.product_images.room import (
     RENDITIONS,
     REVIEW,
     TEXTS,
-    Room,
-    open_room,
+    Workspace,
+    open_workspace,
 )
-from crown.product_images.trace import trace
-from crown.product_images.verify import verify
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 from crown.store import files
 from tests.conftest import copy_of
 from tests.pictures import draw_part
-from tests.product_images.flow import approve, finish, look, published, room_settings, run, upload
+from tests.product_images.flow import approve, finish, look, published, run, upload, workspace_settings
 
 RENDERED = list(RENDITIONS.values())
 
@@ -48,28 +49,30 @@ def published_once(server_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     home = tmp_path_factory.mktemp("published") / "home"
     with copy_of(server_url) as url:
         engine = connect(url)
-        room = open_room(engine, room_settings(home))
-        upload(room, "52000123.jpg", "52000124_2.png")
-        run(room)
-        approve(room)
-        run(room)
+        workspace = open_workspace(engine, workspace_settings(home))
+        upload(workspace, "52000123.jpg", "52000124_2.png")
+        run(workspace)
+        approve(workspace)
+        run(workspace)
         engine.dispose()
         yield str(our_url(url).database), home
 
 
 @pytest.fixture
-def done(server_url: str, published_once: tuple[str, Path], tmp_path: Path) -> Iterator[Room]:
-    """A room of this test's own with two approved and published photos."""
+def done(server_url: str, published_once: tuple[str, Path], tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of this test's own with two approved and published photos."""
     database, home = published_once
     shutil.copytree(home, tmp_path / "home")
     with copy_of(server_url, database) as url:
         engine = connect(url)
-        yield open_room(engine, room_settings(tmp_path / "home"))
+        yield open_workspace(engine, workspace_settings(tmp_path / "home"))
         engine.dispose()
 
 
-def test_the_share_has_the_folders_that_people_know(room: Room) -> None:
-    below = sorted(p.relative_to(room.settings.media).as_posix() for p in room.settings.media.rglob("*"))
+def test_the_share_has_the_folders_that_people_know(workspace: Workspace) -> None:
+    below = sorted(
+        p.relative_to(workspace.settings.media).as_posix() for p in workspace.settings.media.rglob("*")
+    )
     assert below == [
         "errors",
         "inbox",
@@ -83,55 +86,59 @@ def test_the_share_has_the_folders_that_people_know(room: Room) -> None:
     ]
 
 
-def test_a_photo_that_takes_longer_than_the_limit_fails_and_says_so(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    look(room)
-    environment = {"CROWN_HOME": str(room.settings.home), "CROWN_WORKERS": "1"}
-    run(open_room(room.engine, load_settings({**environment, "CROWN_ITEM_TIMEOUT_SECONDS": "0.01"}, None)))
-    with room.engine.connect() as connection:
+def test_a_photo_that_takes_longer_than_the_limit_fails_and_says_so(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    look(workspace)
+    environment = {"CROWN_HOME": str(workspace.settings.home), "CROWN_WORKERS": "1"}
+    run(
+        open_workspace(
+            workspace.engine, load_settings({**environment, "CROWN_ITEM_TIMEOUT_SECONDS": "0.01"}, None)
+        )
+    )
+    with workspace.engine.connect() as connection:
         (trouble,) = counts.troubles(connection)
     assert (trouble["asset"], trouble["key"]) == (CUTOUTS, "52000123")
     assert "CROWN_ITEM_TIMEOUT_SECONDS" in trouble["error"]
 
 
-def test_the_doubtful_stand_first_in_the_review(room: Room) -> None:
+def test_the_doubtful_stand_first_in_the_review(workspace: Workspace) -> None:
     for number, shade in (("52000123", 10), ("52000124", 20), ("52000125", 30)):
-        Image.new("RGBA", (60, 40), (shade, 30, 30, 255)).save(room.media(REVIEW) / f"{number}.png")
-    run(room)
-    with room.engine.begin() as connection:
+        Image.new("RGBA", (60, 40), (shade, 30, 30, 255)).save(workspace.media(REVIEW) / f"{number}.png")
+    run(workspace)
+    with workspace.engine.begin() as connection:
         for number, score in (("52000124", 12), ("52000125", 55)):
             connection.execute(
                 text(
-                    "update ledger.makings set facts = jsonb_build_object('triage', jsonb_build_object('score',"
+                    "update ledger.outputs set facts = jsonb_build_object('triage', jsonb_build_object('score',"
                     " cast(:score as int))) where asset = :asset and key = :key"
                 ),
                 {"asset": CUTOUTS, "key": number, "score": score},
             )
-    waiting = review.cutouts(room, undecided=True)
+    waiting = review.cutouts(workspace, undecided=True)
     assert [cutout.photo for cutout in waiting] == ["52000124", "52000125", "52000123"]
 
 
-def test_the_counters_say_how_many_pictures_are_where(room: Room) -> None:
+def test_the_counters_say_how_many_pictures_are_where(workspace: Workspace) -> None:
     def counted() -> dict[str, int]:
-        return {name: count for name, count in vars(counters(room)).items() if count}
+        return {name: count for name, count in vars(counters(workspace)).items() if count}
 
     assert counted() == {}
     for name in ("52000123.jpg", "_1.jpg", "prices.txt"):
-        (room.media(INBOX) / name).write_bytes(b"no picture")
+        (workspace.media(INBOX) / name).write_bytes(b"no picture")
     assert counted() == {"inbox": 3}
-    look(room)
+    look(workspace)
     assert counted() == {"name_conflicts": 1, "errors": 2}
-    finish(room, "52000124", "52000124_2", "52000125")
-    Image.new("RGBA", (60, 40), (1, 2, 3, 255)).save(room.media(REVIEW) / "52000126.png")
-    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000127.jpg")
+    finish(workspace, "52000124", "52000124_2", "52000125")
+    Image.new("RGBA", (60, 40), (1, 2, 3, 255)).save(workspace.media(REVIEW) / "52000126.png")
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(workspace.media(INBOX) / "52000127.jpg")
     left = {"name_conflicts": 1, "errors": 2}
     assert counted() == left | {"inbox": 1, "ready_for_formatting": 3}
-    look(room)
-    stages.make(room, [INBOX_PHOTOS])
-    stages.make(room, [PHOTOS])
-    stages.plan(room, [CUTOUTS])
+    look(workspace)
+    stages.make(workspace, [INBOX_PHOTOS])
+    stages.make(workspace, [PHOTOS])
+    stages.plan(workspace, [CUTOUTS])
     assert counted() == left | {"pending_cutout": 5, "products": 4}
-    run(room)
+    run(workspace)
     assert counted() == left | {
         "cutouts_to_review": 1,
         "cutouts_failed": 1,
@@ -140,27 +147,29 @@ def test_the_counters_say_how_many_pictures_are_where(room: Room) -> None:
     }
 
 
-def test_a_picture_goes_from_the_inbox_to_five_published_files(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    assert set(run(room)) == {INBOX_PHOTOS, PHOTOS, TEXTS, CUTOUTS}
-    assert [p.name for p in room.media(REVIEW).iterdir()] == ["52000123.png"]
-    approve(room)
-    assert set(run(room)) == {MASTERS, *RENDERED, PUBLISHED}
-    assert set(published(room)) == {
+def test_a_picture_goes_from_the_inbox_to_five_published_files(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    assert set(run(workspace)) == {INBOX_PHOTOS, PHOTOS, TEXTS, CUTOUTS}
+    assert [p.name for p in workspace.media(REVIEW).iterdir()] == ["52000123.png"]
+    approve(workspace)
+    assert set(run(workspace)) == {MASTERS, *RENDERED, PUBLISHED}
+    assert set(published(workspace)) == {
         "52000123/transparent/52000123_original_300dpi_png.png",
         "52000123/transparent/52000123_original_300dpi_tiff.tif",
         "52000123/print/52000123_2500_longest_300dpi_tiff.tif",
         "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg",
         "52000123/thumbnail/52000123_128x128_72dpi_jpeg.jpg",
     }
-    with Image.open(room.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg") as picture:
+    with Image.open(
+        workspace.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
+    ) as picture:
         assert picture.size == (1000, 1000)
         assert picture.getpixel((0, 0)) == (255, 255, 255)
         assert picture.info["dpi"] == (72, 72)
         assert picture.info["icc_profile"]
 
 
-def test_a_second_run_makes_nothing_and_touching_every_mtime_changes_nothing(done: Room) -> None:
+def test_a_second_run_makes_nothing_and_touching_every_mtime_changes_nothing(done: Workspace) -> None:
     before = published(done)
     for folder in done.roots.folders.values():
         for path in folder.rglob("*"):
@@ -169,20 +178,20 @@ def test_a_second_run_makes_nothing_and_touching_every_mtime_changes_nothing(don
     assert published(done) == before
 
 
-def test_nothing_is_rendered_before_it_is_approved(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    run(room)
-    assert run(room) == {}
-    assert published(room) == {}
-    assert list(room.media("products").iterdir()) == []
-    with room.engine.connect() as connection:
+def test_nothing_is_rendered_before_it_is_approved(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    assert run(workspace) == {}
+    assert published(workspace) == {}
+    assert list(workspace.media("products").iterdir()) == []
+    with workspace.engine.connect() as connection:
         waiting = connection.execute(
             text("select waiting_for from ledger.items where asset = :a"), {"a": MASTERS}
         ).scalar_one()
     assert waiting == "approval"
 
 
-def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approval(done: Room) -> None:
+def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approval(done: Workspace) -> None:
     before = published(done)
     master = done.media("products/52000123/source/52000123.png")
     replaced = files.sha256(master)
@@ -201,8 +210,8 @@ def test_a_changed_pixel_makes_exactly_that_photos_outputs_and_voids_its_approva
     assert done.objects.holds(replaced)
 
 
-def test_an_edited_spec_rebuilds_exactly_that_spec(done: Room) -> None:
-    edited = open_room(done.engine, done.settings)
+def test_an_edited_spec_rebuilds_exactly_that_spec(done: Workspace) -> None:
+    edited = open_workspace(done.engine, done.settings)
     specs = dict(done.specs)
     name = "1000x1000_72dpi_jpeg"
     specs[name] = specs[name].model_copy(update={"quality": 80})
@@ -214,13 +223,13 @@ def test_an_edited_spec_rebuilds_exactly_that_spec(done: Room) -> None:
     }
 
 
-def test_a_spec_that_is_no_longer_wanted_is_taken_from_production(done: Room) -> None:
+def test_a_spec_that_is_no_longer_wanted_is_taken_from_production(done: Workspace) -> None:
     environment = {
         "CROWN_HOME": str(done.settings.home),
-        "CROWN_SPECS": "1000x1000_72dpi_jpeg",
+        "CROWN_PRODUCT_IMAGES_SPECS": "1000x1000_72dpi_jpeg",
         "CROWN_WORKERS": "1",
     }
-    fewer = open_room(done.engine, load_settings(environment, None))
+    fewer = open_workspace(done.engine, load_settings(environment, None))
     run(fewer)
     assert set(published(fewer)) == {
         "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg",
@@ -230,7 +239,7 @@ def test_a_spec_that_is_no_longer_wanted_is_taken_from_production(done: Room) ->
     assert len(published(done)) == 10
 
 
-def test_a_new_view_of_a_published_product_is_rendered(done: Room) -> None:
+def test_a_new_view_of_a_published_product_is_rendered(done: Workspace) -> None:
     upload(done, "52000123_1.jpg")
     run(done)
     approve(done, "52000123_1")
@@ -238,24 +247,24 @@ def test_a_new_view_of_a_published_product_is_rendered(done: Room) -> None:
     assert "52000123/web/52000123_1_1000x1000_72dpi_jpeg.jpg" in published(done)
 
 
-def test_moving_the_file_to_ready_for_formatting_approves_it(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    run(room)
-    (room.media(REVIEW) / "52000123.png").rename(room.media(READY) / "52000123.png")
-    assert MASTERS in run(room)
-    assert list(room.media(READY).iterdir()) == []
-    with room.engine.connect() as connection:
+def test_moving_the_file_to_ready_for_formatting_approves_it(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    (workspace.media(REVIEW) / "52000123.png").rename(workspace.media(READY) / "52000123.png")
+    assert MASTERS in run(workspace)
+    assert list(workspace.media(READY).iterdir()) == []
+    with workspace.engine.connect() as connection:
         row = connection.execute(text("select who, via, verdict from ledger.decisions")).one()
     assert tuple(row) == ("share", "share", "approve")
 
 
-def test_a_persons_sub_folder_names_the_person(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    run(room)
-    (room.media(READY) / "eva").mkdir()
-    (room.media(REVIEW) / "52000123.png").rename(room.media(READY) / "eva" / "52000123.png")
-    run(room)
-    with room.engine.connect() as connection:
+def test_a_persons_sub_folder_names_the_person(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    (workspace.media(READY) / "eva").mkdir()
+    (workspace.media(REVIEW) / "52000123.png").rename(workspace.media(READY) / "eva" / "52000123.png")
+    run(workspace)
+    with workspace.engine.connect() as connection:
         assert connection.execute(text("select who from ledger.decisions")).scalar_one() == "eva"
         audit = connection.execute(
             text("select user_id from audit.product_audit where action = 'human_approved'")
@@ -263,53 +272,55 @@ def test_a_persons_sub_folder_names_the_person(room: Room) -> None:
     assert audit == "eva"
 
 
-def test_a_file_removed_from_review_is_a_rejection_that_can_be_taken_back(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    run(room)
-    (room.media(REVIEW) / "52000123.png").unlink()
-    look(room)
-    assert review.cutouts(room)[0].verdict == "reject"
-    assert MASTERS not in run(room)
-    approve(room)
-    assert MASTERS in run(room)
+def test_a_file_removed_from_review_is_a_rejection_that_can_be_taken_back(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    (workspace.media(REVIEW) / "52000123.png").unlink()
+    look(workspace)
+    assert review.cutouts(workspace)[0].verdict == "reject"
+    assert MASTERS not in run(workspace)
+    approve(workspace)
+    assert MASTERS in run(workspace)
 
 
-def test_a_retouched_file_is_a_making_with_its_own_hash(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    run(room)
-    shown = room.media(REVIEW) / "52000123.png"
+def test_a_retouched_file_is_a_output_with_its_own_hash(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    shown = workspace.media(REVIEW) / "52000123.png"
     with Image.open(shown) as opened:
         retouched = opened.copy()
     shown.unlink()
     retouched.putpixel((5, 5), (255, 0, 0, 255))
-    retouched.save(room.media(READY) / "52000123.png")
-    mine = files.sha256(room.media(READY) / "52000123.png")
-    run(room)
-    master = room.media("products/52000123/source/52000123.png")
+    retouched.save(workspace.media(READY) / "52000123.png")
+    mine = files.sha256(workspace.media(READY) / "52000123.png")
+    run(workspace)
+    master = workspace.media("products/52000123/source/52000123.png")
     assert files.sha256(master) == mine
-    found = trace(room, str(master))
+    found = trace(workspace, str(master))
     assert [m["recipe_name"] for m in found["back"] if m["asset"] == CUTOUTS] == ["retouch"]
     assert {upload["kind"] for upload in found["uploads"]} == {"original", "retouch"}
 
 
-def test_a_new_upload_overrules_the_retouch_of_the_old_one(room: Room) -> None:
-    test_a_retouched_file_is_a_making_with_its_own_hash(room)
-    upload(room, "52000123.jpg", shade=150)
-    made = run(room)
+def test_a_new_upload_overrules_the_retouch_of_the_old_one(workspace: Workspace) -> None:
+    test_a_retouched_file_is_a_output_with_its_own_hash(workspace)
+    upload(workspace, "52000123.jpg", shade=150)
+    made = run(workspace)
     assert made[CUTOUTS] == ["52000123"]
     assert MASTERS not in made
-    assert review.cutouts(room)[0].verdict is None
+    assert review.cutouts(workspace)[0].verdict is None
 
 
-def test_a_finished_picture_without_a_photo_is_taken_as_its_own_original(room: Room, tmp_path: Path) -> None:
+def test_a_finished_picture_without_a_photo_is_taken_as_its_own_original(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     picture = Image.new("RGBA", (300, 200), (200, 30, 30, 255))
-    picture.save(room.media(READY) / "52000777.png")
-    made = run(room)
+    picture.save(workspace.media(READY) / "52000777.png")
+    made = run(workspace)
     assert made[MASTERS] == ["52000777"]
-    assert "52000777/web/52000777_1000x1000_72dpi_jpeg.jpg" in published(room)
+    assert "52000777/web/52000777_1000x1000_72dpi_jpeg.jpg" in published(workspace)
 
 
-def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: Room) -> None:
+def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: Workspace) -> None:
     review.decide(done, "52000123", "withdraw", who="eva", via="cli")
     run(done)
     assert {path.split("/")[0] for path in published(done)} == {"52000124"}
@@ -319,7 +330,7 @@ def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: 
 
 
 def test_withdrawing_reaches_the_approval_of_the_master_that_a_newer_photo_has_not_replaced_yet(
-    done: Room,
+    done: Workspace,
 ) -> None:
     upload(done, "52000123.jpg", shade=140)
     run(done)
@@ -328,7 +339,7 @@ def test_withdrawing_reaches_the_approval_of_the_master_that_a_newer_photo_has_n
     assert {path.split("/")[0] for path in published(done)} == {"52000124"}
 
 
-def test_a_persons_file_in_production_is_never_touched(done: Room) -> None:
+def test_a_persons_file_in_production_is_never_touched(done: Workspace) -> None:
     theirs = done.roots[PRODUCTION] / "52000123" / "web" / "theirs.jpg"
     theirs.write_bytes(b"theirs")
     review.decide(done, "52000123", "withdraw", who="eva", via="cli")
@@ -337,7 +348,7 @@ def test_a_persons_file_in_production_is_never_touched(done: Room) -> None:
     assert verify(done).foreign == ["production:52000123/web/theirs.jpg"]
 
 
-def test_a_hand_edited_published_file_is_reported_and_not_overwritten(done: Room) -> None:
+def test_a_hand_edited_published_file_is_reported_and_not_overwritten(done: Workspace) -> None:
     edited = done.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
     edited.write_bytes(b"edited by hand")
     found = verify(done)
@@ -351,7 +362,7 @@ def test_a_hand_edited_published_file_is_reported_and_not_overwritten(done: Room
     assert verify(done).sound
 
 
-def test_a_deleted_output_is_noticed_by_verify_and_mended(done: Room) -> None:
+def test_a_deleted_output_is_noticed_by_verify_and_mended(done: Workspace) -> None:
     before = published(done)
     gone = "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
     (done.roots[PRODUCTION] / gone).unlink()
@@ -361,7 +372,7 @@ def test_a_deleted_output_is_noticed_by_verify_and_mended(done: Room) -> None:
     assert published(done) == before
 
 
-def test_a_lost_original_is_said_and_never_papered_over(done: Room) -> None:
+def test_a_lost_original_is_said_and_never_papered_over(done: Workspace) -> None:
     with done.engine.connect() as connection:
         original = connection.execute(
             text("select content_hash from product_images.uploads limit 1")
@@ -375,18 +386,18 @@ def test_a_lost_original_is_said_and_never_papered_over(done: Room) -> None:
         )
 
 
-def test_what_we_write_on_the_share_can_be_read_by_colleagues(done: Room) -> None:
+def test_what_we_write_on_the_share_can_be_read_by_colleagues(done: Workspace) -> None:
     folder = done.roots[PRODUCTION]
     modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
     assert modes == {0o664}
     assert {stat.S_IMODE(p.stat().st_mode) for p in folder.rglob("*") if p.is_dir()} == {0o2775}
 
 
-def test_no_unfinished_file_stays_on_the_share(done: Room) -> None:
+def test_no_unfinished_file_stays_on_the_share(done: Workspace) -> None:
     assert [p for folder in done.roots.folders.values() for p in folder.rglob(".crown-*")] == []
 
 
-def test_the_same_inputs_give_the_same_bytes(done: Room, engine: object) -> None:
+def test_the_same_inputs_give_the_same_bytes(done: Workspace, engine: object) -> None:
     before = published(done)
     shutil.rmtree(done.roots[PRODUCTION] / "52000123")
     shutil.rmtree(done.media("products/52000123"))
@@ -395,7 +406,7 @@ def test_the_same_inputs_give_the_same_bytes(done: Room, engine: object) -> None
     assert published(done) == before
 
 
-def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run(done: Room) -> None:
+def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run(done: Workspace) -> None:
     path = done.roots[PRODUCTION] / "52000123/web/52000123_1000x1000_72dpi_jpeg.jpg"
     with done.engine.begin() as connection:
         connection.execute(text("drop schema dagster cascade"))
@@ -417,7 +428,7 @@ def test_a_trace_leads_from_a_published_file_to_uploader_recipe_decision_and_run
     assert str(path).endswith(tuple(m["path"] for m in forward if m["asset"] == PUBLISHED))
 
 
-def test_the_old_tables_show_what_was_published(done: Room) -> None:
+def test_the_old_tables_show_what_was_published(done: Workspace) -> None:
     with done.engine.connect() as connection:
         synced = connection.execute(
             text("select product_number, files_synced from audit.production_sync order by 1")
@@ -429,26 +440,26 @@ def test_the_old_tables_show_what_was_published(done: Room) -> None:
     assert "web/1000x1000_72dpi_jpeg" in list(formats)
 
 
-def test_two_numbers_can_share_one_picture(room: Room, tmp_path: Path) -> None:
+def test_two_numbers_can_share_one_picture(workspace: Workspace, tmp_path: Path) -> None:
     picture = draw_part(tmp_path / "p.jpg")
     for name in ("52000123.jpg", "52000124.jpg"):
-        shutil.copyfile(picture, room.media(INBOX) / name)
-    run(room)
-    approve(room)
-    run(room)
-    assert {path.split("/")[0] for path in published(room)} == {"52000123", "52000124"}
+        shutil.copyfile(picture, workspace.media(INBOX) / name)
+    run(workspace)
+    approve(workspace)
+    run(workspace)
+    assert {path.split("/")[0] for path in published(workspace)} == {"52000123", "52000124"}
 
 
-def test_a_picture_that_cannot_be_cut_out_is_shown_for_hand_work(room: Room) -> None:
-    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000123.jpg")
-    run(room)
-    assert [p.name for p in room.media("review/bg_removal_failed").iterdir()] == ["52000123.png"]
-    with room.engine.connect() as connection:
+def test_a_picture_that_cannot_be_cut_out_is_shown_for_hand_work(workspace: Workspace) -> None:
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(workspace.media(INBOX) / "52000123.jpg")
+    run(workspace)
+    assert [p.name for p in workspace.media("review/bg_removal_failed").iterdir()] == ["52000123.png"]
+    with workspace.engine.connect() as connection:
         assert counts.by_state(connection)[CUTOUTS]["quarantined"] == 1
 
 
 def test_a_format_that_cannot_be_made_of_a_small_picture_holds_up_no_other_format(
-    room: Room, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     Image.new("RGBA", (10, 10), (200, 0, 0, 255)).save(tmp_path / "icon.png")
     (tmp_path / "specs.yaml").write_text(
@@ -456,8 +467,8 @@ def test_a_format_that_cannot_be_made_of_a_small_picture_holds_up_no_other_forma
         "  marked_png: {format: png, dpi: 72, enabled: true,"
         " brand_icon: {file: icon.png, position: top_left, offset: [90, 5]}}\n"
     )
-    own = room.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"})
-    small = open_room(room.engine, own)
+    own = workspace.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"})
+    small = open_workspace(workspace.engine, own)
     finish(small, "52000123", size=(60, 40))
     finish(small, "52000124", size=(300, 200))
     made = run(small)

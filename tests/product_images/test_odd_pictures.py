@@ -11,10 +11,12 @@ import pyvips
 from PIL import Image, ImageDraw
 from sqlalchemy import text
 
-from crown.product_images import adopt_measure, intake, pictures
-from crown.product_images.contact_sheet import CELL, contact_sheet
-from crown.product_images.intake import probe_file
-from crown.product_images.room import (
+from crown.pictures import decoding as pictures
+from crown.pictures.contact_sheet import CELL, contact_sheet
+from crown.product_images.adopt import measure as adopt_measure
+from crown.product_images.share import intake
+from crown.product_images.share.intake import probe_file
+from crown.product_images.workspace import (
     CUTOUTS,
     ERRORS,
     INBOX,
@@ -24,10 +26,11 @@ from crown.product_images.room import (
     RENDITIONS,
     REVIEW,
     REVIEW_FAILED,
-    Room,
-    open_room,
+    Workspace,
+    open_workspace,
 )
-from crown.settings import load_settings
+from crown.settings.model import load_settings
+from tests.given import with_product_images
 from tests.pictures import draw_part
 from tests.product_images.flow import finish, look, run
 
@@ -69,30 +72,32 @@ def stands_upright(path: Path) -> bool:
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_a_photo_of_a_camera_held_upright_is_cut_out_upright(
-    room: Room, tmp_path: Path, orientation: int
+    workspace: Workspace, tmp_path: Path, orientation: int
 ) -> None:
     drawn = Image.open(draw_part(tmp_path / "part.png", size=(540, 720)))
     ImageDraw.Draw(drawn).rectangle((250, 180, 290, 300), fill=(20, 20, 120))  # a mark above the hole
-    lying(drawn, room.media(INBOX) / "52000123.jpg", orientation)
-    assert run(room)[CUTOUTS] == ["52000123"]
-    with Image.open(room.media(REVIEW) / "52000123.png") as opened:
+    lying(drawn, workspace.media(INBOX) / "52000123.jpg", orientation)
+    assert run(workspace)[CUTOUTS] == ["52000123"]
+    with Image.open(workspace.media(REVIEW) / "52000123.png") as opened:
         cut = np.asarray(opened).astype(int)
     marked = (cut[..., 2] - cut[..., 0] > 50) & (cut[..., 3] > 200)
     assert marked.sum() > 2000
     assert np.argwhere(marked)[:, 0].mean() < cut.shape[0] / 2
 
 
-def test_lying_retouches_of_every_kind_are_published_upright(room: Room) -> None:
-    folder = room.media(READY) / "eva"
+def test_lying_retouches_of_every_kind_are_published_upright(workspace: Workspace) -> None:
+    folder = workspace.media(READY) / "eva"
     folder.mkdir()
     for number, suffix in enumerate(SUFFIXES):
         lying(finished((700, 900)), folder / f"5200012{number}{suffix}")
-    made = run(room)
+    made = run(workspace)
     assert made[MASTERS] == [f"5200012{number}" for number in range(len(SUFFIXES))]
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         assert connection.execute(text("select key from ledger.items where error is not null")).all() == []
     for number in range(len(SUFFIXES)):
-        assert stands_upright(room.roots[PRODUCTION] / f"5200012{number}/web/5200012{number}_{WEB[4:]}.jpg")
+        assert stands_upright(
+            workspace.roots[PRODUCTION] / f"5200012{number}/web/5200012{number}_{WEB[4:]}.jpg"
+        )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -122,7 +127,7 @@ def test_contact_sheets_show_every_kind_upright(tmp_path: Path, suffix: str) -> 
 
 
 def test_an_approval_that_cannot_be_rendered_is_said_on_the_share_and_taken_back_when_it_can(
-    room: Room, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     Image.new("RGBA", (10, 10), (200, 0, 0, 255)).save(tmp_path / "icon.png")
     (tmp_path / "specs.yaml").write_text(
@@ -130,7 +135,9 @@ def test_an_approval_that_cannot_be_rendered_is_said_on_the_share_and_taken_back
         "  marked_png: {format: png, dpi: 72, enabled: true,"
         " brand_icon: {file: icon.png, position: top_left, offset: [90, 5]}}\n"
     )
-    own = open_room(room.engine, room.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"}))
+    own = open_workspace(
+        workspace.engine, with_product_images(workspace.settings, {"output_specs": tmp_path / "specs.yaml"})
+    )
     finish(own, "52000123", size=(60, 40))
     finish(own, "52000124")
     run(own)
@@ -151,39 +158,41 @@ def test_an_approval_that_cannot_be_rendered_is_said_on_the_share_and_taken_back
     assert list(own.media(ERRORS).iterdir()) == []
 
 
-def test_a_master_that_cannot_be_read_is_named_by_its_photo(room: Room) -> None:
-    finish(room, "52000123")
-    small = open_room(room.engine, room.settings.model_copy(update={"max_megapixels": 0.01}))
-    look(room)
+def test_a_master_that_cannot_be_read_is_named_by_its_photo(workspace: Workspace) -> None:
+    finish(workspace, "52000123")
+    small = open_workspace(
+        workspace.engine, with_product_images(workspace.settings, {"max_megapixels": 0.01})
+    )
+    look(workspace)
     run(small)
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         failures = connection.execute(
             text("select error from ledger.items where asset = :web and state = 'quarantined'"),
             {"web": RENDITIONS["web"]},
         ).scalars()
         assert {error.split(" has ")[0] for error in failures} == {"52000123"}
     assert "52000123 has 300 x 200 pixels" in (
-        room.media(ERRORS) / "52000123.not_rendered.error.txt"
+        workspace.media(ERRORS) / "52000123.not_rendered.error.txt"
     ).read_text("utf-8")
 
 
-def test_a_failed_cut_out_is_shown_whatever_it_failed_of(room: Room) -> None:
-    draw_part(room.media(INBOX) / "52000123.jpg")
-    original = (room.media(INBOX) / "52000123.jpg").read_bytes()
-    look(room)
-    run(open_room(room.engine, room.settings.model_copy(update={"max_megapixels": 0.01})))
-    assert [path.name for path in room.media(REVIEW_FAILED).iterdir()] == ["52000123.jpg"]
-    assert (room.media(REVIEW_FAILED) / "52000123.jpg").read_bytes() == original
-    draw_part(room.media(INBOX) / "52000123.jpg", shade=90)
-    run(room)
-    assert list(room.media(REVIEW_FAILED).iterdir()) == []
+def test_a_failed_cut_out_is_shown_whatever_it_failed_of(workspace: Workspace) -> None:
+    draw_part(workspace.media(INBOX) / "52000123.jpg")
+    original = (workspace.media(INBOX) / "52000123.jpg").read_bytes()
+    look(workspace)
+    run(open_workspace(workspace.engine, with_product_images(workspace.settings, {"max_megapixels": 0.01})))
+    assert [path.name for path in workspace.media(REVIEW_FAILED).iterdir()] == ["52000123.jpg"]
+    assert (workspace.media(REVIEW_FAILED) / "52000123.jpg").read_bytes() == original
+    draw_part(workspace.media(INBOX) / "52000123.jpg", shade=90)
+    run(workspace)
+    assert list(workspace.media(REVIEW_FAILED).iterdir()) == []
 
 
-def test_a_finished_picture_that_shows_nothing_is_refused_before_it_is_approved(room: Room) -> None:
-    (room.media(READY) / "eva").mkdir()
-    Image.new("RGBA", (300, 200)).save(room.media(READY) / "eva" / "52000123.png")
-    assert "transparent everywhere" in look(room).refused.get("52000123.png", "")
-    with room.engine.connect() as connection:
+def test_a_finished_picture_that_shows_nothing_is_refused_before_it_is_approved(workspace: Workspace) -> None:
+    (workspace.media(READY) / "eva").mkdir()
+    Image.new("RGBA", (300, 200)).save(workspace.media(READY) / "eva" / "52000123.png")
+    assert "transparent everywhere" in look(workspace).refused.get("52000123.png", "")
+    with workspace.engine.connect() as connection:
         assert connection.execute(text("select count(*) from ledger.decisions")).scalar_one() == 0
 
 
@@ -198,14 +207,16 @@ def test_a_finished_picture_that_shows_nothing_is_refused_before_it_is_approved(
         ("52000123.jfif", "JPEG", "jpeg"),
     ],
 )
-def test_an_upload_is_taken_by_its_content(room: Room, name: str, form: str, kind: str, part: Path) -> None:
+def test_an_upload_is_taken_by_its_content(
+    workspace: Workspace, name: str, form: str, kind: str, part: Path
+) -> None:
     with Image.open(part) as opened:
-        opened.save(room.media(INBOX) / name, form)
-    patient = _patient(room)
+        opened.save(workspace.media(INBOX) / name, form)
+    patient = _patient(workspace)
     for _ in range(2):
         report = intake.take_in(patient, settle_seconds=0)
     assert report.stored == [name]
-    with room.engine.connect() as connection:
+    with workspace.engine.connect() as connection:
         stored = connection.execute(text("select facts ->> 'format' from product_images.uploads")).scalars()
         assert list(stored) == [kind]
 
@@ -220,33 +231,37 @@ def test_an_upload_is_taken_by_its_content(room: Room, name: str, form: str, kin
     ],
 )
 def test_what_no_waiting_would_make_a_picture_is_refused_at_once(
-    room: Room, name: str, content: bytes, said: str
+    workspace: Workspace, name: str, content: bytes, said: str
 ) -> None:
-    (room.media(INBOX) / name).write_bytes(content)
-    patient = _patient(room)
+    (workspace.media(INBOX) / name).write_bytes(content)
+    patient = _patient(workspace)
     for _ in range(2):
         report = intake.take_in(patient, settle_seconds=0)
     assert said in report.refused[name]
-    assert list(room.media(INBOX).iterdir()) == []
+    assert list(workspace.media(INBOX).iterdir()) == []
 
 
-def _patient(room: Room) -> Room:
+def _patient(workspace: Workspace) -> Workspace:
     """The same room, where a copy that stands still is waited for."""
-    return open_room(
-        room.engine,
-        load_settings({"CROWN_HOME": str(room.settings.home), "CROWN_STALLED_MINUTES": "5"}, None),
+    return open_workspace(
+        workspace.engine,
+        load_settings(
+            {"CROWN_HOME": str(workspace.settings.home), "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "5"}, None
+        ),
     )
 
 
 @pytest.mark.parametrize("folder", [INBOX, READY])
-def test_a_sidecar_beside_a_photo_is_no_error_and_stays(room: Room, part: Path, folder: str) -> None:
+def test_a_sidecar_beside_a_photo_is_no_error_and_stays(
+    workspace: Workspace, part: Path, folder: str
+) -> None:
     for name in ("52000123.xmp", "52000123.jpg.XMP", "52000123.AAE"):
-        (room.media(folder) / name).write_text("<x:xmpmeta/>")
-    shutil.copyfile(part, room.media(INBOX) / "52000123.jpg")
-    assert run(room)[CUTOUTS] == ["52000123"]
-    assert sorted(path.name for path in room.media(folder).iterdir()) == [
+        (workspace.media(folder) / name).write_text("<x:xmpmeta/>")
+    shutil.copyfile(part, workspace.media(INBOX) / "52000123.jpg")
+    assert run(workspace)[CUTOUTS] == ["52000123"]
+    assert sorted(path.name for path in workspace.media(folder).iterdir()) == [
         "52000123.AAE",
         "52000123.jpg.XMP",
         "52000123.xmp",
     ]
-    assert list(room.media(ERRORS).iterdir()) == []
+    assert list(workspace.media(ERRORS).iterdir()) == []

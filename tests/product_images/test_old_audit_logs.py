@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from crown.errors import BadInput
-from crown_cli.audit_logs import AUDIT_FILE, MIGRATED, migrate
+from crown_cli.images.audit_logs import AUDIT_FILE, MIGRATED, migrate
 from tests.closed import closed
 
 ROOT = Path(__file__).resolve().parents[2]

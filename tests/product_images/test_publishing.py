@@ -13,9 +13,13 @@ from sqlalchemy import Engine, text
 
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
 from crown.ledger import decisions
-from crown.product_images import judgements, products, removals, review, texts
-from crown.product_images.preview import Forecast, forecast
-from crown.product_images.room import (
+from crown.pictures.tags import read_tags
+from crown.product_images.forecast import Forecast, forecast
+from crown.product_images.publishing import products, removals, texts
+from crown.product_images.renditions import judgements
+from crown.product_images.share import review
+from crown.product_images.verify import verify
+from crown.product_images.workspace import (
     COMPLIANCE,
     MASTERS,
     OBJECTS,
@@ -23,31 +27,37 @@ from crown.product_images.room import (
     PUBLISHED,
     RENDITIONS,
     TEXTS,
-    Room,
-    open_room,
+    Workspace,
+    open_workspace,
     targets_of,
 )
-from crown.product_images.tags import read_tags
-from crown.product_images.verify import verify
-from crown.settings import load_settings
+from crown.settings.model import fields, load_settings, variable
 from tests.closed import closed
 from tests.product_images.flow import any_number, approve, finish, hashes, look, published, run
 
 SMALL = "64x64_72dpi_jpeg"
-Opening = Callable[..., Room]
+Opening = Callable[..., Workspace]
+
+
+#: Dotted names of the settings by their last part.
+_FIELD = {name.rpartition(".")[2]: name for name in fields()}
 
 
 @pytest.fixture
 def opening(engine: Engine, tmp_path: Path) -> Opening:
-    """Opens the room with other settings; the home stays the same."""
+    """Opens the workspace with other settings; the home stays the same."""
 
-    def opened(**settings: str) -> Room:
-        given = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_WORKERS": "1", "CROWN_STALLED_MINUTES": "0"}
-        own = {f"CROWN_{name.upper()}": value for name, value in settings.items()}
-        read = load_settings(given | {"CROWN_SPECS": SMALL} | own, None)
+    def opened(**settings: str) -> Workspace:
+        given = {
+            "CROWN_HOME": str(tmp_path / "home"),
+            "CROWN_WORKERS": "1",
+            "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+        }
+        own = {variable(_FIELD.get(name, name)): value for name, value in settings.items()}
+        read = load_settings(given | {"CROWN_PRODUCT_IMAGES_SPECS": SMALL} | own, None)
         for target in targets_of(read).values():  # a person's work: Crown makes no root
             target.folder.mkdir(parents=True, exist_ok=True)
-        return open_room(engine, read)
+        return open_workspace(engine, read)
 
     return opened
 
@@ -90,17 +100,22 @@ def write(path: Path, content: str) -> str:
 
 
 def test_a_text_change_rewrites_tags_and_leaves_the_encoded_pixels_untouched(opening: Opening) -> None:
-    room = opening(specs="", company_name="Example Parts Ltd", copyright_notice="(c) Example")
-    finish(room, "52000123")
-    run(room)
-    files = {path: room.roots[PRODUCTION] / path for path in published(room)}
+    workspace = opening(specs="", company_name="Example Parts Ltd", copyright_notice="(c) Example")
+    finish(workspace, "52000123")
+    run(workspace)
+    files = {path: workspace.roots[PRODUCTION] / path for path in published(workspace)}
     before = {path: (encoded(file), decoded(file)) for path, file in files.items()}
-    old = published(room)
+    old = published(workspace)
     assert len(files) == 5
     texts.say(
-        room, "52000123", who="eva", via="cli", description="Brake disc, vented", keywords=["brake", "disc"]
+        workspace,
+        "52000123",
+        who="eva",
+        via="cli",
+        description="Brake disc, vented",
+        keywords=["brake", "disc"],
     )
-    assert run(room) == {TEXTS: ["52000123"], PUBLISHED: sorted(files)}
+    assert run(workspace) == {TEXTS: ["52000123"], PUBLISHED: sorted(files)}
     for path, file in files.items():
         tags = read_tags(file)
         assert (tags.image_description, tags.keywords) == ("Brake disc, vented", ("brake", "disc"))
@@ -111,14 +126,14 @@ def test_a_text_change_rewrites_tags_and_leaves_the_encoded_pixels_untouched(ope
         )
         assert (tags.model, tags.product_number) == ("52000123", "52000123")
         assert (encoded(file), decoded(file)) == before[path]
-        assert published(room)[path] != old[path]
+        assert published(workspace)[path] != old[path]
 
 
 def test_a_product_without_words_of_its_own_carries_the_companys(opening: Opening) -> None:
-    room = opening(company_name="Example Parts Ltd")
-    finish(room, "52000123_2")
-    run(room)
-    tags = read_tags(room.roots[PRODUCTION] / f"52000123/thumbnail/52000123_2_{SMALL}.jpg")
+    workspace = opening(company_name="Example Parts Ltd")
+    finish(workspace, "52000123_2")
+    run(workspace)
+    tags = read_tags(workspace.roots[PRODUCTION] / f"52000123/thumbnail/52000123_2_{SMALL}.jpg")
     assert tags.image_description == "Example Parts Ltd 52000123"
     assert tags.keywords == ("Example Parts Ltd", "52000123", "product")
     assert tags.digital_source_type == "humanEdits"
@@ -128,38 +143,38 @@ def test_a_product_without_words_of_its_own_carries_the_companys(opening: Openin
 
 
 def test_a_text_that_says_the_same_again_writes_nothing(opening: Opening) -> None:
-    room = opening()
-    finish(room, "52000123")
-    run(room)
-    texts.say(room, "52000123", who="eva", via="cli", description="A disc")
-    run(room)
-    texts.say(room, "52000123", who="eva", via="cli", description="A disc")
-    texts.say(room, "52000123", who="eva", via="cli", free={"artist": ""})
-    assert run(room) == {}
-    texts.say(room, "52000123", who="eva", via="cli", description="")
-    assert set(run(room)) == {TEXTS, PUBLISHED}
-    with room.engine.connect() as connection:
+    workspace = opening()
+    finish(workspace, "52000123")
+    run(workspace)
+    texts.say(workspace, "52000123", who="eva", via="cli", description="A disc")
+    run(workspace)
+    texts.say(workspace, "52000123", who="eva", via="cli", description="A disc")
+    texts.say(workspace, "52000123", who="eva", via="cli", free={"artist": ""})
+    assert run(workspace) == {}
+    texts.say(workspace, "52000123", who="eva", via="cli", description="")
+    assert set(run(workspace)) == {TEXTS, PUBLISHED}
+    with workspace.engine.connect() as connection:
         told = connection.execute(text("select who from journal.activity where what = 'texts_changed'"))
         assert list(told.scalars()) == ["eva", "eva"]
 
 
 def test_texts_that_no_file_can_hold_are_refused_before_they_are_kept(opening: Opening) -> None:
-    room = opening()
-    finish(room, "52000123")
-    look(room)
+    workspace = opening()
+    finish(workspace, "52000123")
+    look(workspace)
     with pytest.raises(BadInput, match="No photo of 52000199 was ever taken in"):
-        texts.say(room, "52000199", who="eva", via="cli", description="x")
+        texts.say(workspace, "52000199", who="eva", via="cli", description="x")
     with pytest.raises(BadInput, match="separates keywords"):
-        texts.say(room, "52000123", who="eva", via="cli", keywords=["a;b"])
+        texts.say(workspace, "52000123", who="eva", via="cli", keywords=["a;b"])
     with pytest.raises(BadInput, match="photo 2 of product 52000123"):
-        texts.say(room, "52000123_2", who="eva", via="cli", description="x")
+        texts.say(workspace, "52000123_2", who="eva", via="cli", description="x")
     with pytest.raises(BadInput, match="not a text you can give"):
-        texts.say(room, "52000123", who="eva", via="cli", free={"product_number": "1"})
+        texts.say(workspace, "52000123", who="eva", via="cli", free={"product_number": "1"})
     with pytest.raises(Refused, match="a picture holds 65000: shorten"):
-        texts.say(room, "52000123", who="eva", via="cli", description="x" * 66_000)
+        texts.say(workspace, "52000123", who="eva", via="cli", description="x" * 66_000)
     with pytest.raises(Refused, match="bytes of XMP; a picture holds"):
-        texts.say(room, "52000123", who="eva", via="cli", description="<" * 20_000)
-    with room.engine.connect() as connection:
+        texts.say(workspace, "52000123", who="eva", via="cli", description="<" * 20_000)
+    with workspace.engine.connect() as connection:
         assert connection.execute(text("select count(*) from product_images.product_texts")).scalar_one() == 0
 
 
@@ -189,46 +204,46 @@ def targets(tmp_path: Path, content: str) -> str:
 def test_each_target_gets_its_own_specs_and_all_needed_specs_are_rendered(
     opening: Opening, tmp_path: Path
 ) -> None:
-    room = opening(
+    workspace = opening(
         production_targets=targets(
             tmp_path,
             "targets:\n  shop: {folder: BASE/shop, specs: [128x128_72dpi_jpeg]}\n"
             "  all: {folder: BASE/all, specs: [32x32_72dpi_jpeg, 64x64_72dpi_jpeg, 128x128_72dpi_jpeg]}\n",
         )
     )
-    finish(room, "52000123")
-    made = run(room)
-    assert set(published(room)) == {f"52000123/thumbnail/52000123_{SMALL}.jpg"}
-    assert set(published(room, "shop")) == {"52000123/thumbnail/52000123_128x128_72dpi_jpeg.jpg"}
-    assert len(published(room, "all")) == len(made[RENDITIONS["thumbnail"]]) == 3
+    finish(workspace, "52000123")
+    made = run(workspace)
+    assert set(published(workspace)) == {f"52000123/thumbnail/52000123_{SMALL}.jpg"}
+    assert set(published(workspace, "shop")) == {"52000123/thumbnail/52000123_128x128_72dpi_jpeg.jpg"}
+    assert len(published(workspace, "all")) == len(made[RENDITIONS["thumbnail"]]) == 3
     assert f"52000123/thumbnail/52000123_{SMALL}.jpg" in made[PUBLISHED]
     assert "shop:52000123/thumbnail/52000123_128x128_72dpi_jpeg.jpg" in made[PUBLISHED]
-    assert verify(room).sound
+    assert verify(workspace).sound
 
 
 def test_a_foreign_file_in_any_target_is_reported(opening: Opening, tmp_path: Path) -> None:
-    room = opening(
+    workspace = opening(
         production_targets=targets(tmp_path, f"targets:\n  shop: {{folder: BASE/shop, specs: [{SMALL}]}}\n")
     )
-    finish(room, "52000123")
-    run(room)
+    finish(workspace, "52000123")
+    run(workspace)
     (tmp_path / "shop" / "theirs.jpg").write_bytes(b"theirs")
-    assert verify(room).foreign == ["shop:theirs.jpg"]
+    assert verify(workspace).foreign == ["shop:theirs.jpg"]
 
 
 def test_foreign_files_whatever_their_name_and_folders_that_may_not_be_read_are_reported(
     opening: Opening,
 ) -> None:
-    room = opening()
-    finish(room, "52000123")
-    run(room)
-    folder = room.roots[PRODUCTION]
+    workspace = opening()
+    finish(workspace, "52000123")
+    run(workspace)
+    folder = workspace.roots[PRODUCTION]
     (folder / "theirs").mkdir()
     for name in (b"5200\xe4.jpg", b"two\nlines.jpg", "\u00e9.jpg".encode()):
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"theirs")
-    verify(room)
+    verify(workspace)
     with closed(folder / "theirs"):
-        found = verify(room)
+        found = verify(workspace)
     assert found.foreign == [
         "production:5200\\xe4.jpg",
         "production:two\nlines.jpg",
@@ -239,27 +254,27 @@ def test_foreign_files_whatever_their_name_and_folders_that_may_not_be_read_are_
 
 
 def test_a_new_installation_is_sound_though_no_original_was_stored_yet(opening: Opening) -> None:
-    room = opening()
-    assert not room.roots[OBJECTS].exists()
-    assert verify(room).sound
+    workspace = opening()
+    assert not workspace.roots[OBJECTS].exists()
+    assert verify(workspace).sound
 
 
 def test_published_files_and_originals_that_cannot_be_read_are_said_and_nothing_is_marked(
     opening: Opening,
 ) -> None:
-    room = opening()
-    finish(room, "52000123", "52000124")
-    run(room)
-    assert verify(room).sound  # and a connection stands; without root's rights none can be opened
-    with closed(room.roots[PRODUCTION] / "52000124"):
-        found = verify(room)
+    workspace = opening()
+    finish(workspace, "52000123", "52000124")
+    run(workspace)
+    assert verify(workspace).sound  # and a connection stands; without root's rights none can be opened
+    with closed(workspace.roots[PRODUCTION] / "52000124"):
+        found = verify(workspace)
     path = f"production:52000124/thumbnail/52000124_{SMALL}.jpg"
     assert (found.missing, found.changed) == ([], [f"{path} (may not be read)"])
-    room.roots[OBJECTS].rename(room.roots[OBJECTS].with_name("unmounted"))
+    workspace.roots[OBJECTS].rename(workspace.roots[OBJECTS].with_name("unmounted"))
     with pytest.raises(SystemicFailure, match="is not there"):
-        verify(room)
-    room.roots[OBJECTS].with_name("unmounted").rename(room.roots[OBJECTS])
-    assert run(room) == {}
+        verify(workspace)
+    workspace.roots[OBJECTS].with_name("unmounted").rename(workspace.roots[OBJECTS])
+    assert run(workspace) == {}
 
 
 @pytest.mark.parametrize(
@@ -303,21 +318,21 @@ profiles:
 
 
 @pytest.fixture
-def with_partner(opening: Opening, tmp_path: Path) -> Room:
+def with_partner(opening: Opening, tmp_path: Path) -> Workspace:
     return opening(
         compliance_profiles=write(tmp_path / "profiles.yaml", _PROFILE),
         production_targets=targets(tmp_path, "targets:\n  shop: {folder: BASE/shop, profile: partner}\n"),
     )
 
 
-def test_an_error_keeps_a_picture_out_of_that_profiles_target_only(with_partner: Room) -> None:
-    room = with_partner
-    finish(room, "52000123")
-    finish(room, "52000124", size=(200, 150))
-    run(room)
-    assert {path.split("/")[0] for path in published(room)} == {"52000123", "52000124"}
-    assert {path.split("/")[0] for path in published(room, "shop")} == {"52000123"}
-    with room.engine.connect() as connection:
+def test_an_error_keeps_a_picture_out_of_that_profiles_target_only(with_partner: Workspace) -> None:
+    workspace = with_partner
+    finish(workspace, "52000123")
+    finish(workspace, "52000124", size=(200, 150))
+    run(workspace)
+    assert {path.split("/")[0] for path in published(workspace)} == {"52000123", "52000124"}
+    assert {path.split("/")[0] for path in published(workspace, "shop")} == {"52000123"}
+    with workspace.engine.connect() as connection:
         row = connection.execute(
             text("select key, waiting_for from ledger.items where asset = :asset and state = 'waiting'"),
             {"asset": PUBLISHED},
@@ -333,14 +348,14 @@ def test_an_error_keeps_a_picture_out_of_that_profiles_target_only(with_partner:
     ]
 
 
-def test_a_better_picture_is_published_where_the_poor_one_was_not(with_partner: Room) -> None:
-    room = with_partner
-    finish(room, "52000124", size=(200, 150))
-    run(room)
-    assert published(room, "shop") == {}
-    finish(room, "52000124", size=(400, 300))
-    run(room)
-    assert len(published(room, "shop")) == 1
+def test_a_better_picture_is_published_where_the_poor_one_was_not(with_partner: Workspace) -> None:
+    workspace = with_partner
+    finish(workspace, "52000124", size=(200, 150))
+    run(workspace)
+    assert published(workspace, "shop") == {}
+    finish(workspace, "52000124", size=(400, 300))
+    run(workspace)
+    assert len(published(workspace, "shop")) == 1
 
 
 def test_an_edited_profile_judges_anew_and_renders_nothing(opening: Opening, tmp_path: Path) -> None:
@@ -348,9 +363,9 @@ def test_an_edited_profile_judges_anew_and_renders_nothing(opening: Opening, tmp
         "compliance_profiles": write(tmp_path / "profiles.yaml", _PROFILE),
         "production_targets": targets(tmp_path, "targets:\n  shop: {folder: BASE/shop, profile: partner}\n"),
     }
-    room = opening(**given)
-    finish(room, "52000124", size=(200, 150))
-    run(room)
+    workspace = opening(**given)
+    finish(workspace, "52000124", size=(200, 150))
+    run(workspace)
     write(tmp_path / "profiles.yaml", _PROFILE.replace("250", "150"))
     made = run(opening(**given))
     assert set(made) == {COMPLIANCE, PUBLISHED}
@@ -363,27 +378,27 @@ MANY = [f"520001{number:02}" for number in range(12)]
 
 
 @pytest.fixture
-def many(opening: Opening) -> Room:
+def many(opening: Opening) -> Workspace:
     """Twelve products, published."""
-    room = opening()
-    finish(room, *MANY)
-    run(room)
-    assert len(published(room)) == 12
-    return room
+    workspace = opening()
+    finish(workspace, *MANY)
+    run(workspace)
+    assert len(published(workspace)) == 12
+    return workspace
 
 
-def withdraw(room: Room, *numbers: str) -> None:
+def withdraw(workspace: Workspace, *numbers: str) -> None:
     for number in numbers:
-        review.decide(room, number, "withdraw", who="eva", via="cli")
+        review.decide(workspace, number, "withdraw", who="eva", via="cli")
 
 
-def held(room: Room) -> list[removals.Held]:
-    with room.engine.connect() as connection:
+def held(workspace: Workspace) -> list[removals.Held]:
+    with workspace.engine.connect() as connection:
         return removals.standing(connection)
 
 
 def test_a_plan_that_would_take_more_than_a_tenth_of_the_products_is_held_and_other_work_goes_on(
-    many: Room,
+    many: Workspace,
 ) -> None:
     withdraw(many, *MANY[:2])
     finish(many, "52000999")
@@ -400,7 +415,7 @@ def test_a_plan_that_would_take_more_than_a_tenth_of_the_products_is_held_and_ot
 
 
 def test_a_confirmed_removal_is_carried_out_once_and_has_to_be_confirmed_again_another_time(
-    many: Room,
+    many: Workspace,
 ) -> None:
     before = published(many)
     withdraw(many, *MANY[:2])
@@ -419,7 +434,7 @@ def test_a_confirmed_removal_is_carried_out_once_and_has_to_be_confirmed_again_a
     assert [removal.products for removal in held(many)] == [tuple(MANY[:2])]
 
 
-def test_a_confirmation_is_of_exactly_the_plan_that_was_seen(many: Room) -> None:
+def test_a_confirmation_is_of_exactly_the_plan_that_was_seen(many: Workspace) -> None:
     withdraw(many, *MANY[:2])
     run(many)
     seen = held(many)[0].plan_hash
@@ -435,7 +450,7 @@ def test_a_confirmation_is_of_exactly_the_plan_that_was_seen(many: Room) -> None
         assert decisions.standing(connection, PUBLISHED, asked) == {}
 
 
-def test_what_is_held_is_neither_made_anew_nor_forgotten_when_it_is_wanted_again(many: Room) -> None:
+def test_what_is_held_is_neither_made_anew_nor_forgotten_when_it_is_wanted_again(many: Workspace) -> None:
     texts.say(many, MANY[0], who="eva", via="cli", description="new words")
     withdraw(many, *MANY[:2])
     assert PUBLISHED not in run(many)
@@ -445,23 +460,23 @@ def test_what_is_held_is_neither_made_anew_nor_forgotten_when_it_is_wanted_again
     assert held(many) == []
 
 
-def test_one_product_alone_is_removed_without_asking(many: Room) -> None:
+def test_one_product_alone_is_removed_without_asking(many: Workspace) -> None:
     withdraw(many, MANY[0])
     run(many)
     assert len(published(many)) == 11
     assert held(many) == []
 
 
-def test_nothing_to_confirm_is_said(many: Room) -> None:
+def test_nothing_to_confirm_is_said(many: Workspace) -> None:
     with pytest.raises(BadInput, match="nothing to confirm"):
         removals.confirm(many, who="eva", via="cli")
 
 
 def test_only_the_target_with_the_large_removal_is_held(opening: Opening, tmp_path: Path) -> None:
     given = {"production_targets": targets(tmp_path, "targets:\n  shop: {folder: BASE/shop}\n")}
-    room = opening(**given)
-    finish(room, *MANY[:6])
-    run(room)
+    workspace = opening(**given)
+    finish(workspace, *MANY[:6])
+    run(workspace)
     write(tmp_path / "targets.yaml", "targets: {}\n")
     fewer = opening(**given)
     withdraw(fewer, MANY[0])
@@ -472,7 +487,7 @@ def test_only_the_target_with_the_large_removal_is_held(opening: Opening, tmp_pa
 
 
 def test_a_target_whose_folder_is_gone_or_empty_loses_nothing_and_is_not_written_to(
-    many: Room, opening: Opening, tmp_path: Path
+    many: Workspace, opening: Opening, tmp_path: Path
 ) -> None:
     folder, aside = many.roots[PRODUCTION], tmp_path / "unmounted"
     folder.rename(aside)
@@ -490,19 +505,19 @@ def test_a_target_whose_folder_is_gone_or_empty_loses_nothing_and_is_not_written
 
 
 def test_what_a_desktop_or_a_new_file_system_leaves_does_not_make_a_folder_full(opening: Opening) -> None:
-    room = opening()
-    finish(room, "52000123")
-    run(room)
-    folder = room.roots[PRODUCTION]
+    workspace = opening()
+    finish(workspace, "52000123")
+    run(workspace)
+    folder = workspace.roots[PRODUCTION]
     shutil.rmtree(folder)
     for name in (".DS_Store", "Thumbs.db", "lost+found"):
         (folder / name).mkdir(parents=True)
-    assert list(room.absent_targets()) == [PRODUCTION]
+    assert list(workspace.absent_targets()) == [PRODUCTION]
     (folder / "theirs").mkdir()
-    assert room.absent_targets() == {}
+    assert workspace.absent_targets() == {}
 
 
-def test_a_target_that_was_emptied_on_purpose_is_filled_again_when_a_person_says_so(many: Room) -> None:
+def test_a_target_that_was_emptied_on_purpose_is_filled_again_when_a_person_says_so(many: Workspace) -> None:
     before = published(many)
     shutil.rmtree(many.roots[PRODUCTION])
     with pytest.raises(BadInput, match="not a target whose folder is gone"):
@@ -516,7 +531,7 @@ def test_a_target_that_was_emptied_on_purpose_is_filled_again_when_a_person_says
 # Acts
 
 
-def test_a_retired_product_leaves_production_and_comes_back_without_a_new_approval(many: Room) -> None:
+def test_a_retired_product_leaves_production_and_comes_back_without_a_new_approval(many: Workspace) -> None:
     before = published(many)
     with many.engine.begin() as connection:
         products.retire(connection, MANY[3], who="eva", via="cli", reason="no longer sold")
@@ -534,7 +549,7 @@ def test_a_retired_product_leaves_production_and_comes_back_without_a_new_approv
     assert published(many) == before
 
 
-def test_retiring_leaves_a_decision_that_a_run_follows(many: Room) -> None:
+def test_retiring_leaves_a_decision_that_a_run_follows(many: Workspace) -> None:
     with many.engine.begin() as connection:
         products.retire(connection, MANY[3], who="eva", via="cli", reason="no longer sold")
         row = connection.execute(
@@ -543,7 +558,7 @@ def test_retiring_leaves_a_decision_that_a_run_follows(many: Room) -> None:
     assert tuple(row) == ("eva", "no longer sold", MANY[3])
 
 
-def test_retiring_without_a_reason_or_an_unknown_product_is_refused(many: Room) -> None:
+def test_retiring_without_a_reason_or_an_unknown_product_is_refused(many: Workspace) -> None:
     with many.engine.connect() as connection:
         with pytest.raises(Refused, match="needs a reason"):
             products.retire(connection, MANY[3], who="eva", via="cli", reason=" ")
@@ -553,7 +568,7 @@ def test_retiring_without_a_reason_or_an_unknown_product_is_refused(many: Room) 
             products.unretire(connection, MANY[3], who="eva", via="cli", reason=None)
 
 
-def test_a_forced_rebuild_makes_again_exactly_what_matches_and_gives_the_same_bytes(many: Room) -> None:
+def test_a_forced_rebuild_makes_again_exactly_what_matches_and_gives_the_same_bytes(many: Workspace) -> None:
     before = published(many)
     with many.engine.begin() as connection:
         counted = products.rebuild(connection, f"{MANY[0][:-1]}[01]", who="eva", via="cli")
@@ -566,18 +581,18 @@ def test_a_forced_rebuild_makes_again_exactly_what_matches_and_gives_the_same_by
 
 
 def test_a_number_with_brackets_can_be_rebuilt_by_its_name(opening: Opening) -> None:
-    room = any_number(opening())
-    finish(room, "AB[1]", "CD")
-    run(room)
-    with room.engine.begin() as connection:
+    workspace = any_number(opening())
+    finish(workspace, "AB[1]", "CD")
+    run(workspace)
+    with workspace.engine.begin() as connection:
         products.rebuild(connection, "ab[1]", who="eva", via="cli")
-    assert run(room) == {
+    assert run(workspace) == {
         RENDITIONS["thumbnail"]: [f"AB[1]/{SMALL}"],
         PUBLISHED: [f"AB[1]/thumbnail/AB[1]_{SMALL}.jpg"],
     }
 
 
-def test_what_waits_to_be_rebuilt_is_still_taken_away_when_its_approval_goes(many: Room) -> None:
+def test_what_waits_to_be_rebuilt_is_still_taken_away_when_its_approval_goes(many: Workspace) -> None:
     with many.engine.begin() as connection:
         products.rebuild(connection, MANY[0], who="eva", via="cli")
     withdraw(many, MANY[0])
@@ -588,11 +603,11 @@ def test_what_waits_to_be_rebuilt_is_still_taken_away_when_its_approval_goes(man
 # Forecasts
 
 
-def carried_out(room: Room, told: Forecast) -> None:
+def carried_out(workspace: Workspace, told: Forecast) -> None:
     """Run, and compare what happened to the published files with what was foretold."""
-    before = published(room)
-    run(room)
-    after = published(room)
+    before = published(workspace)
+    run(workspace)
+    after = published(workspace)
     happened = {(path, "new") for path in after.keys() - before.keys()}
     happened |= {(path, "removed") for path in before.keys() - after.keys()}
     happened |= {(path, "changed") for path in before.keys() & after.keys() if before[path] != after[path]}
@@ -606,11 +621,11 @@ def as_counts(told: Forecast) -> dict[str, tuple[int, int]]:
 def test_a_spec_edit_is_foretold_with_its_renditions_and_the_published_files_that_follow(
     opening: Opening,
 ) -> None:
-    room = opening(specs=f"{SMALL},32x32_72dpi_jpeg")
-    finish(room, "52000123", "52000123_2", "52000124")
-    run(room)
+    workspace = opening(specs=f"{SMALL},32x32_72dpi_jpeg")
+    finish(workspace, "52000123", "52000123_2", "52000124")
+    run(workspace)
     edited = opening(specs=f"{SMALL},32x32_72dpi_jpeg")
-    specs = dict(room.specs)
+    specs = dict(workspace.specs)
     specs[SMALL] = specs[SMALL].model_copy(update={"quality": 60})
     edited.__dict__["specs"] = specs
     told = forecast(edited)
@@ -633,10 +648,10 @@ def test_another_icon_or_watermark_in_the_brand_folder_makes_exactly_what_carrie
     for name in BRANDED:
         Image.new("RGBA", (20, 20), (255, 0, 0, 255)).save(brand / name)
     given = {"brand_dir": str(brand), "specs": f"{SMALL},{','.join(BRANDED.values())}"}
-    room = opening(**given)
-    finish(room, "52000123", "52000124_2")
-    run(room)
-    spec = room.specs[BRANDED[edited]]
+    workspace = opening(**given)
+    finish(workspace, "52000123", "52000124_2")
+    run(workspace)
+    spec = workspace.specs[BRANDED[edited]]
     (brand / "unused.png").write_bytes(b"of no spec")
     assert forecast(opening(**given)) == Forecast()
     Image.new("RGBA", (20, 20), (0, 0, 255, 255)).save(brand / edited)
@@ -647,20 +662,20 @@ def test_another_icon_or_watermark_in_the_brand_folder_makes_exactly_what_carrie
         for photo in ("52000123", "52000124_2")
     ]
     assert [change.path for change in told.published] == theirs
-    before = published(room)
+    before = published(workspace)
     assert run(again) == {
         RENDITIONS[spec.category]: [f"52000123/{spec.name}", f"52000124_2/{spec.name}"],
         PUBLISHED: theirs,
     }
-    after = published(room)
+    after = published(workspace)
     assert {path for path in after if after[path] != before[path]} == set(theirs)
-    with Image.open(room.roots[PRODUCTION] / theirs[0]) as picture:
+    with Image.open(workspace.roots[PRODUCTION] / theirs[0]) as picture:
         blue = sum(1 for r, _, b, *_ in picture.convert("RGB").getdata() if b > 200 and r < 60)
     assert blue > 200
     assert run(again) == {}
 
 
-def test_a_text_edit_is_foretold_for_every_file_of_the_product_and_no_rendition(many: Room) -> None:
+def test_a_text_edit_is_foretold_for_every_file_of_the_product_and_no_rendition(many: Workspace) -> None:
     texts.say(many, MANY[4], who="eva", via="cli", description="new words")
     told = forecast(many)
     assert as_counts(told) == {TEXTS: (1, 1), PUBLISHED: (1, 1)}
@@ -670,25 +685,27 @@ def test_a_text_edit_is_foretold_for_every_file_of_the_product_and_no_rendition(
 def test_a_new_master_is_foretold_down_to_production_and_an_unapproved_cutout_only_up_to_the_gate(
     opening: Opening,
 ) -> None:
-    room = opening()
-    finish(room, "52000123")
-    run(room)
-    finish(room, "52000123", red=90)
-    finish(room, "52000124")
-    review.collect(room, settle_seconds=0)
-    review.collect(room, settle_seconds=0)
-    told = forecast(room)
+    workspace = opening()
+    finish(workspace, "52000123")
+    run(workspace)
+    finish(workspace, "52000123", red=90)
+    finish(workspace, "52000124")
+    review.collect(workspace, settle_seconds=0)
+    review.collect(workspace, settle_seconds=0)
+    told = forecast(workspace)
     assert as_counts(told)[MASTERS] == (2, 2)
     assert as_counts(told)[PUBLISHED] == (2, 2)
     assert {change.what for change in told.published} == {"new", "changed"}
-    carried_out(room, told)
-    with room.engine.begin() as connection:
+    carried_out(workspace, told)
+    with workspace.engine.begin() as connection:
         connection.execute(text("update product_images.uploads set content_hash = repeat('0', 64)"))
         connection.execute(text("update product_images.uploads set of_hash = null, kind = 'original'"))
-    assert forecast(room).published == []
+    assert forecast(workspace).published == []
 
 
-def test_a_forecast_of_an_act_changes_nothing_and_says_what_would_be_removed_and_held(many: Room) -> None:
+def test_a_forecast_of_an_act_changes_nothing_and_says_what_would_be_removed_and_held(
+    many: Workspace,
+) -> None:
     def retire_three(connection) -> None:  # type: ignore[no-untyped-def]
         for number in MANY[:3]:
             products.retire(connection, number, who="eva", via="cli", reason="no longer sold")
@@ -707,11 +724,11 @@ def test_a_forecast_of_an_act_changes_nothing_and_says_what_would_be_removed_and
     assert run(many) == {}
 
 
-# The sweep
+# The rotating check
 
 
 def test_a_sweep_with_a_budget_goes_on_where_the_last_one_ended_and_finds_every_edit_in_a_round(
-    many: Room,
+    many: Workspace,
 ) -> None:
     everything = verify(many)
     assert everything.round_ended_at is None
@@ -721,13 +738,13 @@ def test_a_sweep_with_a_budget_goes_on_where_the_last_one_ended_and_finds_every_
     budget = everything.bytes_read // 3
     read, places, found = 0, [], []
     for _ in range(4):
-        sweep = verify(many, byte_budget=budget)
-        places.append((sweep.read_from, sweep.read_to))
-        found += sweep.changed
-        read += sweep.bytes_read
-        if sweep.round_ended_at is not None:
+        check = verify(many, byte_budget=budget)
+        places.append((check.read_from, check.read_to))
+        found += check.changed
+        read += check.bytes_read
+        if check.round_ended_at is not None:
             break
-    assert sweep.round_ended_at is not None
+    assert check.round_ended_at is not None
     assert len(set(places)) == len(places) >= 3
     assert read >= everything.bytes_read
     assert found == [f"production:{edited.relative_to(many.roots[PRODUCTION])}"]

@@ -19,22 +19,26 @@ from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import text
 
-from crown import doctor
+from console import doctor
 from crown.errors import BadInput, ConfigurationError, Refused
 from crown.journal import logs, secrets
-from crown.product_images import (
-    cutout_models,
-    orphans,
+from crown.product_images import orphans, stages
+from crown.product_images.cutout import models as cutout_models
+from crown.product_images.cutout.studio import version
+from crown.product_images.rehearsal import (
     promotion,
-    rehearsal,
-    rehearsal_records,
-    review,
-    stages,
-    studio_version,
 )
-from crown.product_images.rehearsal import Selection
-from crown.product_images.rehearsal_records import Rehearsal
-from crown.product_images.room import (
+from crown.product_images.rehearsal import (
+    records as rehearsal_records,
+)
+from crown.product_images.rehearsal import (
+    trial as rehearsal,
+)
+from crown.product_images.rehearsal.records import Rehearsal
+from crown.product_images.rehearsal.trial import Selection
+from crown.product_images.share import review
+from crown.product_images.trace import trace
+from crown.product_images.workspace import (
     CUTOUTS,
     INBOX,
     INBOX_PHOTOS,
@@ -42,9 +46,8 @@ from crown.product_images.room import (
     PHOTOS,
     PUBLISHED,
     RENDITIONS,
-    Room,
+    Workspace,
 )
-from crown.product_images.trace import trace
 from crown_cli.main import cli
 from tests.conftest import _database, _execute, copy_of
 from tests.pictures import draw_cut_out, draw_part
@@ -74,38 +77,38 @@ def prepared(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     _execute(server_url, f"create database {name} template template_crown")
     (home / "weights").mkdir()
     (home / "weights" / f"{OTHER}.onnx").write_bytes(dark_is_part_model(320))
-    room = open_at(_database(server_url, name), home)
-    draw_cut_out(room.media(INBOX) / f"{KEPT}.png")
-    draw_part(room.media(INBOX) / f"{DRAWN}.png", size=(180, 135), hole=15)
-    Image.new("RGB", (20, 20), "grey").save(room.media(INBOX) / f"{TINY}.png")
-    run(room)
-    approve(room)
-    run(room)
-    room.engine.dispose()
+    workspace = open_at(_database(server_url, name), home)
+    draw_cut_out(workspace.media(INBOX) / f"{KEPT}.png")
+    draw_part(workspace.media(INBOX) / f"{DRAWN}.png", size=(180, 135), hole=15)
+    Image.new("RGB", (20, 20), "grey").save(workspace.media(INBOX) / f"{TINY}.png")
+    run(workspace)
+    approve(workspace)
+    run(workspace)
+    workspace.engine.dispose()
     yield name, home
     _execute(server_url, f"drop database {name} with (force)")
 
 
 @pytest.fixture
-def room(server_url: str, prepared: tuple[str, Path], tmp_path: Path) -> Iterator[Room]:
+def workspace(server_url: str, prepared: tuple[str, Path], tmp_path: Path) -> Iterator[Workspace]:
     """A copy of what was prepared, of the test's own."""
     home = tmp_path / "home"
     shutil.copytree(prepared[1], home)
     with copy_of(server_url, prepared[0]) as url:
-        room = open_at(url, home)
-        yield room
-        room.engine.dispose()
+        workspace = open_at(url, home)
+        yield workspace
+        workspace.engine.dispose()
 
 
 @pytest.fixture
-def world(room: Room) -> dict[str, str]:
-    """The variables of a command line in this room."""
+def world(workspace: Workspace) -> dict[str, str]:
+    """The variables of a command line in this workspace."""
     return {
-        "CROWN_DATABASE_URL": room.engine.url.render_as_string(hide_password=False),
-        "CROWN_HOME": str(room.settings.home),
+        "CROWN_DATABASE_URL": workspace.engine.url.render_as_string(hide_password=False),
+        "CROWN_HOME": str(workspace.settings.home),
         "CROWN_WORKERS": "1",
-        "CROWN_SPECS": "64x64_72dpi_jpeg",
-        "CROWN_WEIGHTS_DIR": str(room.settings.weights_dir),
+        "CROWN_PRODUCT_IMAGES_SPECS": "64x64_72dpi_jpeg",
+        "CROWN_PRODUCT_IMAGES_WEIGHTS_DIR": str(workspace.settings.product_images.weights_dir),
     }
 
 
@@ -124,21 +127,21 @@ def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     secrets._known.clear()
 
 
-def rehearse(room: Room, selection: Selection = EVERYTHING, model: str = OTHER) -> Rehearsal:
-    return rehearsal.rehearse(room, model, selection, who="eva")
+def rehearse(workspace: Workspace, selection: Selection = EVERYTHING, model: str = OTHER) -> Rehearsal:
+    return rehearsal.rehearse(workspace, model, selection, who="eva")
 
 
 # --- the shadow ------------------------------------------------------------------------------------------------------
 
 
-def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(room: Room) -> None:
-    before = contents(room.engine), share(room)
+def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(workspace: Workspace) -> None:
+    before = contents(workspace.engine), share(workspace)
     seen: list[tuple[str, int, int]] = []
     done = rehearsal.rehearse(
-        room, OTHER, EVERYTHING, who="eva", on_progress=lambda r, n, of: seen.append((r.photo, n, of))
+        workspace, OTHER, EVERYTHING, who="eva", on_progress=lambda r, n, of: seen.append((r.photo, n, of))
     )
-    assert (contents(room.engine), share(room)) == before
-    assert run(room) == {}
+    assert (contents(workspace.engine), share(workspace)) == before
+    assert run(workspace) == {}
     assert (done.done, done.same_bytes, done.failed) == (3, 1, 1)
     assert {photo for photo, _, _ in seen} == {KEPT, DRAWN, TINY}
     assert [counted for _, *counted in seen] == [[1, 3], [2, 3], [3, 3]]
@@ -150,18 +153,18 @@ def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(room: Room) -> 
     assert 0 < drawn.iou < 1
     assert drawn.difference is not None
     assert drawn.difference > promotion.LIMIT
-    today = {cutout.photo: cutout.facts["triage"] for cutout in review.cutouts(room)}[DRAWN]
+    today = {cutout.photo: cutout.facts["triage"] for cutout in review.cutouts(workspace)}[DRAWN]
     assert drawn.facts is not None
     assert drawn.facts["triage"]["features"] != today["features"]
     assert (drawn.score_before, drawn.score_after) == (today["score"], drawn.facts["triage"]["score"])
-    assert room.objects.holds(drawn.after_hash or "")
-    assert orphans.unknown_objects(room) == []
+    assert workspace.objects.holds(drawn.after_hash or "")
+    assert orphans.unknown_objects(workspace) == []
 
 
-def test_the_sheet_lies_where_the_console_serves_previews(room: Room) -> None:
-    done = rehearse(room)
+def test_the_sheet_lies_where_the_console_serves_previews(workspace: Workspace) -> None:
+    done = rehearse(workspace)
     assert done.sheet == f"product_images/rehearsals/{done.rehearsal_id}.webp"
-    with Image.open(room.settings.home / "previews" / done.sheet) as sheet:
+    with Image.open(workspace.settings.home / "previews" / done.sheet) as sheet:
         assert sheet.width > 3 * 180
         cells = [sheet.convert("RGB").crop((left, 0, left + 180, 180)) for left in (0, 186, 372)]
     red, blue = ((220, 30, 30), (30, 80, 220))
@@ -174,66 +177,74 @@ def test_the_sheet_lies_where_the_console_serves_previews(room: Room) -> None:
     assert sum(near[4:]) > 20
 
 
-def test_a_broken_picture_is_a_row_with_a_sentence_and_its_neighbours_go_on(room: Room) -> None:
-    done = by_photo(rehearse(room))
+def test_a_broken_picture_is_a_row_with_a_sentence_and_its_neighbours_go_on(workspace: Workspace) -> None:
+    done = by_photo(rehearse(workspace))
     assert "only 20 x 20 pixels" in (done[TINY].error or "")
     assert done[TINY].error_class == "PermanentFailure"
     assert done[KEPT].error is None
     assert done[DRAWN].error is None
 
 
-def test_rehearsals_are_remembered_with_the_worst_first(room: Room) -> None:
-    first, second = rehearse(room), rehearse(room, Selection(photos=(f"{KEPT[:-1]}?",)))
-    assert [one.rehearsal_id for one in rehearsal_records.rehearsals(room)] == [
+def test_rehearsals_are_remembered_with_the_worst_first(workspace: Workspace) -> None:
+    first, second = rehearse(workspace), rehearse(workspace, Selection(photos=(f"{KEPT[:-1]}?",)))
+    assert [one.rehearsal_id for one in rehearsal_records.rehearsals(workspace)] == [
         second.rehearsal_id,
         first.rehearsal_id,
     ]
-    shown = rehearsal_records.read(room, first.rehearsal_id)
+    shown = rehearsal_records.read(workspace, first.rehearsal_id)
     assert [result.photo for result in shown.results] == [TINY, DRAWN, KEPT]
     assert shown.as_row()["worst_difference"] == round(shown.results[1].difference or 0, 4)
     with pytest.raises(BadInput, match="no rehearsal 99"):
-        rehearsal_records.read(room, 99)
+        rehearsal_records.read(workspace, 99)
 
 
-def test_what_was_rehearsed_once_is_not_cut_out_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = by_photo(rehearse(room))
-    monkeypatch.setattr(rehearsal, "_job", lambda room, recipe, row: pytest.fail(f"{row.photo} is cut again"))
-    again = by_photo(rehearse(room, Selection(photos=(KEPT, DRAWN))))
+def test_what_was_rehearsed_once_is_not_cut_out_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = by_photo(rehearse(workspace))
+    monkeypatch.setattr(
+        rehearsal, "_job", lambda workspace, recipe, row: pytest.fail(f"{row.photo} is cut again")
+    )
+    again = by_photo(rehearse(workspace, Selection(photos=(KEPT, DRAWN))))
     assert again[DRAWN] == first[DRAWN]
     assert again[KEPT] == first[KEPT]
 
 
-def test_rejected_ones_and_a_steady_sample_can_be_chosen(room: Room) -> None:
-    review.decide(room, DRAWN, "reject", who="eva", via="cli", reason="the hole is filled")
-    assert rehearse(room, Selection(rejected=True)).photos == (DRAWN,)
-    sample = rehearse(room, Selection(sample=2)).photos
+def test_rejected_ones_and_a_steady_sample_can_be_chosen(workspace: Workspace) -> None:
+    review.decide(workspace, DRAWN, "reject", who="eva", via="cli", reason="the hole is filled")
+    assert rehearse(workspace, Selection(rejected=True)).photos == (DRAWN,)
+    sample = rehearse(workspace, Selection(sample=2)).photos
     assert len(sample) == 2
-    assert rehearse(room, Selection(sample=2)).photos == sample
+    assert rehearse(workspace, Selection(sample=2)).photos == sample
     with pytest.raises(BadInput, match="No photo matches '5200077'"):
-        rehearse(room, Selection(photos=("5200077",)))
+        rehearse(workspace, Selection(photos=("5200077",)))
 
 
-def test_a_model_without_weights_is_refused_and_nothing_is_remembered(room: Room, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=rf"u2net\.onnx is not in {room.settings.weights_dir}"):
-        rehearse(room, model="u2net")
+def test_a_model_without_weights_is_refused_and_nothing_is_remembered(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"u2net\.onnx is not in {workspace.settings.product_images.weights_dir}"
+    ):
+        rehearse(workspace, model="u2net")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "nonsense.onnx").write_bytes(b"weights")
     with pytest.raises(ConfigurationError, match="rembg knows no model nonsense"):
-        rehearsal.rehearse(room, "nonsense", EVERYTHING, who="eva", weights_dir=tmp_path / "other")
-    assert rehearsal_records.rehearsals(room) == []
+        rehearsal.rehearse(workspace, "nonsense", EVERYTHING, who="eva", weights_dir=tmp_path / "other")
+    assert rehearsal_records.rehearsals(workspace) == []
 
 
 @pytest.mark.crash
 def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
-    room: Room, world: dict[str, str]
+    workspace: Workspace, world: dict[str, str]
 ) -> None:
-    larger = draw_part(room.media(INBOX) / "52000203.png", size=(800, 600), hole=66)
+    larger = draw_part(workspace.media(INBOX) / "52000203.png", size=(800, 600), hole=66)
     for number in (4, 5):
-        shutil.copyfile(larger, room.media(INBOX) / f"5200020{number}.png")
-    look(room)
+        shutil.copyfile(larger, workspace.media(INBOX) / f"5200020{number}.png")
+    look(workspace)
     for asset in (INBOX_PHOTOS, PHOTOS):
-        stages.make(room, [asset])
-    before = contents(room.engine)
+        stages.make(workspace, [asset])
+    before = contents(workspace.engine)
     process = subprocess.Popen(
         [sys.executable, "-m", "crown_cli.main", "images", "rehearse", OTHER, "--all", "--who", "eva"],
         cwd=ROOT,
@@ -247,216 +258,220 @@ def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert first.startswith("1 of 6  ")
-    assert contents(room.engine) == before
-    (killed,) = rehearsal_records.rehearsals(room)
+    assert contents(workspace.engine) == before
+    (killed,) = rehearsal_records.rehearsals(workspace)
     assert killed.ended_at is None
     assert 1 <= killed.done < 6
     with pytest.raises(Refused, match="was not finished"):
-        promotion.look(room, killed.rehearsal_id)
-    orphans.remove_unfinished(room, older_than=timedelta(0))
-    again = rehearse(room)
+        promotion.look(workspace, killed.rehearsal_id)
+    orphans.remove_unfinished(workspace, older_than=timedelta(0))
+    again = rehearse(workspace)
     assert again.done == 6
-    done = by_photo(rehearsal_records.read(room, killed.rehearsal_id))
+    done = by_photo(rehearsal_records.read(workspace, killed.rehearsal_id))
     assert all(by_photo(again)[photo] == result for photo, result in done.items() if not result.error)
-    assert orphans.unknown_objects(room) == []
+    assert orphans.unknown_objects(workspace) == []
 
 
 # --- promotion -------------------------------------------------------------------------------------------------------
 
 
-def test_a_promotion_that_is_not_applied_changes_nothing(room: Room) -> None:
-    number = rehearse(room).rehearsal_id
-    before = contents(room.engine), share(room)
-    meant = promotion.look(room, number)
+def test_a_promotion_that_is_not_applied_changes_nothing(workspace: Workspace) -> None:
+    number = rehearse(workspace).rehearsal_id
+    before = contents(workspace.engine), share(workspace)
+    meant = promotion.look(workspace, number)
     assert (meant.identical, meant.returning, meant.failing) == ([KEPT], [DRAWN], [TINY])
-    assert promotion.look(room, number, 1.0).carried == [DRAWN]
-    assert (contents(room.engine), share(room)) == before
+    assert promotion.look(workspace, number, 1.0).carried == [DRAWN]
+    assert (contents(workspace.engine), share(workspace)) == before
 
 
-def test_the_same_bytes_keep_their_approval_and_nothing_follows(room: Room) -> None:
-    number = rehearse(room, Selection(photos=(KEPT,))).rehearsal_id
-    before = published(room), verdicts(room, KEPT)
-    assert promotion.promote(room, number, who="ute", via="cli").identical == [KEPT]
-    made = run(room)
+def test_the_same_bytes_keep_their_approval_and_nothing_follows(workspace: Workspace) -> None:
+    number = rehearse(workspace, Selection(photos=(KEPT,))).rehearsal_id
+    before = published(workspace), verdicts(workspace, KEPT)
+    assert promotion.promote(workspace, number, who="ute", via="cli").identical == [KEPT]
+    made = run(workspace)
     assert {key for keys in made.values() for key in keys if key.startswith(KEPT)} == set()
-    assert standing(room)[KEPT] == (OTHER, "approve")
-    assert (published(room), verdicts(room, KEPT)) == before
+    assert standing(workspace)[KEPT] == (OTHER, "approve")
+    assert (published(workspace), verdicts(workspace, KEPT)) == before
 
 
-def test_a_small_difference_is_approved_by_the_promotion_and_published(room: Room) -> None:
-    done = rehearse(room)
-    before, old = published(room), standing(room)
-    promotion.promote(room, done.rehearsal_id, 1.0, who="ute", via="cli", reason="sharper edges")
+def test_a_small_difference_is_approved_by_the_promotion_and_published(workspace: Workspace) -> None:
+    done = rehearse(workspace)
+    before, old = published(workspace), standing(workspace)
+    promotion.promote(workspace, done.rehearsal_id, 1.0, who="ute", via="cli", reason="sharper edges")
     assert old[DRAWN] == ("studio", "approve")
-    assert standing(room)[DRAWN] == (OTHER, "approve")
-    (_, (verdict, who, reason)) = verdicts(room, DRAWN)
+    assert standing(workspace)[DRAWN] == (OTHER, "approve")
+    (_, (verdict, who, reason)) = verdicts(workspace, DRAWN)
     assert (verdict, who) == ("approve", "ute")
     apart = by_photo(done)[DRAWN].difference
     assert f"rehearsal {done.rehearsal_id} it differed by {apart:.4f}" in reason
-    made = run(room)
+    made = run(workspace)
     assert CUTOUTS not in made, "the rehearsed bytes are taken over"
     assert made[MASTERS] == [DRAWN]
-    changed = {path for path, content in published(room).items() if before[path] != content}
+    changed = {path for path, content in published(workspace).items() if before[path] != content}
     assert changed == {path for path in before if path.startswith(DRAWN)}
-    source = room.media(f"products/{DRAWN}/source/{DRAWN}.png")
-    cutout = next(m for m in trace(room, str(source))["back"] if m["asset"] == CUTOUTS)
+    source = workspace.media(f"products/{DRAWN}/source/{DRAWN}.png")
+    cutout = next(m for m in trace(workspace, str(source))["back"] if m["asset"] == CUTOUTS)
     assert cutout["recipe_body"]["model"] == OTHER
     assert cutout["facts"]["rehearsal"] == done.rehearsal_id
     assert cutout["versions"] == stages.versions()
     assert cutout["who"] == "ute"
 
 
-def test_a_large_difference_waits_for_the_review_and_stays_published_until_then(room: Room) -> None:
-    number, before = rehearse(room).rehearsal_id, published(room)
-    assert promotion.promote(room, number, who="ute", via="cli").returning == [DRAWN]
-    assert run(room) == {}
-    assert published(room) == before
-    assert standing(room)[DRAWN] == (OTHER, None)
-    assert [path.name for path in room.media("review/bg_removed").iterdir()] == [f"{DRAWN}.png"]
-    approve(room, DRAWN)
-    assert run(room)[MASTERS] == [DRAWN]
+def test_a_large_difference_waits_for_the_review_and_stays_published_until_then(workspace: Workspace) -> None:
+    number, before = rehearse(workspace).rehearsal_id, published(workspace)
+    assert promotion.promote(workspace, number, who="ute", via="cli").returning == [DRAWN]
+    assert run(workspace) == {}
+    assert published(workspace) == before
+    assert standing(workspace)[DRAWN] == (OTHER, None)
+    assert [path.name for path in workspace.media("review/bg_removed").iterdir()] == [f"{DRAWN}.png"]
+    approve(workspace, DRAWN)
+    assert run(workspace)[MASTERS] == [DRAWN]
 
 
-def test_a_small_difference_carries_no_approval_that_was_not_there(room: Room) -> None:
-    review.decide(room, DRAWN, "withdraw", who="eva", via="cli", reason="wrong part")
-    number = rehearse(room).rehearsal_id
-    assert promotion.promote(room, number, 1.0, who="ute", via="cli").waiting == [DRAWN]
-    assert standing(room)[DRAWN] == (OTHER, None)
+def test_a_small_difference_carries_no_approval_that_was_not_there(workspace: Workspace) -> None:
+    review.decide(workspace, DRAWN, "withdraw", who="eva", via="cli", reason="wrong part")
+    number = rehearse(workspace).rehearsal_id
+    assert promotion.promote(workspace, number, 1.0, who="ute", via="cli").waiting == [DRAWN]
+    assert standing(workspace)[DRAWN] == (OTHER, None)
 
 
-def test_what_was_not_rehearsed_is_cut_out_by_the_next_run(room: Room) -> None:
-    number = rehearse(room, Selection(photos=(KEPT,))).rehearsal_id
-    meant = promotion.promote(room, number, 1.0, who="ute", via="cli")
+def test_what_was_not_rehearsed_is_cut_out_by_the_next_run(workspace: Workspace) -> None:
+    number = rehearse(workspace, Selection(photos=(KEPT,))).rehearsal_id
+    meant = promotion.promote(workspace, number, 1.0, who="ute", via="cli")
     assert meant.cut_anew == [DRAWN, TINY]
-    assert run(room)[CUTOUTS] == [DRAWN]
-    assert standing(room)[DRAWN] == (OTHER, None)
+    assert run(workspace)[CUTOUTS] == [DRAWN]
+    assert standing(workspace)[DRAWN] == (OTHER, None)
 
 
-def test_a_promotion_goes_before_the_setting_until_it_is_taken_back(room: Room) -> None:
-    number, before = rehearse(room).rehearsal_id, published(room)
-    promotion.promote(room, number, 1.0, who="ute", via="cli")
-    run(room)
-    with room.engine.connect() as connection:
-        (said,) = cutout_models.standing_sentences(connection, room.settings)
+def test_a_promotion_goes_before_the_setting_until_it_is_taken_back(workspace: Workspace) -> None:
+    number, before = rehearse(workspace).rehearsal_id, published(workspace)
+    promotion.promote(workspace, number, 1.0, who="ute", via="cli")
+    run(workspace)
+    with workspace.engine.connect() as connection:
+        (said,) = cutout_models.standing_sentences(connection, workspace.settings)
     assert said.startswith(f"Photos are cut out by {OTHER}, promoted by ute")
-    assert "CROWN_CUTOUT_MODEL (studio) holds again after" in said
-    assert [what for _, what, _ in doctor._cutout_models(room.engine, room.settings)] == [said]
-    meant = promotion.take_back(room, who="ute", via="cli", reason="blurred wires")
+    assert "CROWN_PRODUCT_IMAGES_CUTOUT_MODEL (studio) holds again after" in said
+    assert [what for _, what, _ in doctor._cutout_models(workspace.engine, workspace.settings)] == [said]
+    meant = promotion.take_back(workspace, who="ute", via="cli", reason="blurred wires")
     assert (sorted(meant.there), meant.cut_anew) == ([KEPT, DRAWN], [TINY])
-    assert CUTOUTS not in run(room)
-    assert standing(room) == {KEPT: ("studio", "approve"), DRAWN: ("studio", "approve")}
-    assert published(room) == before
+    assert CUTOUTS not in run(workspace)
+    assert standing(workspace) == {KEPT: ("studio", "approve"), DRAWN: ("studio", "approve")}
+    assert published(workspace) == before
     with pytest.raises(BadInput, match="No promotion is in force"):
-        promotion.look_back(room)
+        promotion.look_back(workspace)
 
 
-def test_other_weights_than_the_rehearsed_ones_are_not_promoted(room: Room) -> None:
-    number = rehearse(room).rehearsal_id
-    assert room.settings.weights_dir is not None
-    (room.settings.weights_dir / f"{OTHER}.onnx").write_bytes(dark_is_part_model(320) + b"\0")
+def test_other_weights_than_the_rehearsed_ones_are_not_promoted(workspace: Workspace) -> None:
+    number = rehearse(workspace).rehearsal_id
+    assert workspace.settings.product_images.weights_dir is not None
+    (workspace.settings.product_images.weights_dir / f"{OTHER}.onnx").write_bytes(
+        dark_is_part_model(320) + b"\0"
+    )
     with pytest.raises(Refused, match="is not what was rehearsed"):
-        promotion.promote(room, number, who="ute", via="cli")
+        promotion.promote(workspace, number, who="ute", via="cli")
 
 
 def test_a_raised_version_leaves_cut_outs_alone_until_it_is_promoted(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(room.engine)["ledger.makings"]
-    monkeypatch.setattr(studio_version, "STUDIO_VERSION", studio_version.STUDIO_VERSION + 1)
-    assert run(room) == {}
-    assert contents(room.engine)["ledger.makings"] == before
-    with room.engine.connect() as connection:
-        said = cutout_models.standing_sentences(connection, room.settings)
+    before = contents(workspace.engine)["ledger.outputs"]
+    monkeypatch.setattr(version, "STUDIO_VERSION", version.STUDIO_VERSION + 1)
+    assert run(workspace) == {}
+    assert contents(workspace.engine)["ledger.outputs"] == before
+    with workspace.engine.connect() as connection:
+        said = cutout_models.standing_sentences(connection, workspace.settings)
     assert said[1].startswith("2 cut-outs were made by an earlier version of studio")
-    draw_cut_out(room.media(INBOX) / "52000203.png", shade=90)
-    assert run(room)[CUTOUTS] == ["52000203"], "what is new is cut out by the version that is there"
-    done = rehearse(room, model="studio")
+    draw_cut_out(workspace.media(INBOX) / "52000203.png", shade=90)
+    assert run(workspace)[CUTOUTS] == ["52000203"], "what is new is cut out by the version that is there"
+    done = rehearse(workspace, model="studio")
     assert done.done - done.failed == done.same_bytes == 3
-    promotion.promote(room, done.rehearsal_id, who="ute", via="cli")
-    assert run(room) == {}
-    with room.engine.connect() as connection:
-        assert len(cutout_models.standing_sentences(connection, room.settings)) == 1
+    promotion.promote(workspace, done.rehearsal_id, who="ute", via="cli")
+    assert run(workspace) == {}
+    with workspace.engine.connect() as connection:
+        assert len(cutout_models.standing_sentences(connection, workspace.settings)) == 1
 
 
 def test_a_photo_is_tried_again_with_the_raised_version_of_the_model_it_has(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studio_version, "STUDIO_VERSION", studio_version.STUDIO_VERSION + 1)
-    cutout_models.choose(room, KEPT, "studio", who="eva", via="cli")
-    assert run(room) == {CUTOUTS: [KEPT]}
+    monkeypatch.setattr(version, "STUDIO_VERSION", version.STUDIO_VERSION + 1)
+    cutout_models.choose(workspace, KEPT, "studio", who="eva", via="cli")
+    assert run(workspace) == {CUTOUTS: [KEPT]}
 
 
 # --- one photo -------------------------------------------------------------------------------------------------------
 
 
-def test_a_rejected_photo_is_tried_again_with_another_model_and_no_neighbour_is(room: Room) -> None:
-    review.decide(room, DRAWN, "reject", who="eva", via="cli", reason="the hole is filled")
-    run(room)
-    neighbours = {path: content for path, content in published(room).items() if KEPT in path}
-    (chosen,) = cutout_models.choose(room, DRAWN, OTHER, who="eva", via="cli", reason="chrome")
+def test_a_rejected_photo_is_tried_again_with_another_model_and_no_neighbour_is(workspace: Workspace) -> None:
+    review.decide(workspace, DRAWN, "reject", who="eva", via="cli", reason="the hole is filled")
+    run(workspace)
+    neighbours = {path: content for path, content in published(workspace).items() if KEPT in path}
+    (chosen,) = cutout_models.choose(workspace, DRAWN, OTHER, who="eva", via="cli", reason="chrome")
     assert (chosen.before, chosen.model) == ("studio", OTHER)
-    made = run(room)
+    made = run(workspace)
     assert made == {CUTOUTS: [DRAWN]}
-    assert standing(room) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
-    approve(room, DRAWN)
-    run(room)
-    assert {p: c for p, c in published(room).items() if KEPT in p} == neighbours
-    found = trace(room, f"products/{DRAWN}/source/{DRAWN}.png")
+    assert standing(workspace) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
+    approve(workspace, DRAWN)
+    run(workspace)
+    assert {p: c for p, c in published(workspace).items() if KEPT in p} == neighbours
+    found = trace(workspace, f"products/{DRAWN}/source/{DRAWN}.png")
     assert (found["chosen_model"]["model"], found["chosen_model"]["who"]) == (OTHER, "eva")
     assert found["chosen_model"]["reason"] == "chrome"
-    assert trace(room, f"products/{KEPT}/source/{KEPT}.png")["chosen_model"] is None
+    assert trace(workspace, f"products/{KEPT}/source/{KEPT}.png")["chosen_model"] is None
 
 
-def test_taking_the_choice_back_returns_to_the_model_of_all(room: Room) -> None:
-    before = standing(room), published(room)
-    cutout_models.choose(room, DRAWN, OTHER, who="eva", via="cli")
-    run(room)
-    cutout_models.choose(room, DRAWN, None, who="eva", via="cli", reason="no better")
-    assert CUTOUTS not in run(room)
-    assert (standing(room), published(room)) == before
+def test_taking_the_choice_back_returns_to_the_model_of_all(workspace: Workspace) -> None:
+    before = standing(workspace), published(workspace)
+    cutout_models.choose(workspace, DRAWN, OTHER, who="eva", via="cli")
+    run(workspace)
+    cutout_models.choose(workspace, DRAWN, None, who="eva", via="cli", reason="no better")
+    assert CUTOUTS not in run(workspace)
+    assert (standing(workspace), published(workspace)) == before
     with pytest.raises(BadInput, match="has a model of its own"):
-        cutout_models.choose(room, DRAWN, None, who="eva", via="cli")
+        cutout_models.choose(workspace, DRAWN, None, who="eva", via="cli")
 
 
-def test_a_photo_with_a_model_of_its_own_is_no_part_of_a_promotion(room: Room) -> None:
-    number = rehearse(room).rehearsal_id
-    cutout_models.choose(room, DRAWN, "studio", who="eva", via="cli")
-    assert promotion.promote(room, number, 1.0, who="ute", via="cli").carried == []
-    assert CUTOUTS not in run(room)
-    assert standing(room)[DRAWN] == ("studio", "approve")
-    assert DRAWN not in rehearse(room).photos
+def test_a_photo_with_a_model_of_its_own_is_no_part_of_a_promotion(workspace: Workspace) -> None:
+    number = rehearse(workspace).rehearsal_id
+    cutout_models.choose(workspace, DRAWN, "studio", who="eva", via="cli")
+    assert promotion.promote(workspace, number, 1.0, who="ute", via="cli").carried == []
+    assert CUTOUTS not in run(workspace)
+    assert standing(workspace)[DRAWN] == ("studio", "approve")
+    assert DRAWN not in rehearse(workspace).photos
 
 
-def test_a_photo_whose_weights_are_gone_waits_alone(room: Room) -> None:
-    with pytest.raises(ConfigurationError, match=rf"u2net\.onnx is not in {room.settings.weights_dir}"):
-        cutout_models.choose(room, DRAWN, "u2net", who="eva", via="cli")
-    cutout_models.choose(room, DRAWN, OTHER, who="eva", via="cli")
-    assert room.settings.weights_dir is not None
-    (room.settings.weights_dir / f"{OTHER}.onnx").unlink()
-    draw_cut_out(room.media(INBOX) / "52000204.png", shade=90)
-    assert run(room)[CUTOUTS] == ["52000204"]
-    with room.engine.connect() as connection:
+def test_a_photo_whose_weights_are_gone_waits_alone(workspace: Workspace) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"u2net\.onnx is not in {workspace.settings.product_images.weights_dir}"
+    ):
+        cutout_models.choose(workspace, DRAWN, "u2net", who="eva", via="cli")
+    cutout_models.choose(workspace, DRAWN, OTHER, who="eva", via="cli")
+    assert workspace.settings.product_images.weights_dir is not None
+    (workspace.settings.product_images.weights_dir / f"{OTHER}.onnx").unlink()
+    draw_cut_out(workspace.media(INBOX) / "52000204.png", shade=90)
+    assert run(workspace)[CUTOUTS] == ["52000204"]
+    with workspace.engine.connect() as connection:
         waiting = connection.execute(
             text("select waiting_for from ledger.items where asset = :asset and key = :key"),
             {"asset": CUTOUTS, "key": DRAWN},
         ).scalar_one()
     assert waiting == f"the weights of {OTHER}"
-    ((verdict, what, _),) = doctor._cutout_models(room.engine, room.settings)
+    ((verdict, what, _),) = doctor._cutout_models(workspace.engine, workspace.settings)
     assert (verdict, what.split(":")[0]) == ("warn", "1 photos wait for it")
 
 
-def test_a_retouch_goes_before_every_model(room: Room) -> None:
-    draw_cut_out(room.media(f"review/bg_removed/{DRAWN}.png"), shade=200)
-    run(room)
+def test_a_retouch_goes_before_every_model(workspace: Workspace) -> None:
+    draw_cut_out(workspace.media(f"review/bg_removed/{DRAWN}.png"), shade=200)
+    run(workspace)
     with pytest.raises(Refused, match="is a person's retouch"):
-        cutout_models.choose(room, DRAWN, OTHER, who="eva", via="cli")
-    assert DRAWN not in rehearse(room).photos
-    assert "person's retouch" in (rehearse(room, Selection(photos=(DRAWN,))).results[0].error or "")
+        cutout_models.choose(workspace, DRAWN, OTHER, who="eva", via="cli")
+    assert DRAWN not in rehearse(workspace).photos
+    assert "person's retouch" in (rehearse(workspace, Selection(photos=(DRAWN,))).results[0].error or "")
 
 
-def test_choices_are_decisions_with_person_and_reason(room: Room) -> None:
-    cutout_models.choose(room, DRAWN, OTHER, who="eva", via="cli", reason="chrome")
-    with room.engine.connect() as connection:
+def test_choices_are_decisions_with_person_and_reason(workspace: Workspace) -> None:
+    cutout_models.choose(workspace, DRAWN, OTHER, who="eva", via="cli", reason="chrome")
+    with workspace.engine.connect() as connection:
         said = connection.execute(
             text("select subject, verdict, who, reason from ledger.decisions where stage = :stage"),
             {"stage": cutout_models.MODEL_STAGE},
@@ -466,12 +481,12 @@ def test_choices_are_decisions_with_person_and_reason(room: Room) -> None:
         ).scalar_one()
     assert tuple(said) == (DRAWN, "approve", "eva", "chrome")
     assert told == OTHER
-    assert stages.plan(room, [PHOTOS, CUTOUTS])[0][CUTOUTS].pending == 1
+    assert stages.plan(workspace, [PHOTOS, CUTOUTS])[0][CUTOUTS].pending == 1
 
 
-def test_a_choice_waits_for_nothing_but_its_cut_out(room: Room) -> None:
-    cutout_models.choose(room, KEPT, OTHER, who="eva", via="cli")
-    made = run(room)
+def test_a_choice_waits_for_nothing_but_its_cut_out(workspace: Workspace) -> None:
+    cutout_models.choose(workspace, KEPT, OTHER, who="eva", via="cli")
+    made = run(workspace)
     assert made == {CUTOUTS: [KEPT]}, "the same bytes: neither master nor rendition nor file follows"
     assert not {MASTERS, PUBLISHED, *RENDITIONS.values()} & set(made)
 
@@ -479,7 +494,7 @@ def test_a_choice_waits_for_nothing_but_its_cut_out(room: Room) -> None:
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-def test_rehearsing_and_promoting_from_the_command_line(room: Room, crown: Any) -> None:
+def test_rehearsing_and_promoting_from_the_command_line(workspace: Workspace, crown: Any) -> None:
     assert crown("rehearsals") == []
     done = crown("rehearse", OTHER, "--photos", f"{KEPT}, {DRAWN}", "--who", "eva")
     assert (done["done"], done["same_bytes"], done["state"], done["who"]) == (2, 1, "finished", "eva")
@@ -488,35 +503,41 @@ def test_rehearsing_and_promoting_from_the_command_line(room: Room, crown: Any) 
     assert crown("rehearsal", number)["results"] == done["results"]
     assert [one["rehearsal"] for one in crown("rehearsals")] == [done["rehearsal"]]
     assert crown("promote", number)["returning"] == [DRAWN]
-    assert crown("status")["models"] == ["Photos are cut out by studio (the setting CROWN_CUTOUT_MODEL)."]
+    assert crown("status")["models"] == [
+        "Photos are cut out by studio (the setting CROWN_PRODUCT_IMAGES_CUTOUT_MODEL)."
+    ]
     meant = crown("promote", number, "--limit", "1", "--apply", "--who", "ute", "--reason", "finer edges")
     assert (meant["applied"], meant["carried"], meant["identical"]) == (True, [DRAWN], [KEPT])
     assert crown("status")["models"][0].startswith(f"Photos are cut out by {OTHER}, promoted by ute on ")
     assert crown("promote", "default")["there"] == [KEPT, DRAWN]
     assert crown("promote", "default", "--apply")["applied"]
-    assert standing(room)[DRAWN] == ("studio", "approve")
+    assert standing(workspace)[DRAWN] == ("studio", "approve")
     assert "no rehearsal" in crown("promote", "first", exit_code=1)
 
 
-def test_a_rejected_photo_gets_another_model_from_the_command_line(room: Room, crown: Any) -> None:
+def test_a_rejected_photo_gets_another_model_from_the_command_line(workspace: Workspace, crown: Any) -> None:
     refused = crown(
         "reject", DRAWN, "--reason", "hole filled", "--try-model", "u2net", "--apply", exit_code=2
     )
-    assert f"u2net.onnx is not in {room.settings.weights_dir}" in " ".join(refused.split())
-    assert standing(room)[DRAWN] == ("studio", "approve"), "nothing is rejected when the model cannot be used"
+    assert f"u2net.onnx is not in {workspace.settings.product_images.weights_dir}" in " ".join(
+        refused.split()
+    )
+    assert standing(workspace)[DRAWN] == ("studio", "approve"), (
+        "nothing is rejected when the model cannot be used"
+    )
     rejecting = ("reject", DRAWN, "--reason", "hole filled", "--try-model", OTHER, "--who", "eva")
     assert crown(*rejecting)["assets"][0]["keys"] == [DRAWN], "it would be cut out anew"
-    assert standing(room)[DRAWN] == ("studio", "approve"), "nothing is changed without --apply"
+    assert standing(workspace)[DRAWN] == ("studio", "approve"), "nothing is changed without --apply"
     crown(*rejecting, "--apply")
-    run(room)
-    assert standing(room) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
-    approve(room, DRAWN)
-    run(room)
+    run(workspace)
+    assert standing(workspace) == {KEPT: ("studio", "approve"), DRAWN: (OTHER, None)}
+    approve(workspace, DRAWN)
+    run(workspace)
     said = crown("trace", f"products/{DRAWN}/source/{DRAWN}.png")
     assert (said["chosen_model"]["model"], said["chosen_model"]["reason"]) == (OTHER, "hole filled")
     retrying = ("retry", DRAWN, "--model", "default", "--reason", "no better")
     (back,) = crown(*retrying)["items"]
     assert (back["before"], back["model"]) == (OTHER, "studio")
-    assert standing(room)[DRAWN][0] == OTHER, "nothing is changed without --apply"
+    assert standing(workspace)[DRAWN][0] == OTHER, "nothing is changed without --apply"
     assert crown(*retrying, "--apply")["items"] == [back]
-    assert standing(room)[DRAWN] == ("studio", "reject")
+    assert standing(workspace)[DRAWN] == ("studio", "reject")

@@ -20,8 +20,11 @@ from sqlalchemy import text
 
 from crown.errors import SystemicFailure
 from crown.ledger import counts, planning
-from crown.product_images import folders, rejected, review, stages
-from crown.product_images.room import (
+from crown.product_images import stages
+from crown.product_images.share import folders, rejected, review
+from crown.product_images.trace import trace
+from crown.product_images.verify import verify
+from crown.product_images.workspace import (
     CUTOUTS,
     INBOX,
     INBOX_PHOTOS,
@@ -32,10 +35,8 @@ from crown.product_images.room import (
     RENDITIONS,
     REVIEW,
     REVIEW_FAILED,
-    Room,
+    Workspace,
 )
-from crown.product_images.trace import trace
-from crown.product_images.verify import verify
 from crown.store import files
 from tests.closed import closed
 from tests.pictures import draw_part
@@ -54,20 +55,20 @@ def cell(folder: str, *acts: str) -> Callable[[_Test], _Test]:
     return lambda test: test
 
 
-def names(room: Room, folder: str) -> list[str]:
-    return sorted(path.name for path in room.media(folder).iterdir())
+def names(workspace: Workspace, folder: str) -> list[str]:
+    return sorted(path.name for path in workspace.media(folder).iterdir())
 
 
-def decisions(room: Room) -> list[tuple[str, str, str]]:
-    with room.engine.connect() as connection:
+def decisions(workspace: Workspace) -> list[tuple[str, str, str]]:
+    with workspace.engine.connect() as connection:
         rows = connection.execute(
             text("select subject, verdict, who from ledger.decisions order by decision_id")
         )
         return [(row[0], row[1], row[2]) for row in rows]
 
 
-def uploads(room: Room) -> list[tuple[str, str]]:
-    with room.engine.connect() as connection:
+def uploads(workspace: Workspace) -> list[tuple[str, str]]:
+    with workspace.engine.connect() as connection:
         rows = connection.execute(text("select photo, kind from product_images.uploads order by upload_id"))
         return [(row[0], row[1]) for row in rows]
 
@@ -83,36 +84,36 @@ def mark(path: Path, colour: tuple[int, int, int, int] = (255, 0, 0, 255), keep:
 
 
 @pytest.fixture
-def shown(room: Room) -> Room:
+def shown(workspace: Workspace) -> Workspace:
     """One photo waits in review."""
-    upload(room, "52000123.jpg")
-    run(room)
-    return room
+    upload(workspace, "52000123.jpg")
+    run(workspace)
+    return workspace
 
 
-def cut_already(room: Room, red: int = 200) -> Path:
+def cut_already(workspace: Workspace, red: int = 200) -> Path:
     """A photo that needs no engine, for its backdrop is transparent, waits in review: its file there."""
     picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
     picture.paste((red, 30, 30, 255), (10, 10, 50, 30))
-    picture.save(room.media(INBOX) / "52000123.png")
-    look(room)
+    picture.save(workspace.media(INBOX) / "52000123.png")
+    look(workspace)
     for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
-        stages.make(room, [asset], run_id="run-1")
-    review.show(room)
-    return room.media(REVIEW) / "52000123.png"
+        stages.make(workspace, [asset], run_id="run-1")
+    review.show(workspace)
+    return workspace.media(REVIEW) / "52000123.png"
 
 
-def logged(room: Room) -> str:
-    """The log file, which a room writes from its first stage on."""
-    return (room.settings.logs / "crown.log").read_text("utf-8")
+def logged(workspace: Workspace) -> str:
+    """The log file, which a workspace writes from its first stage on."""
+    return (workspace.settings.logs / "crown.log").read_text("utf-8")
 
 
 @pytest.fixture
-def done(room: Room) -> Room:
+def done(workspace: Workspace) -> Workspace:
     """Two published photos."""
-    finish(room, "52000123", "52000124_2")
-    run(room)
-    return room
+    finish(workspace, "52000123", "52000124_2")
+    run(workspace)
+    return workspace
 
 
 # inbox
@@ -121,103 +122,107 @@ def done(room: Room) -> Room:
 @cell("inbox", PUT)
 @pytest.mark.parametrize("how", [shutil.copyfile, os.rename])
 def test_a_picture_copied_or_moved_into_the_inbox_is_taken_in(
-    room: Room, tmp_path: Path, how: Callable[[Path, Path], object]
+    workspace: Workspace, tmp_path: Path, how: Callable[[Path, Path], object]
 ) -> None:
-    how(draw_part(tmp_path / "p.jpg"), room.media(INBOX) / "52000123.jpg")
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
-    assert names(room, INBOX) == []
+    how(draw_part(tmp_path / "p.jpg"), workspace.media(INBOX) / "52000123.jpg")
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
+    assert names(workspace, INBOX) == []
 
 
 @cell("inbox", EDITED)
-def test_a_picture_edited_in_the_inbox_is_taken_when_it_is_at_rest_again(room: Room) -> None:
-    upload(room, "52000123.png")
-    folders.seen_by_people(room)
-    edited = mark(room.media(INBOX) / "52000123.png")
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
-    assert room.objects.holds(edited)
+def test_a_picture_edited_in_the_inbox_is_taken_when_it_is_at_rest_again(workspace: Workspace) -> None:
+    upload(workspace, "52000123.png")
+    folders.seen_by_people(workspace)
+    edited = mark(workspace.media(INBOX) / "52000123.png")
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
+    assert workspace.objects.holds(edited)
 
 
 @cell("inbox", RENAMED)
-def test_a_picture_renamed_in_the_inbox_is_the_photo_of_its_new_name(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    folders.seen_by_people(room)
-    (room.media(INBOX) / "52000123.jpg").rename(room.media(INBOX) / "52000124_1.JPG")
-    look(room)
-    assert uploads(room) == [("52000124_1", "original")]
+def test_a_picture_renamed_in_the_inbox_is_the_photo_of_its_new_name(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    folders.seen_by_people(workspace)
+    (workspace.media(INBOX) / "52000123.jpg").rename(workspace.media(INBOX) / "52000124_1.JPG")
+    look(workspace)
+    assert uploads(workspace) == [("52000124_1", "original")]
 
 
 @cell("inbox", GONE)
-def test_a_picture_taken_from_the_inbox_in_time_was_never_there(room: Room) -> None:
-    upload(room, "52000123.jpg")
-    folders.seen_by_people(room)
-    (room.media(INBOX) / "52000123.jpg").unlink()
-    look(room)
-    assert uploads(room) == []
+def test_a_picture_taken_from_the_inbox_in_time_was_never_there(workspace: Workspace) -> None:
+    upload(workspace, "52000123.jpg")
+    folders.seen_by_people(workspace)
+    (workspace.media(INBOX) / "52000123.jpg").unlink()
+    look(workspace)
+    assert uploads(workspace) == []
 
 
-def test_a_folder_in_the_inbox_is_said_and_left(room: Room, caplog: pytest.LogCaptureFixture) -> None:
-    (room.media(INBOX) / "shoot 03").mkdir()
-    draw_part(room.media(INBOX) / "shoot 03" / "52000123.jpg")
-    look(room)
+def test_a_folder_in_the_inbox_is_said_and_left(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    (workspace.media(INBOX) / "shoot 03").mkdir()
+    draw_part(workspace.media(INBOX) / "shoot 03" / "52000123.jpg")
+    look(workspace)
     assert "inbox/shoot 03 is a folder and is not looked into" in caplog.text
-    assert names(room, "inbox/shoot 03") == ["52000123.jpg"]
+    assert names(workspace, "inbox/shoot 03") == ["52000123.jpg"]
 
 
 @pytest.mark.parametrize("folder", ["ready_for_formatting/eva/june", "review/bg_removed/june"])
 def test_a_picture_in_a_folder_too_deep_is_said_and_left(
-    room: Room, caplog: pytest.LogCaptureFixture, folder: str
+    workspace: Workspace, caplog: pytest.LogCaptureFixture, folder: str
 ) -> None:
-    (room.media(".") / folder).mkdir(parents=True)
-    draw_part(room.media(".") / folder / "52000123.jpg")
-    look(room)
+    (workspace.media(".") / folder).mkdir(parents=True)
+    draw_part(workspace.media(".") / folder / "52000123.jpg")
+    look(workspace)
     assert f"{folder} is a folder and is not looked into" in caplog.text
-    assert names(room, folder) == ["52000123.jpg"]
-    assert uploads(room) == []
+    assert names(workspace, folder) == ["52000123.jpg"]
+    assert uploads(workspace) == []
 
 
 @pytest.mark.parametrize(
     "copy", ["52000123 (2).jpg", "52000123 - Copy.jpg", "52000123 copy 2.jpg", "52000123 - Kopie (3).jpg"]
 )
-def test_a_desktops_copy_of_a_photo_makes_no_other_product(room: Room, copy: str) -> None:
-    upload(room, "52000123.jpg", copy)
-    report_names = names(room, INBOX)
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
+def test_a_desktops_copy_of_a_photo_makes_no_other_product(workspace: Workspace, copy: str) -> None:
+    upload(workspace, "52000123.jpg", copy)
+    report_names = names(workspace, INBOX)
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
     assert copy in report_names
-    note = room.media("review/name_conflicts") / f"{copy}.error.txt"
+    note = workspace.media("review/name_conflicts") / f"{copy}.error.txt"
     assert "named like a copy of 52000123" in note.read_text()
 
 
-def test_brackets_that_belong_to_a_number_are_kept(room: Room) -> None:
-    room = any_number(room)
-    upload(room, "AB (2).jpg")
-    look(room)
-    assert uploads(room) == [("AB_(2)", "original")]
+def test_brackets_that_belong_to_a_number_are_kept(workspace: Workspace) -> None:
+    workspace = any_number(workspace)
+    upload(workspace, "AB (2).jpg")
+    look(workspace)
+    assert uploads(workspace) == [("AB_(2)", "original")]
 
 
-def test_a_name_that_is_no_text_is_set_aside_and_its_neighbour_goes_on(room: Room, part: Path) -> None:
-    shutil.copyfile(part, os.fsencode(room.media(INBOX)) + b"/5200\xe4.jpg")
-    upload(room, "52000123.jpg")
-    assert any(ready for _, _, ready in folders.seen_by_people(room))
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
-    assert names(room, "review/name_conflicts") == ["5200\ufffd.jpg", "5200\ufffd.jpg.error.txt"]
+def test_a_name_that_is_no_text_is_set_aside_and_its_neighbour_goes_on(
+    workspace: Workspace, part: Path
+) -> None:
+    shutil.copyfile(part, os.fsencode(workspace.media(INBOX)) + b"/5200\xe4.jpg")
+    upload(workspace, "52000123.jpg")
+    assert any(ready for _, _, ready in folders.seen_by_people(workspace))
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
+    assert names(workspace, "review/name_conflicts") == ["5200\ufffd.jpg", "5200\ufffd.jpg.error.txt"]
 
 
-def test_a_very_long_name_is_set_aside_with_its_reason(room: Room, part: Path) -> None:
-    shutil.copyfile(part, room.media(INBOX) / ("\u00e4" * 120 + ".txt"))
-    look(room)
-    assert names(room, INBOX) == []
-    assert len(names(room, "errors")) == 2
+def test_a_very_long_name_is_set_aside_with_its_reason(workspace: Workspace, part: Path) -> None:
+    shutil.copyfile(part, workspace.media(INBOX) / ("\u00e4" * 120 + ".txt"))
+    look(workspace)
+    assert names(workspace, INBOX) == []
+    assert len(names(workspace, "errors")) == 2
 
 
 # review/bg_removed
 
 
 @cell("review/bg_removed", PUT)
-def test_a_copy_of_what_is_shown_changes_nothing_and_another_picture_is_a_retouch(shown: Room) -> None:
+def test_a_copy_of_what_is_shown_changes_nothing_and_another_picture_is_a_retouch(shown: Workspace) -> None:
     mine = shown.media(REVIEW) / "52000123.PNG"
     (shown.media(REVIEW) / "52000123.png").rename(mine)
     shutil.copyfile(mine, shown.media(REVIEW) / "52000123.png")
@@ -231,7 +236,7 @@ def test_a_copy_of_what_is_shown_changes_nothing_and_another_picture_is_a_retouc
 
 
 @cell("review/bg_removed", EDITED)
-def test_an_edit_in_review_is_a_retouch_that_waits_for_an_approval(shown: Room) -> None:
+def test_an_edit_in_review_is_a_retouch_that_waits_for_an_approval(shown: Workspace) -> None:
     edited = mark(shown.media(REVIEW) / "52000123.png")
     made = run(shown)
     assert made[CUTOUTS] == ["52000123"]
@@ -243,7 +248,7 @@ def test_an_edit_in_review_is_a_retouch_that_waits_for_an_approval(shown: Room) 
 
 
 @cell("review/bg_removed", RENAMED)
-def test_a_new_number_in_review_is_that_photos_picture_and_keeps_its_original(shown: Room) -> None:
+def test_a_new_number_in_review_is_that_photos_picture_and_keeps_its_original(shown: Workspace) -> None:
     (shown.media(REVIEW) / "52000123.png").rename(shown.media(REVIEW) / "52000456.png")
     run(shown)
     assert decisions(shown) == [("52000123", "reject", "share")]
@@ -258,7 +263,7 @@ def test_a_new_number_in_review_is_that_photos_picture_and_keeps_its_original(sh
 
 @pytest.mark.parametrize("name", ["52000123.PNG", "52000123.Png"])
 def test_a_change_of_case_in_review_is_no_decision_and_the_file_goes_when_it_is_decided(
-    shown: Room, name: str
+    shown: Workspace, name: str
 ) -> None:
     (shown.media(REVIEW) / "52000123.png").rename(shown.media(REVIEW) / name)
     run(shown)
@@ -269,23 +274,23 @@ def test_a_change_of_case_in_review_is_no_decision_and_the_file_goes_when_it_is_
     assert names(shown, REVIEW) == []
 
 
-def test_a_name_in_another_form_of_unicode_is_the_same_file(room: Room) -> None:
-    room = any_number(room)
-    upload(room, "caf\u00e9.jpg")
-    run(room)
-    composed = room.media(REVIEW) / "CAF\u00c9.png"
+def test_a_name_in_another_form_of_unicode_is_the_same_file(workspace: Workspace) -> None:
+    workspace = any_number(workspace)
+    upload(workspace, "caf\u00e9.jpg")
+    run(workspace)
+    composed = workspace.media(REVIEW) / "CAF\u00c9.png"
     composed.rename(composed.with_name(unicodedata.normalize("NFD", composed.name)))
-    run(room)
-    assert decisions(room) == []
-    assert len(names(room, REVIEW)) == 1
+    run(workspace)
+    assert decisions(workspace) == []
+    assert len(names(workspace, REVIEW)) == 1
     decomposed = composed.with_name(unicodedata.normalize("NFD", composed.name))
-    decomposed.rename(room.media(READY) / decomposed.name)
-    assert run(room)[MASTERS] == ["CAF\u00c9"]
-    assert decisions(room) == [("CAF\u00c9", "approve", "share")]
+    decomposed.rename(workspace.media(READY) / decomposed.name)
+    assert run(workspace)[MASTERS] == ["CAF\u00c9"]
+    assert decisions(workspace) == [("CAF\u00c9", "approve", "share")]
 
 
 @cell("review/bg_removed", GONE)
-def test_a_file_taken_from_review_is_rejected(shown: Room) -> None:
+def test_a_file_taken_from_review_is_rejected(shown: Workspace) -> None:
     (shown.media(REVIEW) / "52000123.png").unlink()
     look(shown)
     assert decisions(shown) == [("52000123", "reject", "share")]
@@ -293,9 +298,9 @@ def test_a_file_taken_from_review_is_rejected(shown: Room) -> None:
 
 @pytest.mark.parametrize("spoilt", ["no picture any more", "nothing", "a link", "the earlier cut-out"])
 def test_a_picture_that_we_set_aside_from_review_is_no_rejection_and_is_laid_out_again(
-    room: Room, spoilt: str, tmp_path: Path
+    workspace: Workspace, spoilt: str, tmp_path: Path
 ) -> None:
-    path = cut_already(room)
+    path = cut_already(workspace)
     if spoilt == "no picture any more":
         path.write_text("<html>not a picture</html>")
     elif spoilt == "nothing":
@@ -305,184 +310,192 @@ def test_a_picture_that_we_set_aside_from_review_is_no_rejection_and_is_laid_out
         path.symlink_to(tmp_path / "moved.png")
     else:
         shutil.copyfile(path, tmp_path / "old.png")
-        cut_already(room, red=100)
+        cut_already(workspace, red=100)
         shutil.copyfile(tmp_path / "old.png", path)
-    look(room)
-    review.show(room)
-    assert [name for name in names(room, "errors") if name.endswith("52000123.png")]
-    assert decisions(room) == []
-    assert files.sha256(path) == review.cutouts(room)[0].content_hash
+    look(workspace)
+    review.show(workspace)
+    assert [name for name in names(workspace, "errors") if name.endswith("52000123.png")]
+    assert decisions(workspace) == []
+    assert files.sha256(path) == review.cutouts(workspace)[0].content_hash
 
 
-def test_a_rejection_by_taking_away_is_undone_by_putting_the_file_back(room: Room, tmp_path: Path) -> None:
-    path = cut_already(room)
+def test_a_rejection_by_taking_away_is_undone_by_putting_the_file_back(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    path = cut_already(workspace)
     path.rename(tmp_path / "recycled.png")
-    look(room)
-    review.show(room)
+    look(workspace)
+    review.show(workspace)
     shutil.copyfile(tmp_path / "recycled.png", path)
-    look(room)
-    review.show(room)
-    assert decisions(room) == [("52000123", "reject", "share"), ("52000123", "withdraw", "share")]
-    assert names(room, REVIEW) == ["52000123.png"]
-    approve(room)
-    review.show(room)
-    assert names(room, REVIEW) == []
+    look(workspace)
+    review.show(workspace)
+    assert decisions(workspace) == [("52000123", "reject", "share"), ("52000123", "withdraw", "share")]
+    assert names(workspace, REVIEW) == ["52000123.png"]
+    approve(workspace)
+    review.show(workspace)
+    assert names(workspace, REVIEW) == []
 
 
 @pytest.mark.parametrize("verdict", ["approve", "reject"])
 def test_a_decided_picture_put_into_review_again_goes_and_the_log_says_what_was_decided(
-    room: Room, tmp_path: Path, verdict: Literal["approve", "reject"]
+    workspace: Workspace, tmp_path: Path, verdict: Literal["approve", "reject"]
 ) -> None:
-    path = cut_already(room)
+    path = cut_already(workspace)
     shutil.copyfile(path, tmp_path / "copy.png")
-    review.decide(room, "52000123", verdict, who="eva", via="cli", reason="seen")
-    review.show(room)
+    review.decide(workspace, "52000123", verdict, who="eva", via="cli", reason="seen")
+    review.show(workspace)
     shutil.copyfile(tmp_path / "copy.png", path)
-    look(room)
-    assert decisions(room) == [("52000123", verdict, "eva")]
-    assert names(room, REVIEW) == []
-    assert f"eva has said {verdict} to this picture already" in logged(room)
+    look(workspace)
+    assert decisions(workspace) == [("52000123", verdict, "eva")]
+    assert names(workspace, REVIEW) == []
+    assert f"eva has said {verdict} to this picture already" in logged(workspace)
 
 
 @pytest.mark.parametrize("folder", [READY, REVIEW])
-def test_a_program_that_saves_under_a_name_of_its_own_is_not_disturbed(room: Room, folder: str) -> None:
-    saving = room.media(folder) / "52000123.png.sb-a1b2c3"
+def test_a_program_that_saves_under_a_name_of_its_own_is_not_disturbed(
+    workspace: Workspace, folder: str
+) -> None:
+    saving = workspace.media(folder) / "52000123.png.sb-a1b2c3"
     saving.write_bytes(b"half of it")
-    assert review.collect(room, settle_seconds=0).unfinished == [saving.name]
+    assert review.collect(workspace, settle_seconds=0).unfinished == [saving.name]
     assert saving.exists()
 
 
-def test_a_file_that_grows_for_ever_holds_up_no_rejection_of_another(room: Room) -> None:
-    path = cut_already(room)
-    growing = room.media(READY) / "52000999.png"
+def test_a_file_that_grows_for_ever_holds_up_no_rejection_of_another(workspace: Workspace) -> None:
+    path = cut_already(workspace)
+    growing = workspace.media(READY) / "52000999.png"
     growing.write_bytes(b"1")
     path.unlink()
-    assert review.collect(room, settle_seconds=0).unfinished == [growing.name]
-    assert decisions(room) == [("52000123", "reject", "share")]
+    assert review.collect(workspace, settle_seconds=0).unfinished == [growing.name]
+    assert decisions(workspace) == [("52000123", "reject", "share")]
 
 
-def test_a_picture_that_is_still_copied_to_ready_is_not_rejected_meanwhile(room: Room) -> None:
-    path = cut_already(room)
-    path.rename(room.media(READY) / "52000123.PNG")
-    assert review.collect(room, settle_seconds=0).rejected == []
-    look(room)
-    assert decisions(room) == [("52000123", "approve", "share")]
+def test_a_picture_that_is_still_copied_to_ready_is_not_rejected_meanwhile(workspace: Workspace) -> None:
+    path = cut_already(workspace)
+    path.rename(workspace.media(READY) / "52000123.PNG")
+    assert review.collect(workspace, settle_seconds=0).rejected == []
+    look(workspace)
+    assert decisions(workspace) == [("52000123", "approve", "share")]
 
 
-def test_a_persons_folder_that_may_not_be_read_is_said_and_nothing_counts_as_taken_away(room: Room) -> None:
-    path = cut_already(room)
-    mine = room.media(READY) / "eva"
+def test_a_persons_folder_that_may_not_be_read_is_said_and_nothing_counts_as_taken_away(
+    workspace: Workspace,
+) -> None:
+    path = cut_already(workspace)
+    mine = workspace.media(READY) / "eva"
     mine.mkdir()
     path.rename(mine / path.name)
     with closed(mine):
-        folders.seen_by_people(room)
-        look(room)
-    assert decisions(room) == []
-    assert "ready_for_formatting/eva may not be looked into" in logged(room)
-    look(room)
-    assert decisions(room) == [("52000123", "approve", "eva")]
+        folders.seen_by_people(workspace)
+        look(workspace)
+    assert decisions(workspace) == []
+    assert "ready_for_formatting/eva may not be looked into" in logged(workspace)
+    look(workspace)
+    assert decisions(workspace) == [("52000123", "approve", "eva")]
 
 
 @pytest.mark.parametrize("folder", [INBOX, READY, REVIEW])
-def test_a_folder_that_may_not_be_read_is_not_an_empty_one(room: Room, folder: str) -> None:
-    path = cut_already(room)
-    with closed(room.media(folder)), suppress(SystemicFailure):
-        look(room)
-    assert decisions(room) == []
-    look(room)
-    assert names(room, REVIEW) == [path.name]
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(workspace: Workspace, folder: str) -> None:
+    path = cut_already(workspace)
+    with closed(workspace.media(folder)), suppress(SystemicFailure):
+        look(workspace)
+    assert decisions(workspace) == []
+    look(workspace)
+    assert names(workspace, REVIEW) == [path.name]
 
 
-def test_a_folder_alone_starts_the_run_that_says_so_once(room: Room) -> None:
-    (room.media(INBOX) / "shoot 03").mkdir()
-    first = folders.seen_by_people(room)
-    draw_part(room.media(INBOX) / "shoot 03" / "52000123.jpg")
-    assert folders.seen_by_people(room) == first == [("inbox/shoot 03/", "folder", True)]
+def test_a_folder_alone_starts_the_run_that_says_so_once(workspace: Workspace) -> None:
+    (workspace.media(INBOX) / "shoot 03").mkdir()
+    first = folders.seen_by_people(workspace)
+    draw_part(workspace.media(INBOX) / "shoot 03" / "52000123.jpg")
+    assert folders.seen_by_people(workspace) == first == [("inbox/shoot 03/", "folder", True)]
 
 
-def test_the_owner_of_a_file_retouched_it_and_the_folder_says_who_approved(room: Room) -> None:
-    finish(room, "52000123", person="eva")
-    owner = (room.media(READY) / "eva" / "52000123.png").owner()
-    look(room)
-    with room.engine.connect() as connection:
+def test_the_owner_of_a_file_retouched_it_and_the_folder_says_who_approved(workspace: Workspace) -> None:
+    finish(workspace, "52000123", person="eva")
+    owner = (workspace.media(READY) / "eva" / "52000123.png").owner()
+    look(workspace)
+    with workspace.engine.connect() as connection:
         uploaders = connection.execute(text("select uploader from product_images.uploads")).scalars()
         assert set(uploaders) == {owner}
-    assert decisions(room) == [("52000123", "approve", "eva")]
+    assert decisions(workspace) == [("52000123", "approve", "eva")]
 
 
-def test_brackets_in_a_number_are_decided_like_any_other(room: Room) -> None:
-    room = any_number(room)
-    upload(room, "5200[1].jpg", "52001.jpg")
-    run(room)
-    (room.media(REVIEW) / "5200[1].png").unlink()
-    look(room)
-    assert decisions(room) == [("5200[1]", "reject", "share")]
-    review.decide(room, "5200[1]", "approve", who="eva", via="cli")
-    assert ("5200[1]", "approve", "eva") in decisions(room)
-    review.decide(room, "5200[1]", "withdraw", who="eva", via="cli")
-    assert ("5200[1]", "withdraw", "eva") in decisions(room)
+def test_brackets_in_a_number_are_decided_like_any_other(workspace: Workspace) -> None:
+    workspace = any_number(workspace)
+    upload(workspace, "5200[1].jpg", "52001.jpg")
+    run(workspace)
+    (workspace.media(REVIEW) / "5200[1].png").unlink()
+    look(workspace)
+    assert decisions(workspace) == [("5200[1]", "reject", "share")]
+    review.decide(workspace, "5200[1]", "approve", who="eva", via="cli")
+    assert ("5200[1]", "approve", "eva") in decisions(workspace)
+    review.decide(workspace, "5200[1]", "withdraw", who="eva", via="cli")
+    assert ("5200[1]", "withdraw", "eva") in decisions(workspace)
 
 
-def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(room: Room) -> None:
+def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(workspace: Workspace) -> None:
     numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
     for number in numbers:
         Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
-            room.media(REVIEW) / f"{number}.png"
+            workspace.media(REVIEW) / f"{number}.png"
         )
-    run(room)
-    assert len(names(room, REVIEW)) == len(numbers)
-    shutil.rmtree(room.media(REVIEW))
-    room.media(REVIEW).mkdir()
-    report = review.collect(room, settle_seconds=0)
+    run(workspace)
+    assert len(names(workspace, REVIEW)) == len(numbers)
+    shutil.rmtree(workspace.media(REVIEW))
+    workspace.media(REVIEW).mkdir()
+    report = review.collect(workspace, settle_seconds=0)
     assert (report.rejected, report.held) == ([], numbers)
-    assert decisions(room) == []
-    run(room)
-    assert names(room, REVIEW) == [f"{number}.png" for number in numbers]
+    assert decisions(workspace) == []
+    run(workspace)
+    assert names(workspace, REVIEW) == [f"{number}.png" for number in numbers]
     for number in numbers[: review.MOST_GONE]:
-        (room.media(REVIEW) / f"{number}.png").unlink()
-    look(room)
-    assert len(decisions(room)) == review.MOST_GONE
+        (workspace.media(REVIEW) / f"{number}.png").unlink()
+    look(workspace)
+    assert len(decisions(workspace)) == review.MOST_GONE
 
 
-def test_approving_many_at_once_by_moving_them_is_no_accident(room: Room) -> None:
+def test_approving_many_at_once_by_moving_them_is_no_accident(workspace: Workspace) -> None:
     numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
     for number in numbers:
         Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
-            room.media(REVIEW) / f"{number}.png"
+            workspace.media(REVIEW) / f"{number}.png"
         )
-    run(room)
+    run(workspace)
     for number in numbers:
-        (room.media(REVIEW) / f"{number}.png").rename(room.media(READY) / f"{number}.png")
-    look(room)
-    assert {(verdict, who) for _, verdict, who in decisions(room)} == {("approve", "share")}
-    assert len(decisions(room)) == len(numbers)
+        (workspace.media(REVIEW) / f"{number}.png").rename(workspace.media(READY) / f"{number}.png")
+    look(workspace)
+    assert {(verdict, who) for _, verdict, who in decisions(workspace)} == {("approve", "share")}
+    assert len(decisions(workspace)) == len(numbers)
 
 
-def test_a_persons_file_under_a_name_of_ours_is_a_retouch_and_its_removal_no_rejection(room: Room) -> None:
-    upload(room, "52000123.jpg")
+def test_a_persons_file_under_a_name_of_ours_is_a_retouch_and_its_removal_no_rejection(
+    workspace: Workspace,
+) -> None:
+    upload(workspace, "52000123.jpg")
     picture = Image.new("RGBA", (300, 200), (1, 2, 3, 255))
-    look(room)
-    picture.save(room.media(REVIEW) / "52000123.png")
-    review.show(room)
-    run(room)
-    assert review.cutouts(room)[0].facts["retouch"]
-    assert decisions(room) == []
+    look(workspace)
+    picture.save(workspace.media(REVIEW) / "52000123.png")
+    review.show(workspace)
+    run(workspace)
+    assert review.cutouts(workspace)[0].facts["retouch"]
+    assert decisions(workspace) == []
 
 
 # review/bg_removal_failed
 
 
 @pytest.fixture
-def failed(room: Room) -> Room:
+def failed(workspace: Workspace) -> Workspace:
     """A photo that cannot be cut out."""
-    Image.new("RGB", (300, 200), (240, 240, 240)).save(room.media(INBOX) / "52000123.jpg")
-    run(room)
-    assert names(room, REVIEW_FAILED) == ["52000123.png"]
-    return room
+    Image.new("RGB", (300, 200), (240, 240, 240)).save(workspace.media(INBOX) / "52000123.jpg")
+    run(workspace)
+    assert names(workspace, REVIEW_FAILED) == ["52000123.png"]
+    return workspace
 
 
 @cell("review/bg_removal_failed", PUT, EDITED, RENAMED)
-def test_work_in_the_folder_of_failures_counts_when_it_is_put_into_ready(failed: Room) -> None:
+def test_work_in_the_folder_of_failures_counts_when_it_is_put_into_ready(failed: Workspace) -> None:
     shown = failed.media(REVIEW_FAILED) / "52000123.png"
     edited = mark(shown)
     shutil.copyfile(shown, shown.with_name("52000999.png"))
@@ -496,7 +509,7 @@ def test_work_in_the_folder_of_failures_counts_when_it_is_put_into_ready(failed:
 
 
 @cell("review/bg_removal_failed", GONE)
-def test_a_failure_that_was_taken_away_comes_back_only_with_a_newer_one(failed: Room) -> None:
+def test_a_failure_that_was_taken_away_comes_back_only_with_a_newer_one(failed: Workspace) -> None:
     (failed.media(REVIEW_FAILED) / "52000123.png").unlink()
     run(failed)
     assert names(failed, REVIEW_FAILED) == []
@@ -505,7 +518,7 @@ def test_a_failure_that_was_taken_away_comes_back_only_with_a_newer_one(failed: 
     assert names(failed, REVIEW_FAILED) == ["52000123.png"]
 
 
-def test_a_failure_goes_from_its_folder_when_a_retouch_has_come(failed: Room) -> None:
+def test_a_failure_goes_from_its_folder_when_a_retouch_has_come(failed: Workspace) -> None:
     shutil.copyfile(failed.media(REVIEW_FAILED) / "52000123.png", failed.media(READY) / "52000123.png")
     mark(failed.media(READY) / "52000123.png")
     run(failed)
@@ -516,61 +529,65 @@ def test_a_failure_goes_from_its_folder_when_a_retouch_has_come(failed: Room) ->
 
 
 @cell("review/name_conflicts", PUT, EDITED, RENAMED, GONE)
-def test_nothing_in_name_conflicts_is_looked_at_until_it_is_put_back_under_a_good_name(room: Room) -> None:
-    upload(room, "_1.jpg")
-    look(room)
-    folder = room.media("review/name_conflicts")
+def test_nothing_in_name_conflicts_is_looked_at_until_it_is_put_back_under_a_good_name(
+    workspace: Workspace,
+) -> None:
+    upload(workspace, "_1.jpg")
+    look(workspace)
+    folder = workspace.media("review/name_conflicts")
     (folder / "_1.jpg").rename(folder / "52000123.jpg")
     draw_part(folder / "52000999.jpg")
-    look(room)
-    assert uploads(room) == []
-    assert names(room, "review/name_conflicts") == ["52000123.jpg", "52000999.jpg"]
-    (folder / "52000123.jpg").rename(room.media(INBOX) / "52000123.jpg")
+    look(workspace)
+    assert uploads(workspace) == []
+    assert names(workspace, "review/name_conflicts") == ["52000123.jpg", "52000999.jpg"]
+    (folder / "52000123.jpg").rename(workspace.media(INBOX) / "52000123.jpg")
     (folder / "52000999.jpg").unlink()
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
 
 
 @cell("errors", PUT, EDITED, RENAMED, GONE)
 def test_a_file_put_back_from_the_errors_is_the_photo_it_was_and_its_note_goes(
-    room: Room, part: Path
+    workspace: Workspace, part: Path
 ) -> None:
-    (room.media(INBOX) / "52000123.jpg").write_bytes(part.read_bytes()[:2000])
-    look(room)
-    broken, note = sorted(room.media("errors").iterdir())
+    (workspace.media(INBOX) / "52000123.jpg").write_bytes(part.read_bytes()[:2000])
+    look(workspace)
+    broken, note = sorted(workspace.media("errors").iterdir())
     assert broken.name.endswith("_52000123.jpg")
     shutil.copyfile(part, broken)
-    broken.rename(room.media(INBOX) / broken.name)
-    note.rename(room.media(INBOX) / note.name)
-    look(room)
-    assert uploads(room) == [("52000123", "original")]
-    assert (names(room, INBOX), names(room, "errors")) == ([], [])
+    broken.rename(workspace.media(INBOX) / broken.name)
+    note.rename(workspace.media(INBOX) / note.name)
+    look(workspace)
+    assert uploads(workspace) == [("52000123", "original")]
+    assert (names(workspace, INBOX), names(workspace, "errors")) == ([], [])
 
 
 @pytest.mark.parametrize("folder", ["errors", "review/name_conflicts"])
 def test_a_note_goes_when_the_file_that_it_explains_has_gone_unless_someone_wrote_in_it(
-    room: Room, folder: str
+    workspace: Workspace, folder: str
 ) -> None:
     bad = {"errors": "5200{}.jpg", "review/name_conflicts": "_{}.jpg"}[folder]
     for number in range(3):
-        (room.media(INBOX) / bad.format(number)).write_bytes(b"no picture")
-    look(room)
-    kept, gone, written_in = (path for path in sorted(room.media(folder).iterdir()) if path.suffix == ".jpg")
+        (workspace.media(INBOX) / bad.format(number)).write_bytes(b"no picture")
+    look(workspace)
+    kept, gone, written_in = (
+        path for path in sorted(workspace.media(folder).iterdir()) if path.suffix == ".jpg"
+    )
     for path in (gone, written_in):
         path.unlink()
     mine = written_in.with_name(f"{written_in.name}.error.txt")
     mine.write_text(f"{mine.read_text()}photographed again, eva\n")
-    other = room.media(folder) / "theirs.error.txt"
+    other = workspace.media(folder) / "theirs.error.txt"
     other.write_text("never ours")
-    look(room)
-    assert names(room, folder) == sorted([kept.name, f"{kept.name}.error.txt", mine.name, other.name])
+    look(workspace)
+    assert names(workspace, folder) == sorted([kept.name, f"{kept.name}.error.txt", mine.name, other.name])
     note = kept.with_name(f"{kept.name}.error.txt")
-    note.rename(room.media(INBOX) / note.name)
-    mine.rename(room.media(INBOX) / mine.name)
-    look(room)
-    assert names(room, folder)[:2] == [kept.name, note.name]
-    assert names(room, INBOX) == []
-    assert (room.media("errors") / mine.name).read_text().endswith("photographed again, eva\n")
+    note.rename(workspace.media(INBOX) / note.name)
+    mine.rename(workspace.media(INBOX) / mine.name)
+    look(workspace)
+    assert names(workspace, folder)[:2] == [kept.name, note.name]
+    assert names(workspace, INBOX) == []
+    assert (workspace.media("errors") / mine.name).read_text().endswith("photographed again, eva\n")
 
 
 # ready_for_formatting
@@ -580,7 +597,7 @@ def test_a_note_goes_when_the_file_that_it_explains_has_gone_unless_someone_wrot
 @pytest.mark.parametrize("how", [shutil.copyfile, os.rename])
 @pytest.mark.parametrize(("folder", "who"), [("", "share"), ("eva", "eva")])
 def test_a_cut_out_copied_or_moved_to_ready_is_approved(
-    shown: Room, how: Callable[[Path, Path], object], folder: str, who: str
+    shown: Workspace, how: Callable[[Path, Path], object], folder: str, who: str
 ) -> None:
     target = shown.media(READY) / folder
     target.mkdir(exist_ok=True)
@@ -591,7 +608,7 @@ def test_a_cut_out_copied_or_moved_to_ready_is_approved(
 
 
 @cell("ready_for_formatting", EDITED)
-def test_an_edited_cut_out_in_ready_is_a_retouch_and_approved(shown: Room) -> None:
+def test_an_edited_cut_out_in_ready_is_a_retouch_and_approved(shown: Workspace) -> None:
     path = shown.media(READY) / "52000123.png"
     (shown.media(REVIEW) / "52000123.png").rename(path)
     edited = mark(path)
@@ -601,32 +618,32 @@ def test_an_edited_cut_out_in_ready_is_a_retouch_and_approved(shown: Room) -> No
 
 @pytest.mark.parametrize(("ending", "kind"), [("jpg", "JPEG"), ("tif", "TIFF"), ("webp", "WEBP")])
 def test_a_finished_picture_keeps_its_kind_and_is_called_what_it_is(
-    room: Room, ending: str, kind: str
+    workspace: Workspace, ending: str, kind: str
 ) -> None:
     picture = Image.new("RGB", (300, 200), (200, 30, 30))
-    picture.save(room.media(READY) / f"52000777.{ending}")
-    picture.save(room.media(REVIEW) / f"52000778.{ending}")
-    mine = files.sha256(room.media(READY) / f"52000777.{ending}")
-    made = run(room)
+    picture.save(workspace.media(READY) / f"52000777.{ending}")
+    picture.save(workspace.media(REVIEW) / f"52000778.{ending}")
+    mine = files.sha256(workspace.media(READY) / f"52000777.{ending}")
+    made = run(workspace)
     assert made[MASTERS] == ["52000777"]
     assert f"52000777/{WEB}" in made[RENDITIONS["web"]]
-    master = room.media(f"products/52000777/source/52000777.{ending}")
+    master = workspace.media(f"products/52000777/source/52000777.{ending}")
     assert [path.name for path in master.parent.iterdir()] == [master.name]
     assert files.sha256(master) == mine
-    assert names(room, REVIEW) == [f"52000778.{ending}"]
-    edited = mark(room.media(REVIEW) / f"52000778.{ending}", colour=(0, 0, 255, 255), keep=kind)
-    run(room)
-    assert review.cutouts(room, "52000778")[0].content_hash == edited
-    picture.convert("RGBA").save(room.media(READY) / "52000777.png")
-    run(room)
+    assert names(workspace, REVIEW) == [f"52000778.{ending}"]
+    edited = mark(workspace.media(REVIEW) / f"52000778.{ending}", colour=(0, 0, 255, 255), keep=kind)
+    run(workspace)
+    assert review.cutouts(workspace, "52000778")[0].content_hash == edited
+    picture.convert("RGBA").save(workspace.media(READY) / "52000777.png")
+    run(workspace)
     assert [path.name for path in master.parent.iterdir()] == ["52000777.png"]
-    approve(room)
-    review.show(room)
-    assert names(room, REVIEW) == []
+    approve(workspace)
+    review.show(workspace)
+    assert names(workspace, REVIEW) == []
 
 
 @cell("ready_for_formatting", RENAMED)
-def test_a_cut_out_renamed_in_ready_is_the_master_of_the_photo_of_its_new_name(shown: Room) -> None:
+def test_a_cut_out_renamed_in_ready_is_the_master_of_the_photo_of_its_new_name(shown: Workspace) -> None:
     path = shown.media(READY) / "52000123.png"
     (shown.media(REVIEW) / "52000123.png").rename(path)
     path.rename(path.with_name("52000456_1.png"))
@@ -635,7 +652,7 @@ def test_a_cut_out_renamed_in_ready_is_the_master_of_the_photo_of_its_new_name(s
 
 
 @cell("ready_for_formatting", GONE)
-def test_a_cut_out_that_left_review_and_ready_is_rejected(shown: Room) -> None:
+def test_a_cut_out_that_left_review_and_ready_is_rejected(shown: Workspace) -> None:
     path = shown.media(READY) / "52000123.png"
     (shown.media(REVIEW) / "52000123.png").rename(path)
     folders.seen_by_people(shown)
@@ -645,7 +662,9 @@ def test_a_cut_out_that_left_review_and_ready_is_rejected(shown: Room) -> None:
 
 
 @pytest.mark.parametrize("folder", [READY, REVIEW])
-def test_the_cut_out_of_an_earlier_photo_approves_nothing(shown: Room, folder: str, tmp_path: Path) -> None:
+def test_the_cut_out_of_an_earlier_photo_approves_nothing(
+    shown: Workspace, folder: str, tmp_path: Path
+) -> None:
     shutil.copyfile(shown.media(REVIEW) / "52000123.png", tmp_path / "old.png")
     upload(shown, "52000123.jpg", shade=140)
     run(shown)
@@ -655,7 +674,7 @@ def test_the_cut_out_of_an_earlier_photo_approves_nothing(shown: Room, folder: s
     assert [name for name in names(shown, "errors") if name.endswith("52000123.png")]
 
 
-def test_a_file_that_may_not_be_read_holds_up_no_other(shown: Room) -> None:
+def test_a_file_that_may_not_be_read_holds_up_no_other(shown: Workspace) -> None:
     locked = shown.media(READY) / "52000999.png"
     locked.write_bytes(b"x")
     (shown.media(REVIEW) / "52000123.png").rename(shown.media(READY) / "52000123.png")
@@ -679,7 +698,7 @@ OUTPUTS = {
 @cell("products/*/formats", PUT)
 @cell("production", PUT)
 @pytest.mark.parametrize("folder", OUTPUTS)
-def test_a_file_of_a_person_among_our_outputs_is_never_taken_or_touched(done: Room, folder: str) -> None:
+def test_a_file_of_a_person_among_our_outputs_is_never_taken_or_touched(done: Workspace, folder: str) -> None:
     root, path = OUTPUTS[folder]
     theirs = done.roots.path(root, path).with_name("52000555.png")
     theirs.write_bytes(b"theirs")
@@ -694,7 +713,7 @@ def test_a_file_of_a_person_among_our_outputs_is_never_taken_or_touched(done: Ro
 @cell("products/*/formats", EDITED)
 @cell("production", EDITED)
 @pytest.mark.parametrize("folder", OUTPUTS)
-def test_an_edited_output_is_said_and_left_until_a_person_moves_it_away(done: Room, folder: str) -> None:
+def test_an_edited_output_is_said_and_left_until_a_person_moves_it_away(done: Workspace, folder: str) -> None:
     root, path = OUTPUTS[folder]
     ours = done.roots.path(root, path)
     before = files.sha256(ours)
@@ -716,7 +735,7 @@ def test_an_edited_output_is_said_and_left_until_a_person_moves_it_away(done: Ro
 @pytest.mark.parametrize("folder", OUTPUTS)
 @pytest.mark.parametrize("new_name", [None, "renamed.bin", "case"])
 def test_an_output_that_is_gone_is_made_again_and_a_renamed_one_is_a_persons(
-    done: Room, folder: str, new_name: str | None
+    done: Workspace, folder: str, new_name: str | None
 ) -> None:
     root, path = OUTPUTS[folder]
     ours = done.roots.path(root, path)
@@ -732,7 +751,7 @@ def test_an_output_that_is_gone_is_made_again_and_a_renamed_one_is_a_persons(
     assert moved.exists() == (new_name is not None)
 
 
-def test_an_edited_master_does_not_reach_production(done: Room) -> None:
+def test_an_edited_master_does_not_reach_production(done: Workspace) -> None:
     before = hashes(done.roots["production"])
     mark(done.media("products/52000123/source/52000123.png"))
     edited = done.roots.path("production", f"52000123/web/52000123_{WEB}.jpg")
@@ -742,15 +761,17 @@ def test_an_edited_master_does_not_reach_production(done: Room) -> None:
     assert hashes(done.roots["production"]) == before
 
 
-def test_the_same_retouch_for_two_photos_at_once_is_one_object_and_two_pictures(room: Room) -> None:
+def test_the_same_retouch_for_two_photos_at_once_is_one_object_and_two_pictures(workspace: Workspace) -> None:
     picture = Image.new("RGBA", (300, 200), (200, 30, 30, 255))
     for number in ("52000123", "52000124"):
-        picture.save(room.media(READY) / f"{number}.png")
-    assert run(room)[MASTERS] == ["52000123", "52000124"]
+        picture.save(workspace.media(READY) / f"{number}.png")
+    assert run(workspace)[MASTERS] == ["52000123", "52000124"]
 
 
 @cell("review/rejected", PUT, EDITED, RENAMED, GONE)
-def test_the_original_of_a_rejected_photo_lies_there_until_the_rejection_is_taken_back(done: Room) -> None:
+def test_the_original_of_a_rejected_photo_lies_there_until_the_rejection_is_taken_back(
+    done: Workspace,
+) -> None:
     review.decide(done, "52000123", "reject", who="eva", via="cli", reason="the hole is filled")
     run(done)
     (picture, note) = names(done, REJECTED)

@@ -36,7 +36,7 @@ def database(database_url: str, tmp_path: Path) -> Iterator[DatabaseResource]:
         "CROWN_DATABASE_URL": database_url,
         "CROWN_HOME": str(tmp_path / "home"),
         "CROWN_WORKERS": "1",
-        "CROWN_STALLED_MINUTES": "0",
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
     }
     yield given_database(environment)
     logs.close()
@@ -45,7 +45,7 @@ def database(database_url: str, tmp_path: Path) -> Iterator[DatabaseResource]:
 
 @pytest.fixture
 def images(database: DatabaseResource) -> ProductImagesResource:
-    """The room of product images on that database."""
+    """The workspace of product images on that database."""
     return ProductImagesResource(database=database)
 
 

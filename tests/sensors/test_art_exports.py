@@ -1,4 +1,4 @@
-"""What starts art records: an export at rest, an approval, the clock; and the marts follow every change of the books."""
+"""What starts art records: an export at rest, an approval, the clock; the marts follow every change."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.art_records import arriving
-from crown.art_records.rollback import rollback
-from crown.art_records.room import EXPORTS
+from crown.art_records.exports import arriving
+from crown.art_records.history.rollback import rollback
+from crown.art_records.history.syncing import sync
 from crown.art_records.samples import Export, sample_exports
-from crown.art_records.syncing import sync
+from crown.art_records.workspace import EXPORTS
 from crown.errors import ConfigurationError
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
@@ -33,7 +33,7 @@ def samples() -> tuple[Export, Export]:
 
 @pytest.fixture
 def art(database: DatabaseResource) -> ArtRecordsResource:
-    """The room of art records."""
+    """The workspace of art records."""
     return ArtRecordsResource(database=database)
 
 
@@ -118,9 +118,11 @@ def test_a_cursor_of_an_earlier_version_is_read(
 def test_a_broken_setting_fails_the_tick_and_nothing_is_asked_for(
     database: DatabaseResource, instance: dg.DagsterInstance
 ) -> None:
-    broken = ArtRecordsResource(database=given_database({**database.environment, "CROWN_ART_PHASE": "both"}))
+    broken = ArtRecordsResource(
+        database=given_database({**database.environment, "CROWN_ART_RECORDS_PHASE": "both"})
+    )
     tick = Ticks(broken, instance)
-    with pytest.raises(ConfigurationError, match="CROWN_ART_PHASE cannot be used"):
+    with pytest.raises(ConfigurationError, match="CROWN_ART_RECORDS_PHASE cannot be used"):
         tick()
     assert tick.asked == []
 
@@ -136,10 +138,10 @@ def test_an_approval_is_followed_once_and_a_rejection_is_not(
         return [request.run_key for request in done.run_requests or []], done.cursor
 
     assert tick(None)[0] == []
-    with art.room() as room:
-        arriving.remember(room, "b" * 64, "reject", who="eva", via="cli")
+    with art.workspace() as workspace:
+        arriving.remember(workspace, "b" * 64, "reject", who="eva", via="cli")
         assert tick(None)[0] == []
-        said = arriving.remember(room, "a" * 64, "approve", who="eva", via="cli")
+        said = arriving.remember(workspace, "a" * 64, "approve", who="eva", via="cli")
     asked, cursor = tick(None)
     assert asked == [f"art-decision-{said.decision_id}"]
     assert tick(cursor)[0] == []

@@ -1,4 +1,4 @@
-"""A lane that fails is told once, by the real sensor on a real instance."""
+"""A queue that fails is told once, by the real sensor on a real instance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from resources.database import DatabaseResource
 from sensors.failures import decide, failed_runs
-from sensors.schedules import LANE
+from sensors.schedules import QUEUE
 
 FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 
@@ -23,18 +23,18 @@ def sound() -> None:
     """Nothing goes wrong."""
 
 
-@dg.job(tags={LANE: "product_images"})
+@dg.job(tags={QUEUE: "product_images"})
 def broken() -> None:
     step()
 
 
-@dg.job(tags={LANE: "product_images"})
+@dg.job(tags={QUEUE: "product_images"})
 def mended() -> None:
     sound()
 
 
 @dg.job
-def without_lane() -> None:
+def without_pool() -> None:
     step()
 
 
@@ -71,7 +71,7 @@ def test_a_failure_is_news_unless_the_run_before_failed(
     assert decide(before) is news
 
 
-def test_a_failing_lane_is_told_once_until_it_has_succeeded(
+def test_a_failing_pool_is_told_once_until_it_has_succeeded(
     engine: Engine, instance: dg.DagsterInstance, database: DatabaseResource
 ) -> None:
     daemon = Daemon(instance, database)
@@ -93,14 +93,14 @@ def test_a_failing_lane_is_told_once_until_it_has_succeeded(
     assert len(notices(engine)) == 2
 
 
-def test_a_run_without_a_lane_is_told_by_its_job(
+def test_a_run_without_a_pool_is_told_by_its_job(
     engine: Engine, instance: dg.DagsterInstance, database: DatabaseResource
 ) -> None:
     daemon = Daemon(instance, database)
     broken.execute_in_process(instance=instance, raise_on_error=False)
-    without_lane.execute_in_process(instance=instance, raise_on_error=False)
+    without_pool.execute_in_process(instance=instance, raise_on_error=False)
     daemon.tick()
-    assert [notice[0] for notice in notices(engine)] == ["product_images", "without_lane"]
+    assert [notice[0] for notice in notices(engine)] == ["product_images", "without_pool"]
 
 
 def test_failures_before_the_first_tick_are_not_told(

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from crown.database.engine import connect
 from crown.errors import ConfigurationError, SystemicFailure
-from crown.product_images.room import INBOX
-from crown.settings import load_settings
+from crown.product_images.workspace import INBOX
+from crown.settings.model import load_settings
 from crown_assets.definitions import build_defs
 from resources.product_images import ProductImagesResource
 from sensors.folders import product_image_folders
@@ -32,8 +32,8 @@ def test_a_file_at_rest_asks_for_a_run_in_the_tick_that_first_sees_it(
     images: ProductImagesResource, instance: dg.DagsterInstance
 ) -> None:
     assert tick(images, instance) == ("Nothing new.", 0)
-    with images.room() as room:
-        draw_part(room.media(INBOX) / "52000123.jpg")
+    with images.workspace() as workspace:
+        draw_part(workspace.media(INBOX) / "52000123.jpg")
     assert tick(images, instance) == ("", 1)
 
 

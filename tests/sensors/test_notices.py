@@ -12,8 +12,16 @@ from sqlalchemy import Engine, text
 
 from crown.errors import ConfigurationError
 from crown.journal import notices
-from crown.product_images import intake, review, stages
-from crown.product_images.room import CUTOUTS, INBOX, INBOX_PHOTOS, PHOTOS, REVIEW, Room
+from crown.product_images import stages
+from crown.product_images.share import intake, review
+from crown.product_images.workspace import (
+    CUTOUTS,
+    INBOX,
+    INBOX_PHOTOS,
+    PHOTOS,
+    REVIEW,
+    Workspace,
+)
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
 from sensors.notices import Notice, Told, Waiting, decide, people_are_told
@@ -48,24 +56,24 @@ def test_what_was_told_is_remembered_while_nothing_waits() -> None:
     assert decide(Waiting({CUTOUTS: (1, 17)}), told)[0] == []
 
 
-def cut_out(room: Room, *names: str) -> None:
+def cut_out(workspace: Workspace, *names: str) -> None:
     for number, name in enumerate(names):
-        draw_part(room.media(INBOX) / name, seed=number + 1)
+        draw_part(workspace.media(INBOX) / name, seed=number + 1)
     for _ in range(2):
-        intake.take_in(room, settle_seconds=0)
+        intake.take_in(workspace, settle_seconds=0)
     for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
-        stages.make(room, [asset])
+        stages.make(workspace, [asset])
 
 
-def shown_by_a_person(room: Room, *numbers: str) -> None:
+def shown_by_a_person(workspace: Workspace, *numbers: str) -> None:
     """Cut-outs that wait for an approval, without any cutting."""
     for number in numbers:
         Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
-            room.media(REVIEW) / f"{number}.png"
+            workspace.media(REVIEW) / f"{number}.png"
         )
-    look(room)
+    look(workspace)
     for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
-        stages.make(room, [asset])
+        stages.make(workspace, [asset])
 
 
 def tick(
@@ -93,18 +101,18 @@ def test_waiting_cutouts_reach_the_webhook_once(
     tmp_path: Path,
 ) -> None:
     database = with_addresses(database, tmp_path, inbox.address)
-    with images.room() as room:
-        cut_out(room, "52000123.jpg", "52000124.jpg")
+    with images.workspace() as workspace:
+        cut_out(workspace, "52000123.jpg", "52000124.jpg")
         said, cursor = tick(database, instance)
         assert said == "Notices sent: 1."
         (message,) = inbox.messages
         assert message["title"] == "Crown: 1 waiting for review"
         assert "2 cut-outs wait for approval." in message["message"]
-        review.decide(room, "*", "approve", who="eva", via="cli")
+        review.decide(workspace, "*", "approve", who="eva", via="cli")
         assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
-        review.decide(room, "52000123", "withdraw", who="eva", via="cli")
+        review.decide(workspace, "52000123", "withdraw", who="eva", via="cli")
         assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
-        cut_out(room, "52000125.jpg")
+        cut_out(workspace, "52000125.jpg")
         assert tick(database, instance, cursor)[0] == "Notices sent: 1."
     assert "2 cut-outs wait for approval." in inbox.messages[1]["message"]
 
@@ -117,8 +125,8 @@ def test_a_cursor_that_is_lost_costs_one_message(
     inbox: Inbox,
 ) -> None:
     database = with_addresses(database, tmp_path, inbox.address)
-    with images.room() as room:
-        cut_out(room, "52000123.jpg")
+    with images.workspace() as workspace:
+        cut_out(workspace, "52000123.jpg")
     cursor = tick(database, instance)[1]
     assert json.loads(cursor or "")["reviews"].keys() == {CUTOUTS}
     tick(database, instance, cursor)
@@ -130,8 +138,8 @@ def test_a_cursor_that_is_lost_costs_one_message(
 def test_without_addresses_notices_are_kept_and_nothing_fails(
     engine: Engine, database: DatabaseResource, images: ProductImagesResource, instance: dg.DagsterInstance
 ) -> None:
-    with images.room() as room:
-        cut_out(room, "52000123.jpg")
+    with images.workspace() as workspace:
+        cut_out(workspace, "52000123.jpg")
     assert tick(database, instance)[0] == "Nothing was sent: no notify_file is set."
     with engine.connect() as connection:
         assert (
@@ -166,30 +174,30 @@ def test_what_was_settled_during_quiet_hours_is_not_told_in_the_morning(
 ) -> None:
     night = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="00:00-23:59")
     day = with_addresses(database, tmp_path, inbox.address, CROWN_QUIET_HOURS="23:59-00:00")
-    with images.room() as room:
-        shown_by_a_person(room, "52000123", "52000124", "52000125")
+    with images.workspace() as workspace:
+        shown_by_a_person(workspace, "52000123", "52000124", "52000125")
         _, cursor = tick(night, instance)
-        review.decide(room, "5200012[34]", "approve", who="eva", via="cli")
-        with room.engine.begin() as connection:
-            for lane in ("product_images", "housekeeping"):
+        review.decide(workspace, "5200012[34]", "approve", who="eva", via="cli")
+        with workspace.engine.begin() as connection:
+            for pool in ("product_images", "housekeeping"):
                 notices.post(
-                    connection, kind="failure", department=lane, subject="runs", sentence="disk full"
+                    connection, kind="failure", department=pool, subject="runs", sentence="disk full"
                 )
-        for lane, status in (
+        for pool, status in (
             ("product_images", dg.DagsterRunStatus.SUCCESS),
             ("housekeeping", dg.DagsterRunStatus.FAILURE),
         ):
-            instance.add_run(dg.DagsterRun(job_name=lane, status=status))
+            instance.add_run(dg.DagsterRun(job_name=pool, status=status))
         assert tick(day, instance, cursor)[0] == "Notices sent: 2."
         (message,) = inbox.messages
         assert message["title"] == "Crown: 1 failed, 1 waiting for review"
         assert message["message"].splitlines()[-1].endswith(": 1 cut-outs wait for approval.")
         assert "- housekeeping, runs: disk full" in message["message"]
-        shown_by_a_person(room, "52000126")
+        shown_by_a_person(workspace, "52000126")
         _, cursor = tick(night, instance, cursor)
-        review.decide(room, "*", "approve", who="eva", via="cli")
+        review.decide(workspace, "*", "approve", who="eva", via="cli")
         assert tick(day, instance, cursor)[0] == "Nothing was sent: nothing to tell."
-        shown_by_a_person(room, "52000127")
+        shown_by_a_person(workspace, "52000127")
         assert tick(day, instance, cursor)[0] == "Notices sent: 1."
 
 

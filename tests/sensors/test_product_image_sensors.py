@@ -10,8 +10,14 @@ from sqlalchemy import text
 
 from crown.database.engine import connect
 from crown.ledger import decisions
-from crown.product_images.room import CUTOUTS, INBOX, REVIEW, Room, open_room
-from crown.settings import load_settings
+from crown.product_images.workspace import (
+    CUTOUTS,
+    INBOX,
+    REVIEW,
+    Workspace,
+    open_workspace,
+)
+from crown.settings.model import load_settings
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
 from sensors.decisions import product_image_decisions
@@ -28,7 +34,7 @@ def database(database_url: str, tmp_path: Path) -> DatabaseResource:
     environment = {
         "CROWN_HOME": str(tmp_path / "home"),
         "CROWN_DATABASE_URL": database_url,
-        "CROWN_INBOX_INTERVAL_SECONDS": "5",
+        "CROWN_PRODUCT_IMAGES_INBOX_INTERVAL_SECONDS": "5",
     }
     return given_database(environment)
 
@@ -39,9 +45,9 @@ def images(database: DatabaseResource) -> ProductImagesResource:
 
 
 @pytest.fixture
-def room(database: DatabaseResource, database_url: str):  # type: ignore[no-untyped-def]
+def workspace(database: DatabaseResource, database_url: str):  # type: ignore[no-untyped-def]
     engine = connect(database_url)
-    yield open_room(engine, load_settings(database.environment, None))
+    yield open_workspace(engine, load_settings(database.environment, None))
     engine.dispose()
 
 
@@ -85,15 +91,15 @@ def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str 
     return data.run_requests, data.cursor, data.skip_message
 
 
-def settle(room: Room) -> None:
-    with room.engine.begin() as connection:
+def settle(workspace: Workspace) -> None:
+    with workspace.engine.begin() as connection:
         connection.execute(text("update store.sightings set first_seen_at = first_seen_at - interval '10 s'"))
 
 
 def test_a_dropped_file_starts_a_run_and_the_next_tick_asks_for_the_same(
-    room: Room, images: ProductImagesResource
+    workspace: Workspace, images: ProductImagesResource
 ) -> None:
-    draw_cut_out(room.media(INBOX) / "52000123.png")
+    draw_cut_out(workspace.media(INBOX) / "52000123.png")
     with dg.DagsterInstance.ephemeral() as instance:
         first, _, _ = tick(product_image_folders, instance, None, images=images)
         second, _, _ = tick(product_image_folders, instance, None, images=images)
@@ -102,15 +108,15 @@ def test_a_dropped_file_starts_a_run_and_the_next_tick_asks_for_the_same(
 
 
 def test_a_persons_file_in_review_starts_a_run_and_our_own_do_not(
-    room: Room, images: ProductImagesResource
+    workspace: Workspace, images: ProductImagesResource
 ) -> None:
-    draw_cut_out(room.media(REVIEW) / "52000123.png")
+    draw_cut_out(workspace.media(REVIEW) / "52000123.png")
     with dg.DagsterInstance.ephemeral() as instance:
         tick(product_image_folders, instance, None, images=images)
-        settle(room)
+        settle(workspace)
         requests, _, _ = tick(product_image_folders, instance, None, images=images)
         assert len(requests) == 1
-        with room.engine.begin() as connection:
+        with workspace.engine.begin() as connection:
             connection.execute(
                 text(
                     "insert into ledger.files (root, path, content_hash, written_at)"
@@ -122,8 +128,8 @@ def test_a_persons_file_in_review_starts_a_run_and_our_own_do_not(
     assert (requests, said) == ([], "Nothing new.")
 
 
-def test_a_decision_is_followed_once(room: Room, database: DatabaseResource) -> None:
-    with room.engine.begin() as connection:
+def test_a_decision_is_followed_once(workspace: Workspace, database: DatabaseResource) -> None:
+    with workspace.engine.begin() as connection:
         decisions.decide(
             connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
         )
@@ -135,13 +141,13 @@ def test_a_decision_is_followed_once(room: Room, database: DatabaseResource) -> 
 
 
 def test_a_decision_that_commits_late_is_followed_although_its_number_is_lower(
-    room: Room, database: DatabaseResource
+    workspace: Workspace, database: DatabaseResource
 ) -> None:
     said = {"stage": CUTOUTS, "content_hash": "h", "verdict": "approve", "who": "eva", "via": "cli"}
-    with dg.DagsterInstance.ephemeral() as instance, room.engine.connect() as late:
+    with dg.DagsterInstance.ephemeral() as instance, workspace.engine.connect() as late:
         _, cursor, _ = tick(product_image_decisions, instance, None, database=database)
         first = decisions.decide(late, subject="a", **said)  # type: ignore[arg-type]
-        with room.engine.begin() as connection:
+        with workspace.engine.begin() as connection:
             second = decisions.decide(connection, subject="b", **said)  # type: ignore[arg-type]
         assert second.decision_id > first.decision_id
         requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
@@ -155,9 +161,9 @@ def test_a_decision_that_commits_late_is_followed_although_its_number_is_lower(
 
 @pytest.mark.parametrize("cursor", ["57", "999999999:999999999:"])
 def test_the_cursor_of_another_version_or_server_makes_every_decision_new(
-    cursor: str, room: Room, database: DatabaseResource
+    cursor: str, workspace: Workspace, database: DatabaseResource
 ) -> None:
-    with room.engine.begin() as connection:
+    with workspace.engine.begin() as connection:
         decisions.decide(
             connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
         )
@@ -168,7 +174,7 @@ def test_the_cursor_of_another_version_or_server_makes_every_decision_new(
     assert requests == []
 
 
-def test_an_edited_recipe_starts_a_run_once(room: Room, images: ProductImagesResource) -> None:
+def test_an_edited_recipe_starts_a_run_once(workspace: Workspace, images: ProductImagesResource) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         requests, cursor, _ = tick(product_image_work, instance, None, images=images)
         assert requests == []

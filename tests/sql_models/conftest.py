@@ -29,7 +29,7 @@ def project() -> Project:
 
 @pytest.fixture(scope="session")
 def template_models(server_url: str, project: Project) -> str:
-    """The name of a database in which every model is built, on empty books."""
+    """The name of a database in which every model is built, on empty art tables."""
     _execute(server_url, "create database template_models template template_crown")
     engine = connect(_database(server_url, "template_models"))
     assert [result.error for result in run(engine, project) if result.error] == []
@@ -38,7 +38,7 @@ def template_models(server_url: str, project: Project) -> str:
 
 
 @pytest.fixture
-def books(server_url: str, template_models: str) -> Iterator[Engine]:
+def art_records(server_url: str, template_models: str) -> Iterator[Engine]:
     """An engine on a fresh database with all models, whose sessions stand on AS_OF."""
     name = f"t{uuid.uuid4().hex[:12]}"
     _execute(server_url, f"create database {name} template {template_models}")
@@ -49,11 +49,11 @@ def books(server_url: str, template_models: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def rows(books: Engine) -> Rows:
-    """Answers queries on the books."""
+def rows(art_records: Engine) -> Rows:
+    """Answers queries on the art tables."""
 
     def ask(query: str) -> list[tuple[Any, ...]]:
-        with books.connect() as connection:
+        with art_records.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
 
     return ask

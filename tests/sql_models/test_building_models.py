@@ -17,7 +17,7 @@ from crown.sql_models.checks import check
 from crown.sql_models.project import Project, load_models
 
 Write = Callable[..., Project]
-DESCRIPTION = "description: It's a model.\nowner: team:books\n"
+DESCRIPTION = "description: It's a model.\nowner: team:art-records\n"
 SOURCES = """\
 sources:
   shop.things:
@@ -305,7 +305,7 @@ def test_a_model_that_was_taken_away_is_named(shop: Engine, write: Write, tmp_pa
 
 TESTED = """\
 description: Things.
-owner: team:books
+owner: team:art-records
 columns:
   id:
     description: The number.

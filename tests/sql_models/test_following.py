@@ -8,19 +8,19 @@ from crown_assets.sql_models.assets import FOLLOWS
 
 
 def test_the_same_bytes_build_no_model_again_and_a_change_builds_the_chain() -> None:
-    version = {"books": "sync 1"}
+    version = {"art_records": "sync 1"}
 
     @dg.asset
-    def books() -> dg.MaterializeResult:
-        return dg.MaterializeResult(data_version=dg.DataVersion(version["books"]))
+    def art_records() -> dg.MaterializeResult:
+        return dg.MaterializeResult(data_version=dg.DataVersion(version["art_records"]))
 
-    @dg.asset(deps=[books], code_version="1", automation_condition=FOLLOWS)
+    @dg.asset(deps=[art_records], code_version="1", automation_condition=FOLLOWS)
     def staged() -> None: ...
 
     @dg.asset(deps=[staged], code_version="1", automation_condition=FOLLOWS)
     def mart() -> None: ...
 
-    defs = dg.Definitions(assets=[books, staged, mart])
+    defs = dg.Definitions(assets=[art_records, staged, mart])
     with dg.DagsterInstance.ephemeral() as instance:
         cursor = None
 
@@ -30,13 +30,13 @@ def test_the_same_bytes_build_no_model_again_and_a_change_builds_the_chain() -> 
             cursor = found.cursor
             return [name for name in ("staged", "mart") if found.get_num_requested(dg.AssetKey(name))]
 
-        dg.materialize([books, staged, mart], instance=instance)
+        dg.materialize([art_records, staged, mart], instance=instance)
         wanted()
         assert wanted() == []
-        dg.materialize([books], instance=instance)
+        dg.materialize([art_records], instance=instance)
         assert wanted() == [], "the same bytes"
-        version["books"] = "sync 2"
-        dg.materialize([books], instance=instance)
+        version["art_records"] = "sync 2"
+        dg.materialize([art_records], instance=instance)
         assert wanted() == ["staged", "mart"], "both in one run"
         dg.materialize([staged, mart], selection=[staged, mart], instance=instance)
         assert wanted() == []

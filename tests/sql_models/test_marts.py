@@ -1,4 +1,4 @@
-"""Every number of the art marts on books that are small enough to count by hand, on 10 January 2026.
+"""Every number of the art marts on art tables that are small enough to count by hand, on 10 January 2026.
 
 Days that matter: 30 days before is 11 December 2025; a month before 10 December 2025; a year before
 10 January 2025; two years before 10 January 2024; four years before 10 January 2022.
@@ -83,9 +83,9 @@ EDITIONS = [
 
 
 @pytest.fixture
-def small_books(books: Engine) -> None:
+def small_art_records(art_records: Engine) -> None:
     insert(
-        books,
+        art_records,
         "prints",
         [
             {"airtable_id": HARBOUR, "name": "Harbour", "total_editions": 10},
@@ -95,7 +95,7 @@ def small_books(books: Engine) -> None:
         ],
     )
     insert(
-        books,
+        art_records,
         "distributors",
         [
             {"airtable_id": BLUE, "name": "Blue Door", "kind": "gallery", "commission_percentage": 40},
@@ -104,8 +104,8 @@ def small_books(books: Engine) -> None:
             {"airtable_id": OLD, "name": "Direct Old", "kind": "legacy"},
         ],
     )
-    insert(books, "editions", EDITIONS)
-    with books.begin() as connection:
+    insert(art_records, "editions", EDITIONS)
+    with art_records.begin() as connection:
         connection.execute(text("delete from art.editions where airtable_id like '%gone'"))  # closes it
 
 
@@ -118,7 +118,7 @@ def d(amount: str) -> Decimal:
     return Decimal(amount)
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_counts_of_an_artwork_leave_out_blank_zero_negative_closed_and_second_links(rows: Rows) -> None:
     # Harbour: 10 records with numbers above 0; on paper a1-a5, a7, a8, a9; sold a1, a2, a3, a7, a8, a9.
     # Pier: its own 4, not a9. The two Regattas stay apart.
@@ -134,7 +134,7 @@ def test_counts_of_an_artwork_leave_out_blank_zero_negative_closed_and_second_li
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_money_of_an_artwork(rows: Rows) -> None:
     # Harbour: gross 100 + 80 + 100.01 + 90 + 0 + 50; net 60 + 48 + 65.01 + 90 + 0 + 30.
     # Its average leaves out the gift: 420.01 / 5 = 84.002; 4 left at that price: 336.008.
@@ -149,7 +149,7 @@ def test_money_of_an_artwork(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_pace_of_an_artwork(rows: Rows) -> None:
     # Harbour in 12 months: a1, a2, a3 and a9, a year ago to the day; 4 left: 100 %, 12 months.
     # Pier: b1; 2 left: 50 %, 24 months. Nothing left, or nothing sold: no pace.
@@ -165,7 +165,7 @@ def test_pace_of_an_artwork(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_top_gallery_and_years_of_an_artwork(rows: Rows) -> None:
     # Harbour: Blue a1, a2, a9; Quay a3, a8. Regatta: one each, Direct's had a price.
     assert as_dict(
@@ -178,7 +178,7 @@ def test_top_gallery_and_years_of_an_artwork(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_stock_and_money_of_a_gallery(rows: Rows) -> None:
     # Blue: a1, a2, a9 sold, a4 (120) and a5 (no price) there; net 60 + 48 + 30; due a1 and a9.
     # Quay: a3, a8, b1, b2 sold, b3 there; gross 100.01 + 0 + 200 + 150; net 65.01 + 0 + 100 + 75; due a3 and b1.
@@ -195,7 +195,7 @@ def test_stock_and_money_of_a_gallery(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_pace_and_periods_of_a_gallery(rows: Rows) -> None:
     # Blue: a1 in 30 days and in the month; a1, a2, a9 in 12 months; days 30 and 9: 19.5, rounded 20;
     # a9 fell into 1 to 10 January of the year before. Quay: a3, b1 in 12 months; days 365 and 9: 187.
@@ -212,7 +212,7 @@ def test_pace_and_periods_of_a_gallery(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_portfolio_totals(rows: Rows) -> None:
     # 10 + 4 + 2 + 12 copies, 8 + 3 + 2 + 1 on paper, 6 + 2 + 2 sold, 4 + 2 + 0 + 12 left; 10 / 28 = 35.71 %;
     # (60 + 50 + 100 + 0) / 4; due a1 60, a3 65.01, a9 30, b1 100, c1 60.
@@ -241,7 +241,7 @@ def test_portfolio_totals(rows: Rows) -> None:
     ]
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_portfolio_rolling_periods(rows: Rows) -> None:
     # Last 12 months: a1 100, a2 80, a3 100.01, a9 50, b1 200. The 12 before: a8, a gift: its value has no change
     # in percent. Three years before: a8 0, b2 150, c1 60: 1 copy and 70 pounds a year; 530.01 is 657.2 % more.
@@ -256,7 +256,7 @@ def test_portfolio_rolling_periods(rows: Rows) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_portfolio_says_what_its_numbers_rest_on(rows: Rows) -> None:
     # No date: a7, 90. No price: c2. No gallery: a7. No commission of their own: a2, a7, c1. Outside: 500 + 40.
     assert rows(
@@ -265,7 +265,7 @@ def test_portfolio_says_what_its_numbers_rest_on(rows: Rows) -> None:
     ) == [(1, d("90"), 1, 1, 3, 2, d("540"))]
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_uk_tax_years_begin_on_6_april(rows: Rows) -> None:
     # 2025-26: a3 (6 April), a1, b1. 2024-25: a2 (5 April), a9. 2023-24: a8, b2. 2021-22: c1, c2. Undated: a7.
     assert as_dict(
@@ -281,7 +281,7 @@ def test_uk_tax_years_begin_on_6_april(rows: Rows) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_uk_tax_year_quarters_months_and_channels_add_up_to_the_year(rows: Rows) -> None:
     def level(name: str, column: str) -> set[tuple[Any, ...]]:
         return set(
@@ -306,7 +306,7 @@ def test_uk_tax_year_quarters_months_and_channels_add_up_to_the_year(rows: Rows)
     assert sums == [(d("830.01"),)]
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_invoices_of_a_gallery_by_month(rows: Rows) -> None:
     assert set(
         rows(
@@ -326,7 +326,7 @@ def test_invoices_of_a_gallery_by_month(rows: Rows) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_the_register_has_one_line_per_sale(rows: Rows) -> None:
     lines = as_dict(
         rows,
@@ -340,7 +340,7 @@ def test_the_register_has_one_line_per_sale(rows: Rows) -> None:
     assert lines["ed____a7"] == ("Harbour", None, "undated", None, d("90"), d("0"), d("90"), True)
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_unpaid_sales_by_age(rows: Rows) -> None:
     # Ages: a1 21 days, a9 365, a3 279, b1 31, c1 four years.
     assert as_dict(
@@ -363,15 +363,17 @@ def test_unpaid_sales_by_age(rows: Rows) -> None:
     ],
 )  # fmt: skip
 def test_an_unpaid_sale_ages_at_the_right_day(
-    books: Engine, rows: Rows, days: int | None, column: str
+    art_records: Engine, rows: Rows, days: int | None, column: str
 ) -> None:
     sold = None if days is None else AS_OF - timedelta(days=days)
-    insert(books, "prints", [{"airtable_id": PIER, "name": "Pier"}])
-    insert(books, "editions", [edition("x", PIER, 1, None, is_sold=True, date_sold=sold, retail_price=10)])
+    insert(art_records, "prints", [{"airtable_id": PIER, "name": "Pier"}])
+    insert(
+        art_records, "editions", [edition("x", PIER, 1, None, is_sold=True, date_sold=sold, retail_price=10)]
+    )
     assert rows(f"select due, {column} from marts.art_unsettled_ageing") == [(d("10"), d("10"))]
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_sell_through_grows_year_by_year(rows: Rows) -> None:
     # Harbour, 10 copies: a8 in 2024, then a1, a2, a3, a9; a7 has no date. Pier, 4: b2, b1.
     def years(print_id: str) -> list[tuple[Any, ...]]:
@@ -387,7 +389,7 @@ def test_sell_through_grows_year_by_year(rows: Rows) -> None:
     assert years(OTHER_REGATTA) == []
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_sales_by_month_have_no_gaps(rows: Rows) -> None:
     # January 2022 to January 2026 are 49 months. December 2025: a1 100 and b1 200; 9 dated sales of 28 copies.
     months = as_dict(
@@ -401,7 +403,7 @@ def test_sales_by_month_have_no_gaps(rows: Rows) -> None:
     assert months[date(2026, 1, 1)] == (0, d("0"), d("0"), 9, d("32.1"))
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_the_grid_of_galleries_and_artworks(rows: Rows) -> None:
     # a9 stands under Harbour only, its first link.
     assert set(
@@ -419,7 +421,7 @@ def test_the_grid_of_galleries_and_artworks(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_the_next_ten_numbers_to_print(rows: Rows) -> None:
     # Harbour: 6; 7 is on paper, 11 is above 10. The other Regatta: 2 to 11; 12 is the eleventh, 13 above 12.
     numbers: dict[str, list[int]] = {}
@@ -431,7 +433,7 @@ def test_the_next_ten_numbers_to_print(rows: Rows) -> None:
     assert numbers == {HARBOUR: [6], PIER: [4], OTHER_REGATTA: list(range(2, 12))}
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_the_stock_check_list(rows: Rows) -> None:
     assert set(
         rows(
@@ -445,7 +447,7 @@ def test_the_stock_check_list(rows: Rows) -> None:
     }
 
 
-@pytest.mark.usefixtures("small_books")
+@pytest.mark.usefixtures("small_art_records")
 def test_defaults_live_in_the_presentation_mart_alone(rows: Rows) -> None:
     shown = as_dict(
         rows,
@@ -464,10 +466,10 @@ def test_defaults_live_in_the_presentation_mart_alone(rows: Rows) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("small_books")
-def test_another_day_moves_every_period(rows: Rows, books: Engine) -> None:
+@pytest.mark.usefixtures("small_art_records")
+def test_another_day_moves_every_period(rows: Rows, art_records: Engine) -> None:
     assert rows("select rolling_sold from marts.art_portfolio") == [(5,)]
-    with books.connect() as connection:
+    with art_records.connect() as connection:
         # On 9 January 2025: a8 and nothing else within a year.
         connection.execute(text("set crown.as_of = '2025-01-09'"))
         found = connection.execute(text("select as_of, rolling_sold, rolling_gross from marts.art_portfolio"))
@@ -476,8 +478,8 @@ def test_another_day_moves_every_period(rows: Rows, books: Engine) -> None:
         assert connection.execute(text("select as_of = current_date from staging.art_clock")).scalar_one()
 
 
-@pytest.mark.usefixtures("small_books")
-def test_alerts_of_the_small_books(rows: Rows) -> None:
+@pytest.mark.usefixtures("small_art_records")
+def test_alerts_of_the_small_art_records(rows: Rows) -> None:
     # Blue has 2 pieces and sold 3, Quay 1 and 2; Direct has 1 and sold none in 12 months.
     assert set(rows("select alert, subject, value from marts.art_alerts")) == {
         ("sold_out", "Regatta", 2),
@@ -487,18 +489,18 @@ def test_alerts_of_the_small_books(rows: Rows) -> None:
 
 
 def _alerts_of(
-    books: Engine, rows: Rows, editions: list[dict[str, Any]], total: int | None = None
+    art_records: Engine, rows: Rows, editions: list[dict[str, Any]], total: int | None = None
 ) -> set[str]:
-    insert(books, "prints", [{"airtable_id": PIER, "name": "Pier", "total_editions": total}])
+    insert(art_records, "prints", [{"airtable_id": PIER, "name": "Pier", "total_editions": total}])
     insert(
-        books,
+        art_records,
         "distributors",
         [
             {"airtable_id": BLUE, "name": "Blue Door", "kind": "gallery"},
             {"airtable_id": OLD, "name": "Checked", "kind": "placeholder"},
         ],
     )
-    insert(books, "editions", editions)
+    insert(art_records, "editions", editions)
     return {alert for (alert,) in rows("select alert from marts.art_alerts")}
 
 
@@ -514,13 +516,13 @@ def _alerts_of(
     ],
 )
 def test_nearly_sold_out_is_at_most_five_left_and_at_least_90_percent(
-    books: Engine, rows: Rows, total: int, sold: int, expected: set[str]
+    art_records: Engine, rows: Rows, total: int, sold: int, expected: set[str]
 ) -> None:
     # Two years old, so that nothing is fast.
     editions = [
         edition(str(n), PIER, n, None, retail_price=1, date_sold="2023-01-01") for n in range(1, sold + 1)
     ]
-    assert _alerts_of(books, rows, editions, total) == expected
+    assert _alerts_of(art_records, rows, editions, total) == expected
 
 
 @pytest.mark.parametrize(
@@ -529,23 +531,23 @@ def test_nearly_sold_out_is_at_most_five_left_and_at_least_90_percent(
     ids=["3 of 6 left", "3 of 7 left", "only 5 left"],
 )
 def test_high_velocity_is_half_of_the_rest_in_a_year_and_more_than_five_left(
-    books: Engine, rows: Rows, total: int, sold: int, expected: set[str]
+    art_records: Engine, rows: Rows, total: int, sold: int, expected: set[str]
 ) -> None:
     editions = [edition(str(n), PIER, n, None, date_sold="2025-06-01") for n in range(1, sold + 1)]
-    assert _alerts_of(books, rows, editions, total) == expected
+    assert _alerts_of(art_records, rows, editions, total) == expected
 
 
 @pytest.mark.parametrize(
     ("gallery", "number", "expected"), [(BLUE, 3, {"unsettled"}), (BLUE, 2, set()), (OLD, 3, set())]
 )
 def test_three_unpaid_sales_of_a_place_are_an_alert(
-    books: Engine, rows: Rows, gallery: str, number: int, expected: set[str]
+    art_records: Engine, rows: Rows, gallery: str, number: int, expected: set[str]
 ) -> None:
     editions = [
         edition(str(n), PIER, n, gallery, retail_price=10, date_sold="2024-06-01")
         for n in range(1, number + 1)
     ]
-    assert _alerts_of(books, rows, editions, 100) == expected
+    assert _alerts_of(art_records, rows, editions, 100) == expected
 
 
 @pytest.mark.parametrize(
@@ -553,10 +555,10 @@ def test_three_unpaid_sales_of_a_place_are_an_alert(
     [("2025-07-14", 3, {"stale"}), ("2025-07-15", 3, set()), ("2025-07-14", 2, set())],
 )
 def test_three_pieces_of_180_days_are_stale(
-    books: Engine, rows: Rows, since: str, number: int, expected: set[str]
+    art_records: Engine, rows: Rows, since: str, number: int, expected: set[str]
 ) -> None:
     editions = [edition(str(n), PIER, n, BLUE, date_in_gallery=since) for n in range(1, number + 1)]
-    assert _alerts_of(books, rows, editions, 100) == expected
+    assert _alerts_of(art_records, rows, editions, 100) == expected
 
 
 @pytest.mark.parametrize(
@@ -564,14 +566,14 @@ def test_three_pieces_of_180_days_are_stale(
     [(3, "2025-01-10", {"low_stock"}), (4, "2025-01-10", set()), (3, "2025-01-09", set())],
 )
 def test_low_stock_is_one_to_three_pieces_where_something_sold_in_12_months(
-    books: Engine, rows: Rows, stock: int, sold_on: str, expected: set[str]
+    art_records: Engine, rows: Rows, stock: int, sold_on: str, expected: set[str]
 ) -> None:
     editions = [edition(str(n), PIER, n, BLUE) for n in range(1, stock + 1)]
     editions.append(edition("sold", PIER, 50, BLUE, date_sold=sold_on))
-    assert _alerts_of(books, rows, editions, 100) == expected
+    assert _alerts_of(art_records, rows, editions, 100) == expected
 
 
-def test_empty_books_give_empty_marts_and_a_portfolio_of_zeros(rows: Rows) -> None:
+def test_empty_art_records_give_empty_marts_and_a_portfolio_of_zeros(rows: Rows) -> None:
     assert rows("select artworks, sold, gross, sell_through_percent from marts.art_portfolio") == [
         (0, 0, 0, None)
     ]

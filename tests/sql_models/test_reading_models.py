@@ -24,7 +24,7 @@ sources:
     description: Prints as they are now.
     columns: [id, name]
 """
-DESCRIPTION = "description: A model.\nowner: team:books\n"
+DESCRIPTION = "description: A model.\nowner: team:art-records\n"
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_a_missing_column_is_named_before_the_database_is_asked(
 @pytest.mark.parametrize(
     ("yml", "line", "words"),
     [
-        ("owner: team:books\n", 1, "'description' is missing"),
+        ("owner: team:art-records\n", 1, "'description' is missing"),
         ("description: d\nowner: nobody\n", 2, "team:name"),
         (DESCRIPTION + "materialised: cube\n", 3, "view"),
         (

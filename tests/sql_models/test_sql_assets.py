@@ -85,8 +85,8 @@ def shop(engine: Engine, tmp_path: Path) -> Project:
         connection.execute(text("create table shop.things (id integer, price numeric)"))
         connection.execute(text("insert into shop.things values (1, 5), (1, -3)"))
     folder = tmp_path / "models"
-    for floor in ("staging", "marts"):
-        (folder / floor).mkdir(parents=True)
+    for layer in ("staging", "marts"):
+        (folder / layer).mkdir(parents=True)
     (folder / "sources.yml").write_text(
         "sources:\n  shop.things: {asset: [shop, things], description: Things., columns: [id, price]}\n"
     )

@@ -12,7 +12,7 @@ from crown.database.engine import our_url
 from crown.sql_models.build import run
 from crown.sql_models.checks import check
 from crown.sql_models.lineage import read_columns
-from crown.sql_models.project import FLOORS, Project
+from crown.sql_models.project import LAYERS, Project
 
 MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
 
@@ -25,7 +25,7 @@ def test_the_folder_holds_models_and_descriptions_only() -> None:
     ]
     assert strangers == ["__init__.py"]
     assert {path.name for path in MODELS.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(
-        FLOORS
+        LAYERS
     )
 
 
@@ -50,7 +50,7 @@ def test_no_model_reads_the_presentation_mart(project: Project) -> None:
     assert project.downstream("marts.art_editions_shown") == ()
 
 
-def test_every_mart_leads_back_to_the_books(project: Project) -> None:
+def test_every_mart_leads_back_to_the_art_records(project: Project) -> None:
     for relation, model in project.models.items():
         if model.folder == "marts":
             assert project.ancestors(relation) & set(project.sources), relation
@@ -67,7 +67,7 @@ def test_every_model_runs_in_psql_as_it_is(project: Project, engine: Engine, dat
         assert done.stdout.splitlines()[0].split(",") == list(lineage[relation]), relation
 
 
-def test_no_promise_is_broken_on_empty_books(project: Project, engine: Engine) -> None:
+def test_no_promise_is_broken_on_empty_art_records(project: Project, engine: Engine) -> None:
     assert [result.error for result in run(engine, project) if result.error] == []
     findings = check(engine, project)
     assert len(findings) > 90

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crown.errors import SystemicFailure
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 from crown.store import mounts
 
 

@@ -12,15 +12,15 @@ import pyvips
 from PIL import Image
 
 from crown.errors import BadInput, ConfigurationError
-from crown.product_images.compliance import (
+from crown.product_images.renditions.compliance import (
     Measurements,
     blocked,
     judge,
     load_profiles,
     measure,
 )
-from crown.product_images.render import render
-from crown.product_images.specs import load_specs
+from crown.product_images.renditions.render import render
+from crown.product_images.renditions.specs import load_specs
 
 PROFILES = load_profiles()
 

@@ -14,8 +14,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from crown.errors import BadInput, ConfigurationError, PermanentFailure
-from crown.product_images.cutout import StudioSession, cutout_recipe, make_cutout, open_cutter
-from crown.product_images.studio_version import STUDIO_VERSION
+from crown.product_images.cutout.engine import (
+    StudioSession,
+    cutout_recipe,
+    make_cutout,
+    open_cutter,
+)
+from crown.product_images.cutout.studio.version import STUDIO_VERSION
 
 LIMIT = 100_000_000
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = sorted((DEPLOY / "systemd").glob("*.service"))

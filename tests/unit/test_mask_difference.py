@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crown.product_images.mask_difference import APART, SAME, Difference, between
+from crown.product_images.cutout.mask_difference import (
+    APART,
+    SAME,
+    Difference,
+    between,
+)
 
 WIDTH, HEIGHT = 640, 480
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -17,7 +17,7 @@ from crown.product_images.names import (
     product_number,
     refuse_unlikely,
 )
-from crown.settings import load_settings
+from crown.settings.model import load_settings
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_pattern_never_means_a_photo_of_another_spelling() -> None:
     ],
 )
 def test_a_cameras_name_is_no_product_under_the_default_pattern(file_name: str) -> None:
-    pattern = load_settings({}, None).product_number_pattern
+    pattern = load_settings({}, None).product_images.product_number_pattern
     with pytest.raises(BadInput, match=r"product numbers do not look like that|a view has at most 3 digits"):
         refuse_unlikely(parse(file_name), pattern, file_name)
 
@@ -156,8 +156,10 @@ def test_a_cameras_name_is_no_product_under_the_default_pattern(file_name: str) 
     "file_name", ["52000123.jpg", "J0648932_1.jpg", "68003557AA.jpg", "rt21001-front.jpg", "12345.67.jpg"]
 )
 def test_digits_and_the_catalogues_form_are_product_numbers_under_the_default_pattern(file_name: str) -> None:
-    refuse_unlikely(parse(file_name), load_settings({}, None).product_number_pattern, file_name)
-    with pytest.raises(BadInput, match="CROWN_PRODUCT_NUMBER_PATTERN"):
+    refuse_unlikely(
+        parse(file_name), load_settings({}, None).product_images.product_number_pattern, file_name
+    )
+    with pytest.raises(BadInput, match="CROWN_PRODUCT_IMAGES_PRODUCT_NUMBER_PATTERN"):
         refuse_unlikely(parse(file_name), "[0-9]{3}", file_name)
 
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from crown.errors import BadInput
-from crown.product_images.formats import Undecodable, ending_of
-from crown.product_images.pictures import open_picture, pixels, probe
-from crown.settings import load_settings
+from crown.pictures.decoding import open_picture, pixels, probe
+from crown.pictures.formats import Undecodable, ending_of
+from crown.settings.model import load_settings
 
 LIMIT = 100_000_000
 FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
@@ -499,7 +499,9 @@ def test_a_saved_selection_of_a_tiff_is_no_transparency(tmp_path: Path) -> None:
 
 
 def test_the_usual_limit_lets_a_camera_of_151_megapixels_in() -> None:
-    limit = int(load_settings({"CROWN_HOME": "/nowhere"}, env_file=None).max_megapixels * 1_000_000)
+    limit = int(
+        load_settings({"CROWN_HOME": "/nowhere"}, env_file=None).product_images.max_megapixels * 1_000_000
+    )
     assert 14_204 * 10_652 <= limit < 200_000_000
 
 

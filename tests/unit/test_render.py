@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from crown.errors import BadInput, ConfigurationError
-from crown.product_images.render import Layout, layout, render
-from crown.product_images.specs import Spec, load_specs, select_specs
+from crown.product_images.renditions.render import Layout, layout, render
+from crown.product_images.renditions.specs import Spec, load_specs, select_specs
 
 SPECS = load_specs()
 STANDARD = select_specs(SPECS)
@@ -345,8 +345,8 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from crown.errors import SystemicFailure
-from crown.product_images.render import render
-from crown.product_images.specs import load_specs
+from crown.product_images.renditions.render import render
+from crown.product_images.renditions.specs import load_specs
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
 out = Path(sys.argv[3])

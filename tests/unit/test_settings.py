@@ -11,21 +11,24 @@ from click.testing import CliRunner
 from dotenv import dotenv_values
 
 from crown.errors import ConfigurationError
-from crown.settings import (
+from crown.settings.model import (
+    MOVED,
     OLD_NAMES,
-    Settings,
+    fields,
+    given_fields,
     load_settings,
     refuse_missing,
     spelt,
+    value_of,
     variable,
     without_successor,
 )
-from crown_cli import documented_settings as documented
-from crown_cli.demo import demo_settings
+from crown_cli.demo.commands import demo_settings
 from crown_cli.main import cli
+from crown_cli.platform import documented_settings as documented
 
 ROOT = Path(__file__).resolve().parents[2]
-FIELDS = list(Settings.model_fields)
+FIELDS = list(fields())
 #: Fields that are read through a property, which gives them their default.
 PROPERTIES = {
     "media_root": "media",
@@ -35,7 +38,7 @@ PROPERTIES = {
     "log_dir": "logs",
 }
 PACKAGES = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")
-REWRITE = "run `python -m crown_cli.documented_settings` and commit what it wrote"
+REWRITE = "run `python -m crown_cli.platform.documented_settings` and commit what it wrote"
 
 
 def _code() -> str:
@@ -62,7 +65,7 @@ def test_every_setting_is_read_by_some_code() -> None:
     unread = [
         variable(field)
         for field in FIELDS
-        if not re.search(rf"settings(\(\))?\.{PROPERTIES.get(field, field)}\b", code)
+        if not re.search(rf"settings(\(\))?\.{re.escape(PROPERTIES.get(field, field))}\b", code)
     ]
     assert unread == [], "settings without effect are not settings"
 
@@ -88,7 +91,7 @@ def test_every_line_of_the_example_can_be_used(tmp_path: Path) -> None:
     assert set(dotenv_values(uncommented)) == {variable(field) for field in FIELDS}
     settings = load_settings({}, uncommented)
     for field in FIELDS:
-        assert spelt(field, getattr(settings, field)) == documented.example_of(field)
+        assert spelt(field, value_of(settings, field)) == documented.example_of(field)
 
 
 def test_every_old_name_stands_in_the_moving_table_with_its_new_name() -> None:
@@ -102,6 +105,13 @@ def test_every_old_name_stands_in_the_moving_table_with_its_new_name() -> None:
 def test_an_old_name_is_refused_with_its_new_name(old: str, new: str) -> None:
     assert new in {variable(field) for field in FIELDS}
     with pytest.raises(ConfigurationError, match=f"{old} is CrownPipe's name; the setting is {new} now"):
+        load_settings({old: "1"}, None)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_a_name_from_before_the_departments_is_refused_with_its_new_name(old: str, new: str) -> None:
+    assert new in {variable(field) for field in FIELDS}
+    with pytest.raises(ConfigurationError, match=f"{old} has moved to its department; the setting is {new}"):
         load_settings({old: "1"}, None)
 
 
@@ -153,7 +163,7 @@ def test_the_environment_counts_more_than_the_file_and_empty_counts_as_none(tmp_
     file.write_text("CROWN_WORKERS=3\nCROWN_WEB_PORT=4000\nCROWN_LOG_LEVEL=DEBUG\nOTHER=x\n")
     settings = load_settings({"CROWN_WORKERS": "5", "CROWN_LOG_LEVEL": "", "PATH": "/bin"}, file)
     assert (settings.workers, settings.web_port, settings.log_level) == (5, 4000, "INFO")
-    assert settings.model_fields_set == {"workers", "web_port"}
+    assert given_fields(settings) == {"workers", "web_port"}
 
 
 def test_a_wrong_name_in_the_file_is_refused_as_in_the_environment(tmp_path: Path) -> None:
@@ -165,7 +175,7 @@ def test_a_wrong_name_in_the_file_is_refused_as_in_the_environment(tmp_path: Pat
 
 def test_no_file_and_no_variables_give_the_defaults(tmp_path: Path) -> None:
     settings = load_settings({}, tmp_path / ".env")
-    assert settings.model_fields_set == set()
+    assert given_fields(settings) == set()
     assert settings.database_url is None
     assert settings.web_host == "127.0.0.1"
 
@@ -198,14 +208,14 @@ def test_secrets_are_not_shown_when_settings_are() -> None:
 @pytest.mark.parametrize(
     ("variable", "kind"),
     [
-        ("CROWN_OUTPUT_SPECS", "file"),
-        ("CROWN_PRODUCTION_TARGETS", "file"),
-        ("CROWN_COMPLIANCE_PROFILES", "file"),
-        ("CROWN_ART_NAMES", "file"),
-        ("CROWN_AIRTABLE_TOKEN_FILE", "file"),
+        ("CROWN_PRODUCT_IMAGES_OUTPUT_SPECS", "file"),
+        ("CROWN_PRODUCT_IMAGES_PRODUCTION_TARGETS", "file"),
+        ("CROWN_PRODUCT_IMAGES_COMPLIANCE_PROFILES", "file"),
+        ("CROWN_ART_RECORDS_NAMES", "file"),
+        ("CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE", "file"),
         ("CROWN_NOTIFY_FILE", "file"),
-        ("CROWN_BRAND_DIR", "folder"),
-        ("CROWN_WEIGHTS_DIR", "folder"),
+        ("CROWN_PRODUCT_IMAGES_BRAND_DIR", "folder"),
+        ("CROWN_PRODUCT_IMAGES_WEIGHTS_DIR", "folder"),
     ],
 )
 def test_nothing_starts_with_a_named_file_or_folder_that_is_not_there(
@@ -229,11 +239,11 @@ def test_nothing_starts_with_a_named_file_or_folder_that_is_not_there(
 
 
 def test_up_refuses_to_start_with_specs_that_are_not_there(tmp_path: Path) -> None:
-    environment = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_OUTPUT_SPECS": "/nonexist"}
+    environment = {"CROWN_HOME": str(tmp_path / "home"), "CROWN_PRODUCT_IMAGES_OUTPUT_SPECS": "/nonexist"}
     refused = CliRunner().invoke(cli, ["up"], env=environment)
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "crown: CROWN_OUTPUT_SPECS: /nonexist is not there; it names a file. Correct or unset it.\n"
+        "crown: CROWN_PRODUCT_IMAGES_OUTPUT_SPECS: /nonexist is not there; it names a file. Correct or unset it.\n"
     )
     assert not (tmp_path / "home").exists()
 
@@ -241,10 +251,10 @@ def test_up_refuses_to_start_with_specs_that_are_not_there(tmp_path: Path) -> No
 def test_a_copy_of_the_demo_has_settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original, copy = tmp_path / "demo", tmp_path / "copy"
     made = demo_settings(original)
-    assert (made.home, made.output_specs) == (original, original / "output_specs.yaml")
+    assert (made.home, made.product_images.output_specs) == (original, original / "output_specs.yaml")
     shutil.copytree(original, copy)
     monkeypatch.chdir(copy)
     copied = load_settings()
-    assert (copied.home, copied.output_specs) == (copy, copy / "output_specs.yaml")
-    assert copied.output_specs.is_file()
+    assert (copied.home, copied.product_images.output_specs) == (copy, copy / "output_specs.yaml")
+    assert copied.product_images.output_specs.is_file()
     assert [value for value in copied.model_dump().values() if str(original) in str(value)] == []

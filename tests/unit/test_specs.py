@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from crown.errors import BadInput, ConfigurationError
-from crown.product_images.specs import Spec, category, file_name, load_specs, select_specs
+from crown.product_images.renditions.specs import (
+    Spec,
+    category,
+    file_name,
+    load_specs,
+    select_specs,
+)
 
 V3 = [
     "original_300dpi_png",

@@ -9,15 +9,25 @@ import cv2
 import numpy as np
 import pytest
 
-from crown.product_images import (
-    studio,
-    studio_backdrop,
-    studio_matting,
-    studio_network,
-    studio_regions,
-    studio_second,
+from crown.product_images.cutout.studio import (
+    backdrop as studio_backdrop,
 )
-from crown.product_images.studio_version import NETWORKS
+from crown.product_images.cutout.studio import (
+    engine as studio,
+)
+from crown.product_images.cutout.studio import (
+    matting,
+)
+from crown.product_images.cutout.studio import (
+    network as studio_network,
+)
+from crown.product_images.cutout.studio import (
+    regions as studio_regions,
+)
+from crown.product_images.cutout.studio import (
+    second as studio_second,
+)
+from crown.product_images.cutout.studio.version import NETWORKS
 
 HEIGHT, WIDTH = 360, 480
 
@@ -134,9 +144,9 @@ def test_edges_are_soft_where_the_picture_mixes() -> None:
 
 def test_a_shadow_is_explained_by_the_backdrop_and_paint_is_not() -> None:
     ground = np.full((1, 3, 3), (100, 140, 200), np.uint8)
-    linear = studio_matting.linear(ground)
+    linear = matting.linear(ground)
     seen = ground.copy()
-    seen[0, 1] = studio_matting.to_codes(linear[0, 1] * 0.5)
+    seen[0, 1] = matting.to_codes(linear[0, 1] * 0.5)
     seen[0, 2] = (70, 100, 100)
     lightness, chroma = studio_backdrop.unexplained(
         studio_backdrop.to_lab(seen), studio_backdrop.to_lab(ground)
@@ -176,10 +186,10 @@ def test_steps_are_sharp_and_ramps_are_not() -> None:
 
 def test_foreground_takes_the_backdrop_out_of_mixed_pixels_only() -> None:
     solid = coverage(RING)
-    light = studio_matting.linear(np.array([[[200, 200, 205]], [[30, 120, 40]]], np.uint8))
-    mixed = studio_matting.to_codes(light[0, 0] + (light[1, 0] - light[0, 0]) * solid[..., None])
+    light = matting.linear(np.array([[[200, 200, 205]], [[30, 120, 40]]], np.uint8))
+    mixed = matting.to_codes(light[0, 0] + (light[1, 0] - light[0, 0]) * solid[..., None])
     alpha = np.round(solid * 255).astype(np.uint8)
-    clean = studio_matting.foreground(mixed, alpha)
+    clean = matting.foreground(mixed, alpha)
     rim = (alpha > 0) & (alpha < 255)
     assert np.array_equal(clean[~rim], mixed[~rim])
     assert np.abs(clean[rim].astype(int) - (30, 120, 40)).max() <= 12
@@ -187,7 +197,7 @@ def test_foreground_takes_the_backdrop_out_of_mixed_pixels_only() -> None:
 
 
 def test_the_networks_in_the_package_are_those_that_the_version_names() -> None:
-    folder = resources.files("crown.product_images")
+    folder = resources.files("crown.product_images.cutout.studio")
     found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in NETWORKS}
     assert found == NETWORKS
     assert set(found) == {entry.name for entry in folder.iterdir() if entry.name.endswith(".onnx")}

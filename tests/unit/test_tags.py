@@ -22,7 +22,12 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from crown.errors import BadInput, CrownError, Refused
-from crown.product_images.tags import SOURCE_TYPES, Tags, read_tags, write_tags
+from crown.pictures.tags import (
+    SOURCE_TYPES,
+    Tags,
+    read_tags,
+    write_tags,
+)
 
 TAGS = Tags(
     artist="Müller & Söhne",
@@ -350,7 +355,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from crown.errors import SystemicFailure
-from crown.product_images.tags import Tags, write_tags
+from crown.pictures.tags import Tags, write_tags
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 try:

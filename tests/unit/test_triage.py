@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from crown.product_images import triage
+from crown.product_images.cutout import triage
 
 HEIGHT, WIDTH = 400, 500
 

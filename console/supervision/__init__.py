@@ -1,0 +1,1 @@
+"""The supervisor of `crown up` and its services. No pages."""

@@ -1,0 +1,1 @@
+"""What people do to art records by hand: sell, settle, move, edit, close. Not exports."""

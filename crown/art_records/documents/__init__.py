@@ -1,0 +1,1 @@
+"""Invoices, statements and certificates: facts, pages, numbers. Does not change art records."""

@@ -1,0 +1,287 @@
+"""An export that arrives: at rest, kept, compared, and applied at once or when a person has approved the difference.
+
+Belongs here: what happens by itself to the files of the exports folder, and people's decisions on differences.
+Does not belong here: comparing and writing (`syncing.py`), and who calls (asset, sensor, command line).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from crown.art_records.history.comparing import Mode
+from crown.art_records.history.syncing import compare, sync_raw
+from crown.art_records.reports import SyncReport
+from crown.art_records.tables import ENTITIES
+from crown.art_records.workspace import DEPARTMENT, EXPORTS, Workspace
+from crown.errors import BadInput, Refused
+from crown.journal import notices
+from crown.journal.activity import Via
+from crown.ledger import decisions
+from crown.ledger.decisions import Decision, Verdict
+from crown.store import watch
+from crown.store.watch import Sighting
+
+if TYPE_CHECKING:
+    from crown.art_records.exports.files import RawFile
+
+ROOT = "art_exports"
+SUBJECT = "difference"
+"""What a decision is on: its content hash is the `diff_hash`."""
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What lies in the exports folder: the newest file of each table, and those that are still being copied."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    unfinished: dict[str, Path] = field(default_factory=dict)
+
+
+def sightings(workspace: Workspace) -> list[Sighting]:
+    """One look at the folder; a file is finished when two looks, some time apart, found it the same."""
+    if not workspace.exports.is_dir():
+        return []
+    return watch.look(workspace.engine, ROOT, watch.listing(workspace.exports), "")
+
+
+def look(workspace: Workspace, seen: Sequence[Sighting] | None = None) -> Arrivals:
+    """The newest export of each table, finished or not; `seen` is a look that was just taken."""
+    seen = sightings(workspace) if seen is None else seen
+    if not seen:
+        return Arrivals()
+    from crown.art_records.exports.files import discover
+
+    at_rest = {sighting.path for sighting in seen if sighting.complete}
+    found = discover(workspace.exports, workspace.book.layouts)
+    return Arrivals(
+        {table: path for table, path in found.items() if path.name in at_rest},
+        {table: path for table, path in found.items() if path.name not in at_rest},
+    )
+
+
+def look_twice(workspace: Workspace) -> Arrivals:
+    """A look, and when something is not at rest, one more after the settling time."""
+    arrived = look(workspace)
+    if arrived.unfinished:
+        threading.Event().wait(watch.SETTLE_SECONDS + 0.1)
+        arrived = look(workspace)
+    return arrived
+
+
+def kept_files(workspace: Workspace, names: Mapping[str, tuple[str, str]]) -> list[RawFile]:
+    """Kept files by table -> (file name, sha256), in the order in which tables are loaded.
+
+    Raises:
+        BadInput: one is gone or damaged.
+    """
+    from crown.art_records.exports.files import kept
+
+    return [kept(table, *names[table], workspace.objects) for table in ENTITIES if table in names]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an arrival: the report, the decision that stands on it, and why it was not applied."""
+
+    report: SyncReport
+    decision: Decision | None = None
+    waits: str | None = None
+
+
+def bring_in(
+    workspace: Workspace, raws: Sequence[RawFile], *, who: str, via: Via, reason: str | None = None
+) -> Outcome:
+    """Compare kept files with the art tables and apply the difference, unless it has to wait for a person.
+
+    It waits when something speaks against it, or always when the setting says `ask`; then exactly this difference
+    must have been approved. A difference that was rejected, and every export once the art tables are alone, is only
+    compared.
+    """
+    settings = workspace.settings
+    if settings.art_records.phase == "postgres_only":
+        paths = {raw.table: workspace.exports / raw.name for raw in raws}
+        return Outcome(
+            compare(workspace.engine, paths, objects=workspace.objects, book=workspace.book),
+            waits="The art tables are in PostgreSQL only: the export was compared, nothing of it is applied.",
+        )
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return sync_raw(
+            workspace.engine, list(raws), workspace.mode, who=who, apply=apply, approved=approved, limits=workspace.limits,
+            book=workspace.book, via=via, reason=reason,
+        )  # fmt: skip
+
+    report = run(apply=settings.art_records.apply == "auto")
+    if report.applied or report.noop:
+        return Outcome(report)
+    if not report.blocks and all(table.nothing_new for table in report.tables):
+        return Outcome(run(apply=True))
+    decision = decided(workspace, report.diff_hash)
+    if decision is not None and decision.verdict == "approve":
+        return Outcome(run(apply=True, approved=report.diff_hash), decision)
+    if decision is not None:
+        return Outcome(report, decision, f"{decision.who} rejected this difference.")
+    why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_RECORDS_APPLY=ask)"
+    waits = f"{why}. Look at it, then `crown art decide {report.diff_hash[:12]} approve` or `reject`."
+    _tell(workspace, report.diff_hash[:12], waits)
+    return Outcome(report, waits=waits)
+
+
+def bring_in_files(
+    workspace: Workspace, files: Mapping[str, Path], mode: Mode, *, who: str, via: Via, confirm: str | None = None,
+    reason: str | None = None,
+) -> Outcome:  # fmt: skip
+    """Apply files that a person names, unless something speaks against it that nobody has decided on.
+
+    Args:
+        workspace: The workspace.
+        files: Path per table.
+        mode: How they are compared.
+        who: The person.
+        via: From where.
+        confirm: The difference that the person has seen (its hash, or eight or more characters of it); it is kept
+            as an approval of exactly that difference.
+        reason: Why.
+
+    Raises:
+        BadInput: a file cannot be read.
+        Refused: the phase forbids it, or the difference is another one than the confirmed.
+    """
+    from crown.art_records.history.syncing import sync
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return sync(
+            workspace.engine, files, mode, objects=workspace.objects, who=who, apply=apply, approved=approved,
+            phase=workspace.settings.art_records.phase, limits=workspace.limits, book=workspace.book, via=via, reason=reason,
+        )  # fmt: skip
+
+    if confirm is not None:
+        seen = run(apply=False)
+        _check_same(seen.diff_hash, confirm)
+        decision = remember(workspace, seen.diff_hash, "approve", who=who, via=via, reason=reason)
+        return Outcome(run(apply=True, approved=seen.diff_hash), decision)
+    report = run(apply=True)
+    standing = decided(workspace, report.diff_hash) if report.waiting else None
+    if standing is not None and standing.verdict == "approve":
+        return Outcome(run(apply=True, approved=report.diff_hash), standing)
+    why = "; ".join(report.blocks)
+    return Outcome(
+        report,
+        standing,
+        f"{why}. Say --confirm {report.diff_hash[:12]} to apply exactly this."
+        if why and not report.applied
+        else None,
+    )
+
+
+def read_again(
+    workspace: Workspace, mode: Mode, *, who: str, via: Via, apply: bool = False, confirm: str | None = None
+) -> SyncReport:
+    """Read the newest kept files again by today's rules; `confirm` names a difference that a person has seen.
+
+    Raises:
+        Refused: nothing was ever synced, the phase forbids it, or the difference is another one.
+    """
+    from crown.art_records.history.syncing import rerun
+
+    def run(*, apply: bool, approved: str | None = None) -> SyncReport:
+        return rerun(
+            workspace.engine, mode, objects=workspace.objects, who=who, apply=apply, approved=approved, book=workspace.book,
+            limits=workspace.limits, phase=workspace.settings.art_records.phase, via=via,
+        )  # fmt: skip
+
+    if confirm is None:
+        return run(apply=apply)
+    seen = run(apply=False)
+    _check_same(seen.diff_hash, confirm)
+    remember(workspace, seen.diff_hash, "approve", who=who, via=via)
+    return run(apply=True, approved=seen.diff_hash)
+
+
+def _check_same(diff_hash: str, given: str) -> None:
+    if len(given) < 8:
+        raise BadInput(
+            "Give at least the first eight characters of the difference, as the preview shows them."
+        )
+    if not diff_hash.startswith(given):
+        raise Refused(
+            f"The difference now is {diff_hash[:12]}, not {given[:12]}; look at it again and decide on that."
+        )
+
+
+def _tell(workspace: Workspace, difference: str, waits: str) -> None:
+    """A notice for people when a difference begins to wait; not another one every day."""
+    with workspace.engine.begin() as connection:
+        told = connection.execute(
+            text("select exists (select from journal.notices where department = :d and subject = :s)"),
+            {"d": DEPARTMENT, "s": difference},
+        ).scalar_one()
+        if not told:
+            notices.post(
+                connection, kind="review", department=DEPARTMENT, subject=difference,
+                sentence=f"A new export waits for a decision: {waits}",
+            )  # fmt: skip
+
+
+def waiting(workspace: Workspace, mode: Mode | None = None) -> SyncReport:
+    """The difference between the exports folder and the art tables, as the next run would see it; writes nothing."""
+    from crown.art_records.history.syncing import sync
+
+    return sync(
+        workspace.engine, workspace.files(), mode or workspace.mode, objects=workspace.objects, who="preview",
+        limits=workspace.limits,
+        book=workspace.book,
+    )  # fmt: skip
+
+
+def decided(workspace: Workspace, diff_hash: str) -> Decision | None:
+    """The verdict in force on a difference."""
+    with workspace.engine.connect() as connection:
+        return decisions.standing(connection, EXPORTS, {SUBJECT: diff_hash}).get(SUBJECT)
+
+
+def decide(
+    workspace: Workspace, diff: str, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
+) -> Decision:
+    """Say of exactly the difference that waits now whether it is to be applied.
+
+    Args:
+        workspace: The workspace.
+        diff: Its hash, or the first eight or more characters of it.
+        verdict: approve, reject, or withdraw what was said before.
+        who: The person.
+        via: From where.
+        reason: Why.
+
+    Raises:
+        BadInput: too short a hash.
+        Refused: another difference waits now, or none.
+    """
+    report = waiting(workspace)
+    if report.noop:
+        raise Refused("The exports folder holds nothing new; no difference waits.")
+    _check_same(report.diff_hash, diff)
+    return remember(workspace, report.diff_hash, verdict, who=who, via=via, reason=reason)
+
+
+def remember(
+    workspace: Workspace, diff_hash: str, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
+) -> Decision:
+    """Keep a decision on a difference that the person has seen.
+
+    Raises:
+        BadInput: no name.
+    """
+    if not who.strip():
+        raise BadInput("A decision needs a name: say who you are.")
+    with workspace.engine.begin() as connection:
+        return decisions.decide(
+            connection, stage=EXPORTS, subject=SUBJECT, content_hash=diff_hash, verdict=verdict, who=who, via=via,
+            reason=reason,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Syncs, versions, rollback and erasing of art records. Does not read export files."""

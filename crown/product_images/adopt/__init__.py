@@ -1,0 +1,1 @@
+"""Taking over a CrownPipe tree. Nothing here runs in daily work."""

@@ -1,0 +1,1 @@
+"""What is published where, its texts, and what is removed. No rendering."""

@@ -1,0 +1,1 @@
+"""The folders people use: inbox, review, notes. No rendering and no publishing."""

@@ -1,0 +1,1 @@
+"""`crown art`. The domain code is in crown/art_records."""

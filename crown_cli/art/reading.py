@@ -1,0 +1,222 @@
+"""Looking into the art tables from the command line: syncs, history, states, quarantine, checks, conflicts, files.
+
+Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import click
+
+from crown_cli.art.shared import (
+    DAY,
+    TABLES,
+    workspace,
+    write_private,
+)
+from crown_cli.common.output import json_option, show_json, show_rows
+
+
+@click.command()
+@click.option("--limit", default=30, show_default=True, help="Rows to show.")
+@json_option
+def syncs(limit: int, as_json: bool) -> None:
+    """Every act that wrote to the art tables, the newest first, table by table.
+
+    \b
+    crown art syncs
+    crown art syncs --limit 1000 --json
+    """  # noqa: D301
+    from crown.art_records.history.states import syncs as newest
+
+    with workspace() as art_records:
+        rows = newest(art_records.engine, limit)
+    columns = ("sync_number", "table_name", "sync_type", "status", "who", "records_created", "records_updated",
+               "records_unchanged", "records_deleted", "values_quarantined", "completed_at", "source_file",
+               "reason")  # fmt: skip
+    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was written yet.")
+
+
+@click.command()
+@click.argument("record")
+@json_option
+def history(record: str, as_json: bool) -> None:
+    """What happened to RECORD (a record id, or its name when it is unique), oldest first.
+
+    \b
+    crown art history recAbCdEfGhIjKlMn
+    crown art history "Work - 12" --json
+    """  # noqa: D301
+    from crown.art_records.history.states import history as story
+
+    with workspace() as art_records:
+        events = story(art_records.engine, record)
+    if as_json:
+        show_json(events)
+        return
+    for event in events:
+        click.echo(event.text())
+
+
+@click.command()
+@click.argument("record")
+@click.option(
+    "--as-of", type=DAY, metavar="DAY", help="As it stood when this day ended; default: as it stands now."
+)
+@click.option("--recorded", is_flag=True, help="With --as-of: as the art tables said when that day ended.")
+@click.option("--personal", is_flag=True, help="Show notes and payment texts in the clear.")
+@json_option
+@click.pass_context
+def show(
+    context: click.Context, record: str, as_of: date | None, recorded: bool, personal: bool, as_json: bool
+) -> None:
+    """RECORD as it stands, or as it stood on a day. Exit code 1 when it was not in the art tables then.
+
+    Without --recorded every act counts from its own day: an export from the day it
+    was made, a sale from the day of the sale, whenever it was entered.
+
+    \b
+    crown art show "Work - 12" --as-of 2025-11-30
+    crown art show "Work - 12" --as-of 2025-11-30 --recorded
+    crown art show recAbCdEfGhIjKlMn --json
+    """  # noqa: D301
+    from crown.art_records.history.comparing import masked
+    from crown.art_records.history.states import as_of as state
+
+    if recorded and as_of is None:
+        raise click.UsageError("--recorded asks about a day; give it with --as-of.")
+    on = as_of or date.max
+    with workspace() as art_records:
+        found = state(art_records.engine, record, on, recorded=recorded or as_of is None)
+    if found is None:
+        click.echo(f"crown: {record} was not in the art tables on {on}.", err=True)
+        context.exit(1)
+    shown = {name: value if personal else masked(name, value) for name, value in found.items()}
+    if as_json:
+        show_json(shown)
+    else:
+        show_rows([{"field": name, "value": value} for name, value in shown.items() if value is not None])
+
+
+@click.command()
+@click.option("--table", type=click.Choice(TABLES), help="Only this table.")
+@click.option("--outcome", type=click.Choice(["withheld", "repaired", "flagged"]), help="Only these.")
+@click.option("--sync", "sync_number", type=int, help="Of this sync; default: the newest of each table.")
+@click.option("--limit", default=50, show_default=True, help="Rows to show.")
+@json_option
+def quarantine(
+    table: str | None, outcome: str | None, sync_number: int | None, limit: int, as_json: bool
+) -> None:
+    """Values that failed their rule, were repaired or are doubtful, the most money first.
+
+    \b
+    crown art quarantine --outcome withheld
+    crown art quarantine --sync 7 --json
+    """  # noqa: D301
+    from crown.art_records.exports.quarantine import quarantined
+
+    with workspace() as art_records:
+        rows = quarantined(
+            art_records.engine, table=table, outcome=outcome, sync_number=sync_number, limit=limit
+        )
+    columns = ("sync_number", "table_name", "file_row", "airtable_id", "column_name", "rule", "outcome", "problem",
+               "raw_value", "loaded_value", "money_at_stake")  # fmt: skip
+    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was set aside.")
+
+
+@click.command()
+@json_option
+@click.pass_context
+def checks(context: click.Context, as_json: bool) -> None:
+    """What deserves a look in the art tables, and whether our figures are those of the export's own formulas.
+
+    Exit code 1 when an error stands; doubtful records are warnings.
+
+    \b
+    crown art checks
+    crown art checks --json | jq '.questions[] | select(.count > 0)'
+    """  # noqa: D301
+    from crown.art_records.checks import run_checks
+    from crown.art_records.exports.oracles import formula_oracles
+
+    with workspace() as art_records:
+        asked = run_checks(art_records.engine)
+        formulas = formula_oracles(art_records.engine, art_records.objects)
+    wrong = [r for r in asked if not r.passed and r.check.severity == "error"] + [
+        f for f in formulas if not f.passed
+    ]
+    if as_json:
+        show_json({"questions": [r.as_dict() for r in asked], "formulas": [f.as_dict() for f in formulas]})
+    else:
+        show_rows(
+            [
+                {"check": r.check.name, "severity": r.check.severity, "records": r.count, "money": float(r.money),
+                 "promise": r.check.says} for r in asked if not r.passed
+            ],
+            title=f"{len(asked)} questions",
+            empty="Nothing deserves a look.",
+        )  # fmt: skip
+        show_rows(
+            [
+                {"formula": f.column, "rows": f.rows, "equal": f.equal, "excused": f.excused, "differ": len(f.wrong)}
+                for f in formulas
+            ],
+            title="The export's formulas",
+            empty="No export with formula columns is in the art tables.",
+        )  # fmt: skip
+    context.exit(1 if wrong else 0)
+
+
+@click.command()
+@json_option
+def conflicts(as_json: bool) -> None:
+    """Fields that both sides changed since the last export; they keep what was entered here until decided.
+
+    \b
+    crown art conflicts
+    crown art resolve 12 source
+    """  # noqa: D301
+    from crown.art_records.history.states import open_conflicts
+    from crown.art_records.wording import named, said
+
+    with workspace() as art_records:
+        rows = open_conflicts(art_records.engine)
+    if as_json:
+        show_json(rows)
+        return
+    shown = [
+        {
+            "conflict": row["conflict_id"], "record": named(row["airtable_id"], {row["airtable_id"]: row["name"]}),
+            "field": row["field"],
+            **{side: said(row["field"], row[f"{side}_value"]) for side in ("base", "local", "source")},
+        }
+        for row in rows
+    ]  # fmt: skip
+    show_rows(shown, empty="No conflict waits.", width=100)
+
+
+@click.command()
+@click.argument("table", type=click.Choice(TABLES))
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def export(table: str, output: Path | None) -> None:
+    """A table of the art tables as CSV in which no cell is a formula; notes and payment texts are in it.
+
+    \b
+    crown art export editions --output editions.csv
+    """  # noqa: D301
+    import sys
+
+    from crown.art_records.outgoing import art_records_csv
+
+    with workspace() as art_records:
+        content = art_records_csv(art_records.engine, table)
+    if output is None:
+        sys.stdout.buffer.write(content)
+        return
+    write_private(output, content)
+    click.echo(str(output.absolute()))
+
+
+COMMANDS = (syncs, history, show, quarantine, checks, conflicts, export)

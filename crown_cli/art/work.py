@@ -1,0 +1,202 @@
+"""Work in the art tables from the command line: add a print, sell, move, edit, resolve, erase.
+
+The book-keeper's other acts stand in art_bookkeeping.py.
+Every act is validated by crown/art_records/acts/local.py, is a version in the history and stands in the activity trail.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from crown_cli.art.shared import (
+    AMOUNT,
+    TABLES,
+    on_option,
+    payment_option,
+    reason_option,
+    who_option,
+    workspace,
+)
+from crown_cli.common.output import json_option, show_json
+
+if TYPE_CHECKING:
+    from crown.art_records.acts.bookkeeping import BulkReport
+    from crown.art_records.acts.local import LocalReport
+    from crown.art_records.history.erasing import ErasureReport
+
+
+def day_of(on: date | None) -> date:
+    """The day that was given, else today."""
+    return on or date.today()  # noqa: DTZ011 - a book-keeper's day is the local one
+
+
+def say(report: LocalReport | BulkReport | ErasureReport, *, as_json: bool) -> None:
+    """Answer with what an act did."""
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        click.echo(report.text())
+
+
+@click.command(name="add-print")
+@click.argument("name")
+@click.option("--total", type=int, required=True, help="How many editions, 1 to 10,000.")
+@click.option("--short-name", help="Default: the initials.")
+@click.option("--price", type=AMOUNT, help="Retail price of every edition.")
+@reason_option
+@who_option
+@json_option
+def add_print(
+    name: str, total: int, short_name: str | None, price: Decimal | None, reason: str | None, who: str, as_json: bool
+) -> None:  # fmt: skip
+    """Enter the print NAME with all its editions, unprinted, at Direct.
+
+    \b
+    crown art add-print "New Harbour" --total 250 --price 120
+    """  # noqa: D301
+    from crown.art_records.acts import local
+
+    with workspace() as art_records:
+        done = local.add_print(
+            art_records.engine, name, total, who=who, short_name=short_name, price=price, reason=reason
+        )
+    say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("edition")
+@on_option
+@click.option("--price", type=AMOUNT, help="Retail price; default: the one in the art tables.")
+@click.option("--at", "place", help="Where it was sold (id or name); default: where it is.")
+@click.option("--commission", type=AMOUNT, help="Percent; default: the edition's own, then the place's.")
+@payment_option
+@reason_option
+@who_option
+@json_option
+def sell(
+    edition: str, on: date | None, price: Decimal | None, place: str | None, commission: Decimal | None,
+    payment: str | None, reason: str | None, who: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Record the sale of EDITION (its record id, or its name when that is unique).
+
+    \b
+    crown art sell "Work - 12" --on 2026-02-03 --price 90
+    crown art sell recAbCdEfGhIjKlMn --at "Amber Room" --commission 40
+    """  # noqa: D301
+    from crown.art_records.acts import local
+
+    with workspace() as art_records:
+        done = local.sell(
+            art_records.engine, edition, who=who, sold_on=day_of(on), price=price, distributor=place,
+            commission=commission, payment=payment, reason=reason,
+        )  # fmt: skip
+    say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("edition")
+@click.option("--to", required=True, help="Where it goes: id or name of a distributor.")
+@on_option
+@reason_option
+@who_option
+@json_option
+def move(edition: str, to: str, on: date | None, reason: str | None, who: str, as_json: bool) -> None:
+    """Record that EDITION went to another place, on the commission of that place.
+
+    \b
+    crown art move "Work - 13" --to "Amber Room" --on 2026-02-03
+    """  # noqa: D301
+    from crown.art_records.acts import local
+
+    with workspace() as art_records:
+        done = local.move(art_records.engine, edition, to, who=who, on=day_of(on), reason=reason)
+    say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("table", type=click.Choice(TABLES))
+@click.argument("record")
+@click.argument("values", metavar="FIELD=TEXT...", nargs=-1, required=True)
+@reason_option
+@who_option
+@json_option
+def edit(
+    table: str, record: str, values: tuple[str, ...], reason: str | None, who: str, as_json: bool
+) -> None:
+    """Change fields of RECORD; each text goes through the rule of its column, an empty one makes it unknown.
+
+    \b
+    crown art edit editions recAbCdEfGhIjKlMn size=Large is_printed=checked
+    crown art edit prints "Work" total_editions=250 --reason 'counted'
+    """  # noqa: D301
+    from crown.art_records.acts import local
+    from crown.errors import BadInput
+
+    given = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals:
+            raise BadInput(f"{value!r} is not FIELD=TEXT; write for instance size=Large.")
+        given[name] = text
+    with workspace() as art_records:
+        done = local.edit(
+            art_records.engine, table, record, given, who=who, reason=reason, book=art_records.book
+        )
+    say(done, as_json=as_json)
+
+
+@click.command()
+@click.argument("conflict", type=int)
+@click.argument("take", type=click.Choice(["local", "source"]))
+@reason_option
+@who_option
+@json_option
+def resolve(conflict: int, take: str, reason: str | None, who: str, as_json: bool) -> None:
+    """Decide CONFLICT: `local` keeps what the art tables say, `source` takes what the export said.
+
+    \b
+    crown art conflicts
+    crown art resolve 12 source
+    """  # noqa: D301
+    from crown.art_records.acts import local
+
+    with workspace() as art_records:
+        status = local.resolve(art_records.engine, conflict, take, who=who, reason=reason)
+    if as_json:
+        show_json({"conflict_id": conflict, "status": status})
+    else:
+        click.echo(f"Conflict {conflict}: {status.replace('_', ' ')}.")
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--reason", required=True, help="Why; it is kept, so it must not name the person.")
+@click.option("--apply", is_flag=True, help="Do it; without this only the places are counted.")
+@who_option
+@json_option
+def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -> None:
+    """Remove a person's TEXT from art tables, history, change sets, quarantine and raw files; cannot be taken back.
+
+    Without TEXT it is asked for, so that the name does not stay in the shell's history.
+
+    \b
+    crown art erase --reason 'asked to be forgotten'
+    crown art erase --reason 'asked to be forgotten' --apply
+    """  # noqa: D301
+    from crown.art_records.history import erasing
+
+    person = text if text is not None else click.prompt("The person's text", err=True)
+    with workspace() as art_records:
+        done = erasing.erase(
+            art_records.engine, person, objects=art_records.objects, who=who, reason=reason, apply=apply
+        )
+    say(done, as_json=as_json)
+    if not apply and not as_json:
+        click.echo("Nothing was changed; --apply does it.")
+
+
+COMMANDS = (add_print, sell, move, edit, resolve, erase)

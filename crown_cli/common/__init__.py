@@ -1,0 +1,1 @@
+"""What all commands share: options, output, the open database, runs of jobs."""

@@ -1,0 +1,1 @@
+"""`crown demo`: every department once, end to end."""

@@ -1,0 +1,198 @@
+"""The demo of art records: two exports of an invented base, their difference, a sync taken back and restored, marts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from crown.art_records.workspace import (
+    CLEAN,
+    TABLES,
+    Workspace,
+    open_workspace,
+)
+from crown_cli.common.runs import run_job
+from crown_cli.demo.commands import Chapter
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from crown.art_records.samples import Export
+    from crown_cli.common.world import World
+
+DEMO = "demo"
+#: The marts that are printed; building all of them is half of the demo's time.
+_SHOWN = ("marts.art_portfolio", "marts.art_galleries", "marts.art_artworks")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The steps of the story that the art tables remember: numbers of their syncs, None for one that did not happen."""
+
+    first: int | None
+    second: int | None
+    taken_back: int | None
+    restored: int | None
+
+
+def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Chapter:  # noqa: ARG001 - every chapter's
+    """Tell whatever of the story the art tables do not hold yet; the runs go through Dagster."""
+    from crown.art_records.samples import sample_exports
+
+    workspace = open_workspace(world.engine, world.settings)
+    chapter = Chapter()
+    exports = sample_exports()
+    before = told = _told(workspace, *exports)
+    for export, known in zip(exports, (told.first, told.second), strict=True):
+        if known is None:
+            _bring(workspace, instance, export, chapter)
+    told = _told(workspace, *exports)
+    if told.second is not None and told.taken_back is None:
+        _take_back(workspace, told.second, chapter, f"Sync {told.second} was taken back")
+        told = _told(workspace, *exports)
+    if told.taken_back is not None and told.restored is None:
+        _take_back(
+            workspace,
+            told.taken_back,
+            chapter,
+            f"Sync {told.second} stands again: its rollback was taken back",
+        )
+    if told == before:
+        run = run_job(instance, "art_records")
+        said = run["assets"][TABLES["editions"]].get("nothing_to_do", "the newest export was applied")
+        chapter.story.append(f"Nothing new: {said}, nothing was made again.")
+    if told != before or not _marts_stand(workspace):
+        _build_marts(instance, chapter)
+    _show_marts(workspace, chapter)
+    _count(workspace, chapter)
+    chapter.where = {
+        "exports": str(workspace.exports),
+        "raw files": str(workspace.objects.folder),
+        "the art tables": "crown art syncs, crown art history RECORD, crown sql show art_portfolio",
+    }
+    return chapter
+
+
+def _told(workspace: Workspace, first: Export, second: Export) -> _Told:
+    with workspace.engine.connect() as connection:
+
+        def one(sql: str, **values: Any) -> int | None:
+            return connection.execute(text(sql), values).scalar()
+
+        def synced(export: Export) -> int | None:
+            return one(
+                "select max(sync_number) from art.sync_tables join art.syncs using (sync_number)"
+                " where source_hash = :h and status not in ('running', 'failed')",
+                h=hashlib.sha256(export.editions).hexdigest(),
+            )
+
+        def reverting(number: int | None) -> int | None:
+            return one(
+                "select max(sync_number) from art.syncs where reverts = :n and status not in ('running', 'failed')",
+                n=number,
+            )
+
+        taken_back = reverting(synced(second))
+        return _Told(synced(first), synced(second), taken_back, reverting(taken_back))
+
+
+def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, chapter: Chapter) -> None:
+    """Put an export into the folder and let the job find it."""
+    export.write(workspace.exports)
+    run = run_job(instance, "art_records")["assets"]
+    parts = []
+    for table, asset in TABLES.items():
+        cleaned, written = run[CLEAN[table]], run[asset]
+        chapter.items_in += cleaned.get("rows", 0)
+        chapter.items_made += written.get("records_created", 0) + written.get("records_updated", 0)
+        parts.append(
+            f"{written['records_created']:,} {table} added, {written['records_updated']:,} changed,"
+            f" {written['records_unchanged']:,} unchanged"
+        )
+    chapter.story.append(
+        f"Sync {run[TABLES['editions']]['sync_number']}, the export of {export.exported_on}: {'; '.join(parts)}."
+    )
+    cleaned = run[CLEAN["editions"]]
+    chapter.story.append(
+        f"Of its edition values {cleaned['repaired']} were repaired by a rule, {cleaned['flagged']} are doubtful,"
+        f" {cleaned['withheld']} were withheld."
+    )
+    fields = run[TABLES["editions"]]["changed_fields"]
+    if fields:
+        named = ", ".join(f"{name} {count}" for name, count in fields.items())
+        chapter.story.append(f"What changed in the editions, by field: {named}.")
+
+
+def _take_back(workspace: Workspace, number: int, chapter: Chapter, what: str) -> None:
+    from crown.art_records.history.rollback import rollback
+
+    done = rollback(
+        workspace.engine, number, who=DEMO, apply=True, rule_version=workspace.book.version, via="demo",
+        reason="the demo takes a sync back and restores it",
+    )  # fmt: skip
+    changed = len({(step.change.table, step.change.airtable_id) for step in done.chosen})
+    chapter.items_made += changed
+    chapter.story.append(f"{what}, as sync {done.sync_number}: {changed} records.")
+
+
+def _build_marts(instance: dg.DagsterInstance, chapter: Chapter) -> None:
+    """The marts that the demo shows, and what they stand on; the others follow when the platform runs."""
+    from crown.sql_models.project import load_models
+
+    project = load_models()
+    chosen = project.select([f"+{relation}" for relation in _SHOWN])
+    run_job(instance, "sql_models", only=[project.asset_key(model.relation) for model in chosen])
+    chapter.story.append(
+        f"{len(chosen)} of {len(project.models)} SQL models were built; `crown sql run` builds all."
+    )
+
+
+def _marts_stand(workspace: Workspace) -> bool:
+    with workspace.engine.connect() as connection:
+        return connection.execute(text("select to_regclass('marts.art_portfolio') is not null")).scalar_one()
+
+
+def _show_marts(workspace: Workspace, chapter: Chapter) -> None:
+    with workspace.engine.connect() as connection:
+
+        def rows(sql: str) -> list[Any]:
+            return list(connection.execute(text(sql)))
+
+        (all_of_it,) = rows(
+            "select sold, editions, sell_through_percent, gross, net, due_sales, due from marts.art_portfolio"
+        )
+        lists: dict[str, Callable[[Any], str]] = {
+            "select gallery, sold, net from marts.art_galleries order by net desc nulls last limit 3": lambda r: (
+                f"{r.gallery} {r.sold:,} sold, £{r.net:,.0f} net"
+            ),
+            "select artwork, sold, editions, oversold from marts.art_artworks order by sold desc, artwork limit 3": (
+                lambda r: (
+                    f"{r.artwork} {r.sold:,} of {r.editions:,} sold"
+                    + (f", oversold by {r.oversold:,}" if r.oversold else "")
+                )
+            ),
+        }
+        best = ["; ".join(said(row) for row in rows(sql)) for sql, said in lists.items()]
+    chapter.story += [
+        f"The portfolio: {all_of_it.sold:,} of {all_of_it.editions:,} editions sold"
+        f" ({all_of_it.sell_through_percent:.1f} %), £{all_of_it.gross:,.0f} retail, £{all_of_it.net:,.0f} net;"
+        f" {all_of_it.due_sales:,} sales are unsettled, £{all_of_it.due:,.0f}.",
+        f"Galleries that brought most: {best[0]}.",
+        f"Works that sold most: {best[1]}.",
+    ]
+
+
+def _count(workspace: Workspace, chapter: Chapter) -> None:
+    from crown.art_records.exports.quarantine import quarantined
+
+    with workspace.engine.connect() as connection:
+        for table in TABLES:
+            chapter.items_current += connection.execute(
+                text(f"select count(*) from art.{table} where is_active")
+            ).scalar_one()
+    chapter.items_failed = len(quarantined(workspace.engine, outcome="withheld"))

@@ -1,0 +1,128 @@
+"""`crown demo`: every department once, end to end, on generated samples or your own pictures.
+
+Each department's part stands in its own file and returns a Chapter; this one sets the stage and sums up.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from crown.settings.model import Settings
+    from crown_cli.common.world import World
+
+
+@dataclass
+class Chapter:
+    """What a department's demo did.
+
+    Attributes:
+        items_in: things that came from outside.
+        items_made: results made in this call of the demo.
+        items_current: results that stand now.
+        items_failed: things that could not be used, each with its reason in `story`.
+        seconds: wall time.
+        story: what happened, in sentences.
+        where: what lies where.
+    """
+
+    items_in: int = 0
+    items_made: int = 0
+    items_current: int = 0
+    items_failed: int = 0
+    seconds: float = 0.0
+    story: list[str] = field(default_factory=list)
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Chapter]]:
+    from crown_cli.demo import art as demo_art
+    from crown_cli.demo import images as demo_images
+
+    return {"product_images": demo_images.play, "art_records": demo_art.play}
+
+
+@click.command()
+@click.option(
+    "--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Your own pictures."
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/demo"),
+    show_default=True,
+    help="Folder of the demo; remove it to begin anew.",
+)
+def demo(images: Path | None, home: Path) -> None:
+    """Run sample pictures from an inbox to a published share, and say what happened.
+
+    The approvals are decisions of a user named `demo`. A second call makes nothing again.
+
+    \b
+    crown demo
+    crown demo --images ~/Pictures/parts
+    """  # noqa: D301
+    from crown_cli.common.runs import dagster_instance
+    from crown_cli.common.world import open_world
+
+    started = time.monotonic()
+    settings = demo_settings(home)
+    chapters = {}
+    with open_world(settings) as world, dagster_instance(world) as instance:
+        for name, play in _chapters().items():
+            begun = time.monotonic()
+            chapters[name] = play(world, instance, images)
+            chapters[name].seconds = round(time.monotonic() - begun, 2)
+    summary = {name: asdict(chapter) for name, chapter in chapters.items()}
+    _write(settings.home / "summary.json", summary)
+    _tell(chapters, settings.home, time.monotonic() - started)
+
+
+def demo_settings(home: Path) -> Settings:
+    """The demo's settings; they are left in its `.env` as well, relative to it."""
+    from crown.settings.model import load_settings
+    from crown.store.files import Ownership, write_text
+    from crown_cli.demo.images_story import own_specs
+
+    home = home.absolute()
+    own = {
+        "CROWN_PRODUCT_IMAGES_OUTPUT_SPECS": str(own_specs(home).relative_to(home)),
+        "CROWN_HOME": ".",
+        "CROWN_ENVIRONMENT": "development",
+        # The demo's half file is not a copy that paused.
+        "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+    }
+    # Commands that are called in the demo's folder find its settings; in a copy of it, those of the copy.
+    write_text(home / ".env", "".join(f"{name}={value}\n" for name, value in own.items()), Ownership())
+    here = {name: str(home / own[name]) for name in ("CROWN_PRODUCT_IMAGES_OUTPUT_SPECS", "CROWN_HOME")}
+    return load_settings(own | here, env_file=None)
+
+
+def _write(path: Path, summary: object) -> None:
+    from crown.store.files import Ownership, write_text
+
+    write_text(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n", Ownership())
+
+
+def _tell(chapters: dict[str, Chapter], home: Path, seconds: float) -> None:
+    for name, chapter in chapters.items():
+        click.echo(f"\n{name.replace('_', ' ')}")
+        click.echo(
+            f"  {chapter.items_in} in, {chapter.items_made} made, {chapter.items_current} current,"
+            f" {chapter.items_failed} refused or failed, {chapter.seconds:.1f} s"
+        )
+        for sentence in chapter.story:
+            click.echo(f"  - {sentence}")
+        for what, where in chapter.where.items():
+            click.echo(f"  {what}: {where}")
+    click.echo(f"\n{seconds:.1f} s in all. The summary is {home / 'summary.json'}.")
+    click.echo(f"To look at it in the Dagster UI: cd {home} && crown up")

@@ -1,0 +1,1 @@
+"""`crown images`. The domain code is in crown/product_images."""

@@ -1,0 +1,215 @@
+"""What the commands of `crown images` share: the workspace, the person, how an act is shown before it is done.
+
+An act says what it is about and what follows from it, and changes nothing without --apply.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crown_cli.common.output import show_json, show_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from crown.ledger.decisions import Verdict
+    from crown.product_images.forecast import Forecast
+    from crown.product_images.share.review import Chosen
+    from crown.product_images.workspace import Workspace
+
+#: How many rows and files of an act are shown to people.
+_SHOWN = 20
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _one_line(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """What is kept for the record and shown on other people's screens: text of one line."""
+    if value is not None and not value.isprintable():
+        raise click.BadParameter("it holds a line break or another control character", param=parameter)
+    return value
+
+
+def _reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if parameter.required and not (value or "").strip():
+        raise click.BadParameter("it is empty; say why, for whoever asks later", param=parameter)
+    return _one_line(context, parameter, value)
+
+
+who_option: Callable[[_Command], _Command] = click.option(
+    "--who", callback=_one_line, help="The person who decides; default: your user name."
+)
+
+
+def reason_option(*, required: bool, help: str = "Why, for the record.") -> Callable[[_Command], _Command]:
+    """`--reason`; a required one may not be empty."""
+    return click.option("--reason", required=required, callback=_reason, help=help)
+
+
+apply_option: Callable[[_Command], _Command] = click.option(
+    "--apply", "carry_out", is_flag=True, help="Do it; without, it is only said what would follow."
+)
+
+
+@contextmanager
+def open_images() -> Iterator[Workspace]:
+    """The workspace of product images in this invocation's world."""
+    from crown.product_images.workspace import open_workspace
+    from crown_cli.common.world import open_world
+
+    with open_world() as world:
+        yield open_workspace(world.engine, world.settings)
+
+
+def decide_on(
+    patterns: Sequence[str],
+    verdict: Verdict,
+    *,
+    who: str | None,
+    reason: str | None,
+    carry_out: bool,
+    as_json: bool,
+    score_above: float | None = None,
+    and_then: Callable[[Workspace, str], Callable[[Connection], object]] | None = None,
+) -> None:
+    """Say which cut-outs a decision would be about and what would follow; with `carry_out`, decide.
+
+    Args:
+        patterns: of photos.
+        verdict: what is said of them.
+        who: the person.
+        reason: for the record.
+        carry_out: decide; without, nothing is changed.
+        as_json: answer in JSON.
+        score_above: see `review.choose`.
+        and_then: another act that belongs to it, given the workspace and the person.
+    """
+    from crown.product_images.forecast import consequences
+    from crown.product_images.share import rejected, review
+
+    person = who or getpass.getuser()
+    with open_images() as workspace:
+        chosen = review.choose(workspace, patterns, verdict, score_above=score_above)
+        decide = review.supposed(chosen, verdict, person)
+        more = None if and_then is None else and_then(workspace, person)
+
+        def act(connection: Connection) -> None:
+            decide(connection)
+            if more is not None:
+                more(connection)
+
+        told, said = consequences(workspace, act), []
+        if carry_out:
+            said = review.decide_on(workspace, chosen, verdict, who=person, via="cli", reason=reason)
+            if more is not None:
+                with workspace.engine.begin() as connection:
+                    more(connection)
+            review.show(workspace)
+            rejected.show(workspace)
+    rows = [
+        {
+            "photo": one.photo,
+            "score": one.score,
+            "stands": f"{one.stands} ({one.who})" if one.stands else None,
+            "then": one.then,
+            "decision": decision,
+        }
+        for one, decision in zip_longest(chosen, [d.decision_id for d in said])
+    ]
+    tell_act(
+        told,
+        applied=carry_out,
+        as_json=as_json,
+        sentence=_counted(chosen, verdict),
+        rows=rows,
+        columns=["photo", "score", "stands", "then"],
+        verdict=verdict,
+        photos=rows,
+    )
+
+
+def _counted(chosen: Sequence[Chosen], verdict: Verdict) -> str:
+    """How many cut-outs a decision is about, and what stands on them."""
+    stands = Counter(one.stands or "undecided" for one in chosen)
+    words = {"approve": "approved", "reject": "rejected"}
+    now = ", ".join(f"{count:,} {words.get(what, what)}" for what, count in sorted(stands.items()))
+    cutouts = "1 cut-out" if len(chosen) == 1 else f"{len(chosen):,} cut-outs"
+    return f"{verdict.capitalize()} {cutouts}; until now {now}."
+
+
+def tell_act(
+    told: Forecast,
+    *,
+    applied: bool,
+    as_json: bool,
+    sentence: str,
+    rows: Sequence[Mapping[str, object]] = (),
+    columns: Sequence[str] | None = None,
+    **more: object,
+) -> None:
+    """Say what an act is about and what follows from it; `more` are further fields of the JSON answer."""
+    if as_json:
+        show_json({"applied": applied, **more, **forecast_json(told)})
+        return
+    click.echo(sentence)
+    if rows:
+        show_rows(rows[:_SHOWN], columns=columns)
+    if len(rows) > _SHOWN:
+        click.echo(f"  and {len(rows) - _SHOWN:,} more; --json lists them all.")
+    show_forecast(told, empty="Nothing else follows from it.")
+    click.echo("Done; the next run carries it out." if applied else "Nothing is changed; --apply does it.")
+
+
+def forecast_json(told: Forecast, *, all_files: bool = False) -> dict[str, object]:
+    """A forecast as an answer for scripts."""
+    return {
+        "assets": [row.as_dict() for row in told.assets],
+        "published": _published(told),
+        "files": told.published if all_files else told.published[:_SHOWN],
+        "held": told.held,
+    }
+
+
+def _published(told: Forecast) -> dict[str, int]:
+    always = ("new", "changed", "removed")
+    counted = {what: told.counted(what) for what in (*always, "cancelled", "kept")}
+    return {what: count for what, count in counted.items() if count or what in always}
+
+
+def show_forecast(told: Forecast, *, empty: str, all_files: bool = False) -> None:
+    """What would be made, published and removed, for people."""
+    show_rows(
+        [row.as_dict() for row in told.assets],
+        columns=["asset", "to_make", "changed", "to_wait", "to_retire", "products", "megabytes", "minutes"],
+        empty=empty,
+    )
+    if told.published:
+        counted = _published(told).items()
+        click.echo("Published files: " + ", ".join(f"{count:,} {what}" for what, count in counted) + ".")
+    shown = told.published if all_files else told.published[:_SHOWN]
+    for change in shown:
+        click.echo(f"  {change.what} {change.target}: {change.path}")
+    if len(shown) < len(told.published):
+        click.echo(
+            f"  and {len(told.published) - len(shown):,} more; `crown images plan --files` lists them."
+        )
+    for removal in told.held:
+        click.echo(removal.sentence)
+
+
+def assets_named(asset: str | None) -> list[str]:
+    """The assets that an option names; all without one."""
+    from crown.errors import BadInput
+    from crown.product_images.workspace import ASSETS
+
+    chosen = [a for a in ASSETS if asset is None or a in (asset, f"product_images/{asset}")]
+    if not chosen:
+        raise BadInput(f"{asset} is not an asset; the assets are {', '.join(ASSETS)}.")
+    return chosen

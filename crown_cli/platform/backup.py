@@ -1,0 +1,165 @@
+"""`crown backup` and `crown restore`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from crown.errors import Refused
+from crown_cli.common.output import json_option, show_json, size
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--files", is_flag=True, help="Also copy the originals that TARGET does not hold yet.")
+@click.option("--without-dagster", is_flag=True, help="Leave out Dagster's own history of runs.")
+@json_option
+@click.pass_context
+def backup(ctx: click.Context, target: Path, files: bool, without_dagster: bool, as_json: bool) -> None:
+    """Save the database into a new folder under TARGET, while everything goes on.
+
+    The folder holds the dump, the list of originals and a manifest with rows and hashes of every table.
+    It appears only when it is complete. Ends with 1 when an original turned out to be damaged.
+
+    \b
+    crown backup /srv/backups
+    crown backup /srv/backups --files        # and the originals, each compared while it is copied
+    crown backup /srv/backups --json | jq -r .folder
+    """  # noqa: D301
+    from crown.database.backup_folder import save
+    from crown_cli.common.world import open_world
+
+    with open_world() as world:
+        world.engine.dispose()
+        done = save(
+            world.database_url,
+            world.settings.objects,
+            target,
+            with_dagster=not without_dagster,
+            files=files,
+        )
+    contents, originals = done.manifest.database.contents, done.manifest.originals
+    if as_json:
+        show_json(
+            {
+                "folder": done.folder,
+                "tables": len(contents.tables),
+                "rows": contents.rows,
+                "dump_bytes": done.manifest.database.bytes,
+                "originals": originals.count,
+                "copied": done.copied,
+                "damaged": done.damaged,
+            }
+        )
+    else:
+        click.echo(
+            f"{done.folder}: {contents.rows:,} rows of {len(contents.tables)} tables in "
+            f"{size(done.manifest.database.bytes)}; {originals.count:,} originals listed"
+            + (f", {done.copied:,} copied." if files else ", not copied.")
+        )
+    if done.damaged:
+        click.echo(
+            f"crown: {len(done.damaged)} originals are damaged and were not copied, the first is "
+            f"{world.settings.objects / done.damaged[0]}; bring them back from an older backup.",
+            err=True,
+        )
+        ctx.exit(1)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--dry-run", is_flag=True, help="Restore beside, compare, and replace nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--accept-missing", is_flag=True, help="Go on although originals are nowhere to be found.")
+@click.option("--without-grants", is_flag=True, help="Leave out grants to other roles.")
+@json_option
+def restore(
+    folder: Path, dry_run: bool, yes: bool, accept_missing: bool, without_grants: bool, as_json: bool
+) -> None:
+    """Bring back the backup in FOLDER, a crown-DATE.
+
+    It is restored into a scratch database and compared with its manifest; only when every figure agrees
+    does it take the place of the database, in one step. The old one is kept under another name, which is
+    printed. Nobody may be connected: stop `crown up` or the services first.
+
+    \b
+    crown restore /srv/backups/crown-20250301T020000Z --dry-run
+    crown restore /srv/backups/crown-20250301T020000Z --yes
+    """  # noqa: D301
+    from crown.database.backup_folder import read_manifest
+    from crown.database.backup_folder import restore as bring_back
+    from crown.database.opening import serve_database
+    from crown.database.swap import database_name
+    from crown_cli.common.world import current_settings
+
+    settings = current_settings()
+    manifest = read_manifest(folder)
+    with serve_database(settings) as url:
+        if not (yes or dry_run):
+            if not sys.stdin.isatty():
+                raise Refused("Nobody can be asked here; repeat with --yes, or with --dry-run to only look.")
+            click.confirm(
+                f"Replace the database {database_name(url)} ({settings.environment}) by that of "
+                f"{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC? The present one is kept under another name.",
+                abort=True,
+            )
+        restored, originals = bring_back(
+            url,
+            settings.objects,
+            folder,
+            dry_run=dry_run,
+            accept_missing=accept_missing,
+            with_grants=not without_grants,
+            passing=_only_rehearsed,
+        )
+    if as_json:
+        show_json(
+            {
+                "made_at": manifest.made_at,
+                "rows": restored.rows,
+                "tables": restored.tables,
+                "revision": restored.revision,
+                "kept": restored.kept,
+                "originals_there": originals.there,
+                "originals_copied_back": 0 if dry_run else len(originals.from_backup),
+                "originals_to_copy_back": len(originals.from_backup) if dry_run else 0,
+                "originals_missing": originals.missing,
+                "originals_cleared": originals.passing,
+                "not_carried": restored.not_carried,
+            }
+        )
+        return
+    click.echo(f"{restored.rows:,} rows of {restored.tables} tables agree with the manifest.")
+    click.echo(
+        f"Originals: {originals.there:,} are there, {len(originals.from_backup):,} "
+        f"{'would be' if dry_run else 'were'} copied back, {len(originals.missing):,} are missing."
+    )
+    if originals.passing:
+        click.echo(
+            f"{len(originals.passing):,} more are gone that only rehearsals of cut-outs made: nothing needs them."
+        )
+    for note in restored.not_carried:
+        click.echo(f"Not carried over, set it again if you need it: {note}.")
+    if restored.kept is None:
+        click.echo("Nothing was replaced.")
+    else:
+        click.echo(
+            f"The restored database is in place. The one before is kept as {restored.kept}; "
+            "drop it when you no longer need it."
+        )
+
+
+def _only_rehearsed(url: str) -> set[str]:
+    """Originals that `crown images clear-rehearsals` may have removed since the backup."""
+    from crown.art_records.workspace import kept_objects
+    from crown.database.engine import connect
+    from crown.product_images import orphans
+
+    engine = connect(url, pool_size=2)
+    try:
+        with engine.connect() as connection:
+            return set(orphans.only_rehearsed(connection, None, kept_objects(engine)))
+    finally:
+        engine.dispose()

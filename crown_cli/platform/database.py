@@ -1,0 +1,228 @@
+"""`crown db`: the database by hand. Saving and bringing back stand in crown_cli/platform/backup.py."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from crown.errors import Refused
+from crown_cli.common.output import (
+    json_option,
+    show_json,
+    show_rows,
+    size,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@click.group()
+def db() -> None:
+    """The database: serve it, look at it, migrate it, empty it.
+
+    \b
+    crown db stats
+    crown db upgrade
+    crown db migrate
+    CROWN_ENVIRONMENT=development crown db reset --yes
+    """  # noqa: D301
+
+
+@db.command()
+def serve() -> None:
+    """Run the embedded database in the foreground until Ctrl-C, migrated.
+
+    For plain Dagster commands, psql or another tool, without the rest of the platform.
+
+    \b
+    crown db serve
+    eval "$(crown env)" && dagster dev     # in another terminal
+    """  # noqa: D301
+    from crown_cli.common.world import current_settings, open_world
+
+    if current_settings().database_url is not None:
+        raise Refused("CROWN_DATABASE_URL names a server that runs by itself; there is nothing to serve.")
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: over.set())
+    with open_world() as world:
+        click.echo(f"The database runs at {world.engine.url.render_as_string()}; stop it with Ctrl-C.")
+        over.wait()
+
+
+@db.command()
+@json_option
+def stats(as_json: bool) -> None:
+    """Show the size of the database, and rows and bytes of its largest tables.
+
+    \b
+    crown db stats
+    crown db stats --json | jq .tables[0]
+    """  # noqa: D301
+    from sqlalchemy import text
+
+    from crown.database.engine import check_server
+    from crown_cli.common.world import open_world
+
+    with open_world() as world, world.engine.connect() as connection:
+        whole = connection.execute(text("select pg_database_size(current_database())")).scalar_one()
+        revision = connection.execute(text("select version_num from alembic_version")).scalar_one()
+        rows = connection.execute(text(_SIZES)).mappings().all()
+        answer = {
+            "postgresql": check_server(world.engine),
+            "revision": revision,
+            "bytes": whole,
+            "kept": _kept(connection, world.database_url),
+            "tables": [dict(row) for row in rows],
+        }
+    if as_json:
+        show_json(answer)
+        return
+    click.echo(f"PostgreSQL {answer['postgresql']}, revision {revision}, {size(whole)}.")
+    show_rows([{**row, "bytes": size(row["bytes"])} for row in rows[:25]])
+    for name in answer["kept"]:
+        click.echo(f"Kept by a restore: {name}; remove it with `crown db drop-kept {name}`.")
+
+
+def _kept(connection: Connection, url: str) -> list[str]:
+    from sqlalchemy import text
+
+    from crown.database.swap import kept_prefix
+
+    query = text("select datname from pg_database where starts_with(datname, :prefix) order by 1")
+    return list(connection.execute(query, {"prefix": kept_prefix(url)}).scalars())
+
+
+_SIZES = """
+select n.nspname || '.' || c.relname as "table",
+       greatest(c.reltuples, s.n_live_tup)::bigint as about_rows,
+       pg_total_relation_size(c.oid) as bytes
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+left join pg_stat_all_tables s on s.relid = c.oid
+where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema')
+order by 3 desc, 1
+"""
+
+
+@db.command()
+def migrate() -> None:
+    """Bring the tables to the newest revision; `crown up` does it too.
+
+    Take a backup first: there is no way back but a restore.
+
+    \b
+    crown backup /srv/backups && crown db migrate
+    """  # noqa: D301
+    from crown.database.engine import connect
+    from crown.database.migrations import migrate as to_newest
+    from crown.database.opening import serve_database
+    from crown_cli.common.world import current_settings
+
+    with serve_database(current_settings()) as url:
+        engine = connect(url, pool_size=1)
+        try:
+            click.echo(f"The tables are at revision {to_newest(engine)}.")
+        finally:
+            engine.dispose()
+
+
+@db.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Throw the database away and begin with an empty one; only in development.
+
+    Files are left alone: pictures and originals stay where they are, but nothing knows them any more.
+
+    \b
+    CROWN_ENVIRONMENT=development crown db reset --yes
+    """  # noqa: D301
+    from crown.database.opening import serve_database
+    from crown.database.swap import recreate
+    from crown_cli.common.world import current_settings, open_world
+
+    settings = current_settings()
+    if settings.environment != "development":
+        raise Refused(
+            f"The environment is {settings.environment}; only with CROWN_ENVIRONMENT=development "
+            "is a database thrown away."
+        )
+    if not yes:
+        click.confirm("Throw away everything in this database?", abort=True)
+    with serve_database(settings) as url:
+        recreate(url)
+        with open_world(settings):
+            click.echo("The database is empty and migrated.")
+
+
+@db.command("drop-kept")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop_kept(name: str, yes: bool) -> None:
+    """Drop a database that a restore replaced and kept; `crown db stats` lists them.
+
+    \b
+    crown db drop-kept crown_before_20250301t020000123 --yes
+    """  # noqa: D301
+    from crown.database.opening import serve_database
+    from crown.database.swap import drop, kept_prefix, maintenance, refuse_users
+    from crown_cli.common.world import current_settings
+
+    with serve_database(current_settings()) as url:
+        if not name.startswith(kept_prefix(url)):
+            raise Refused(f"{name} was not kept by a restore (such names begin with {kept_prefix(url)}).")
+        if not yes:
+            click.confirm(f"Throw away the database {name}?", abort=True)
+        with maintenance(url) as connection:
+            refuse_users(connection, name)
+            drop(connection, name)
+    click.echo(f"{name} is gone.")
+
+
+@db.command()
+def upgrade() -> None:
+    """Say which PostgreSQL is in use and how to go to a newer major version; changes nothing.
+
+    \b
+    crown db upgrade
+    """  # noqa: D301
+    from crown.database.embedded import program
+    from crown.database.engine import MINIMUM_MAJOR
+    from crown.database.opening import embedded_folder
+    from crown.database.programs import major_of
+    from crown_cli.common.world import current_settings
+
+    settings = current_settings()
+    mine = major_of(program("pg_dump"))
+    click.echo(f"This Crown brings PostgreSQL {mine} and needs a server of {MINIMUM_MAJOR} or later.")
+    if settings.database_url is None:
+        folder = embedded_folder(settings)
+        found = folder / "PG_VERSION"
+        click.echo(
+            f"The embedded database in {folder} is PostgreSQL {found.read_text().strip()}."
+            if found.exists()
+            else f"There is no embedded database in {folder} yet."
+        )
+        aside = f"mv {folder} {folder}.old"
+    else:
+        from crown.database.engine import check_server, connect
+
+        engine = connect(settings.database_url.get_secret_value(), pool_size=1)
+        click.echo(f"The server of CROWN_DATABASE_URL is PostgreSQL {check_server(engine)}.")
+        engine.dispose()
+        aside = "point CROWN_DATABASE_URL to an empty database on the new server"
+    click.echo(
+        f"""
+To change to a newer major version:
+  1. With the Crown that runs now:  crown backup /srv/backups
+  2. Stop `crown up` or the services.
+  3. Install the newer Crown, or set up the newer server.
+  4. Put the old database aside:    {aside}
+  5. With the newer one:            crown restore /srv/backups/crown-DATE --dry-run
+                                    crown restore /srv/backups/crown-DATE --yes
+  6. crown doctor, then start again. Throw the old one away when you are content."""
+    )
