@@ -74,6 +74,7 @@ def test_the_share_has_the_folders_that_people_know(workspace: Workspace) -> Non
         p.relative_to(workspace.settings.media).as_posix() for p in workspace.settings.media.rglob("*")
     )
     assert below == [
+        ".crownroot",
         "errors",
         "inbox",
         "production",
@@ -83,6 +84,7 @@ def test_the_share_has_the_folders_that_people_know(workspace: Workspace) -> Non
         "review/bg_removal_failed",
         "review/bg_removed",
         "review/name_conflicts",
+        "review/rejected",
     ]
 
 
