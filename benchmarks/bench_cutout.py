@@ -1,8 +1,8 @@
-"""How good cut-outs are, on made-up studio photographs with known alpha, and what they cost.
+"""Quality of cut-outs on generated studio photographs with known alpha, and their cost.
 
-    make bench-cutout                       the published figure: shapes and seeds nobody tuned on
-    python benchmarks/bench_cutout.py --family tuning --count 2
-    python benchmarks/bench_cutout.py --weights FOLDER      the same table for each model of rembg in FOLDER
+    make bench-cutout                       the published figure: shapes and seeds not used for tuning
+    python -m benchmarks.bench_cutout --family tuning --count 2
+    python -m benchmarks.bench_cutout --weights FOLDER      the same table for each model of rembg in FOLDER
 
 The worst ten are saved with their pictures (photo, alpha, and what is wrong in colour) under `--folder`.
 """
@@ -21,14 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.cutout_pictures import BACKDROPS, FAMILIES, Sample, photograph
+from crown.product_images.cutout import triage
+from crown.product_images.cutout.engine import Cutter, open_cutter
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from cutout_pictures import BACKDROPS, FAMILIES, Sample, photograph  # noqa: E402
-
-from crown.product_images.cutout import triage  # noqa: E402
-from crown.product_images.cutout.engine import Cutter, open_cutter  # noqa: E402
-
 GOOD = 0.90
 GOALS = {
     "cutout_mean_iou": (0.96, "at least"),
@@ -128,12 +125,14 @@ def one_large(model: str, weights: Path | None) -> None:
 
 def cost(model: str, weights: Path | None) -> tuple[float, float]:
     """CPU seconds (the smallest of three runs) and peak memory in GB (the largest) of 24 megapixels."""
-    command = [sys.executable, __file__, "--one-large", model]
+    command = [sys.executable, "-m", "benchmarks.bench_cutout", "--one-large", model]
     command += ["--weights", str(weights)] if weights else []
     one_core = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
     runs = []
     for _ in range(3):
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | one_core)
+        done = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=os.environ | one_core, cwd=HERE.parent
+        )
         runs.append(tuple(float(word) for word in done.stdout.split()))
     return min(r[0] for r in runs), max(r[1] for r in runs)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from cutout_shapes import FIGURE, TUNING, Rng, Stroke
+
+from benchmarks.cutout_shapes import FIGURE, TUNING, Rng, Stroke
 
 BACKDROPS = ("white sweep", "grey gradient", "dark gradient", "blue paper", "lit table")
 FAMILIES = {"figure": FIGURE, "tuning": TUNING}
@@ -51,8 +52,8 @@ def photograph(
     solid, material = _draw(rng, FAMILIES[family][kind](rng), kind, height, width)
     light = _backdrop(rng, backdrop, height, width)
     part = _lit_part(rng, kind, solid, material, light)
-    floor = light * _shadow(rng, solid)[..., None]
-    scene = floor + (part - floor) * solid[..., None]
+    ground = light * _shadow(rng, solid)[..., None]
+    scene = ground + (part - ground) * solid[..., None]
     scene *= _vignette(rng, height, width)[..., None]
     rgb, alpha = _camera(rng, scene, solid)
     return Sample(family, kind, backdrop, seed, rgb, alpha)
@@ -207,7 +208,7 @@ def _finish(rng: Rng, kind: str) -> tuple[str, tuple[float, float, float]]:
 
 
 def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """What a mirror-like surface shows: two soft boxes, a dark room, and the backdrop where it looks down."""
+    """What a mirror-like surface shows: two soft boxes, dark surroundings, and the backdrop where it looks down."""
     a = rng.uniform(0, 2 * np.pi)
     u = nx * np.cos(a) + ny * np.sin(a)
     v = -nx * np.sin(a) + ny * np.cos(a)
@@ -216,13 +217,13 @@ def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, around: np.ndarray) -> np
         return 1 / (1 + np.exp(-(half - np.abs(t - centre)) / 0.03))
 
     boxes = band(u, rng.uniform(-0.5, -0.2), 0.13) * 0.9 + band(u, rng.uniform(0.2, 0.6), 0.08) * 0.8
-    floor = band(v, 0.6, 0.35) * 0.75
-    workspace = 0.10 + 0.22 * (1 - np.abs(u))
-    return np.clip(boxes + workspace, 0, 1.05)[..., None] * (1 - floor[..., None]) + floor[..., None] * around
+    ground = band(v, 0.6, 0.35) * 0.75
+    ambient = 0.10 + 0.22 * (1 - np.abs(u))
+    return np.clip(boxes + ambient, 0, 1.05)[..., None] * (1 - ground[..., None]) + ground[..., None] * around
 
 
 def _shadow(rng: Rng, solid: np.ndarray) -> np.ndarray:
-    """How much light reaches the floor, 0 to 1: a wide soft shadow and a narrower one near the contact."""
+    """How much light reaches the ground, 0 to 1: a wide soft shadow and a narrower one near the contact."""
     height, width = solid.shape
     short = min(height, width)
     out = np.ones_like(solid)

@@ -1,8 +1,8 @@
 """Outlines of made-up machine parts, in two families that share no shape.
 
 `TUNING` is for whoever changes a number in the cut-out; `FIGURE` is only for the figure that is published.
-A shape is a list of strokes in its own plane, about -1 to 1 on both axes, drawn in order. How it is lit, placed
-and photographed stands in `cutout_pictures`.
+A shape is a list of strokes in its own plane, about -1 to 1 on both axes, drawn in order. Light, position
+and camera are in `cutout_pictures`.
 """
 
 from __future__ import annotations

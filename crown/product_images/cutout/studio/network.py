@@ -1,6 +1,6 @@
 """The small network that says how likely each pixel is part: its inputs, its two passes, how it is run.
 
-Two convolutional networks of U shape, each a file of the package, trained by benchmarks/train_studio.py on generated
+Two convolutional networks of U shape, each a file of the package, trained by training/studio.py on generated
 pictures: `coarse` sees the whole frame at `COARSE_PIXELS`, `fine` a window at working size together with what
 `coarse` said about it. Which window, and what becomes of the answer, is decided in `studio`.
 """

@@ -1,21 +1,22 @@
-"""Pictures to train on: the tuning family and made-up outlines, in more materials, backdrops and lights.
+"""Training pictures: the tuning family and random outlines, in more materials, backdrops and lights.
 
-Nothing of the figure family stands here: neither its shapes nor its seeds. What a picture shows is drawn with the
-tools of `cutout_pictures`; what is added (textures, paper grain, reflections, camouflage, hard shadows, sharpening,
-stronger JPEG) is there so that a network learns photographs rather than one renderer.
+Shapes and seeds of the figure family do not belong here. Pictures are drawn with `benchmarks.cutout_pictures`;
+textures, paper grain, reflections, camouflage, hard shadows, sharpening and stronger JPEG are added so that a network
+learns photographs rather than one renderer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cutout_pictures as pictures
 import cv2
 import numpy as np
-from cutout_shapes import TUNING, Rng, Stroke, box, circle
+
+from benchmarks import cutout_pictures as pictures
+from benchmarks.cutout_shapes import TUNING, Rng, Stroke, _spline, box, circle
 
 HELD_OUT = ("cable", "sieve", "chrome elbow", "fan")
-"""Kinds of the tuning family that are never trained on: they tell how well unseen shapes go."""
+"""Kinds of the tuning family that are never trained on: they measure the result on unseen shapes."""
 KINDS = tuple(kind for kind in TUNING if kind not in HELD_OUT)
 FIRST_NUMBER = 100
 """The tuning pictures of lower numbers are for validation and for fitting the triage."""
@@ -58,12 +59,12 @@ def scene(number: int) -> Scene:
     part = pictures._lit_part(rng, look, solid, material, light)
     if varied:
         part = dressed(rng, part, solid, light)
-    floor = light * pictures._shadow(rng, solid)[..., None]
+    ground = light * pictures._shadow(rng, solid)[..., None]
     if varied and rng.random() < 0.25:
-        floor = floor * hard_shadow(rng, solid)[..., None]
+        ground = ground * hard_shadow(rng, solid)[..., None]
     if varied and rng.random() < 0.12:
-        floor = mirrored(rng, floor, part, solid)
-    image = floor + (part - floor) * solid[..., None]
+        ground = mirrored(rng, ground, part, solid)
+    image = ground + (part - ground) * solid[..., None]
     image *= pictures._vignette(rng, height, width)[..., None]
     if not varied:
         return Scene(*pictures._camera(rng, image, solid))
@@ -87,7 +88,8 @@ def made_up(rng: Rng) -> list[Stroke]:
             shape = _piece(rng, x, y, rng.uniform(0.04, 0.3), False)
             strokes.append(Stroke(shape.points, solid=False, width=shape.width))
     # A hole cut last may leave nothing; one piece always stays.
-    strokes.append(_piece(rng, *rng.uniform(-0.8, 0.8, 2), rng.uniform(0.1, 0.35), False))
+    x, y = rng.uniform(-0.8, 0.8, 2)
+    strokes.append(_piece(rng, x, y, rng.uniform(0.1, 0.35), False))
     return strokes
 
 
@@ -104,7 +106,8 @@ def repeated(rng: Rng) -> list[Stroke]:
             x, y = rng.uniform(-0.5, 0.5, 2)
             hole = _piece(rng, x, y, rng.uniform(0.05, 0.3), False)
             strokes += _copies(rng, Stroke(hole.points, solid=False, width=hole.width))
-    strokes.append(_piece(rng, *rng.uniform(-0.8, 0.8, 2), rng.uniform(0.08, 0.35), thin))
+    x, y = rng.uniform(-0.8, 0.8, 2)
+    strokes.append(_piece(rng, x, y, rng.uniform(0.08, 0.35), thin))
     return strokes
 
 
@@ -153,19 +156,17 @@ def _piece(rng: Rng, x: float, y: float, size: float, thin: bool) -> Stroke:
         points = circle(0, 0, 1, rng.uniform(0.3, 1))
         if thin:
             closed = np.concatenate([points, points[:2]])
-            return Stroke(_placed(closed, turn, size, x, y), True, material, rng.uniform(0.012, 0.05))
+            return Stroke(_transformed(closed, turn, size, x, y), True, material, rng.uniform(0.012, 0.05))
     else:
         knots = rng.uniform(-1, 1, (int(rng.integers(3, 7)), 2))
-        from cutout_shapes import _spline
-
         path = _spline(knots) if rng.random() < 0.7 else knots
         wire = thin or rng.random() < 0.3
         width = rng.uniform(0.012, 0.05) if wire else rng.uniform(0.06, 0.35)
-        return Stroke(_placed(path, turn, size * (1.4 if wire else 1), x, y), True, material, width)
-    return Stroke(_placed(points, turn, size, x, y), True, material)
+        return Stroke(_transformed(path, turn, size * (1.4 if wire else 1), x, y), True, material, width)
+    return Stroke(_transformed(points, turn, size, x, y), True, material)
 
 
-def _placed(points: np.ndarray, turn: float, size: float, x: float, y: float) -> np.ndarray:
+def _transformed(points: np.ndarray, turn: float, size: float, x: float, y: float) -> np.ndarray:
     c, s = np.cos(turn), np.sin(turn)
     return size * points @ np.array([[c, s], [-s, c]]) + (x, y)
 
@@ -252,11 +253,11 @@ def hard_shadow(rng: Rng, solid: np.ndarray) -> np.ndarray:
     return 1 - rng.uniform(0.05, 0.45) * moved
 
 
-def mirrored(rng: Rng, floor: np.ndarray, part: np.ndarray, solid: np.ndarray) -> np.ndarray:
+def mirrored(rng: Rng, ground: np.ndarray, part: np.ndarray, solid: np.ndarray) -> np.ndarray:
     """A faint mirror image below the part, as on acrylic; it belongs to the backdrop."""
     rows = np.flatnonzero((solid > 0.5).any(axis=1))
     if not rows.size:
-        return floor
+        return ground
     axis, height = int(rows[-1]), solid.shape[0]
     source = 2 * axis - np.arange(height)
     valid = (source >= 0) & (source < height)
@@ -265,7 +266,7 @@ def mirrored(rng: Rng, floor: np.ndarray, part: np.ndarray, solid: np.ndarray) -
     fade = np.exp(-np.maximum(np.arange(height) - axis, 0) / (rng.uniform(0.05, 0.2) * height))
     share = share * (rng.uniform(0.05, 0.25) * fade).astype(np.float32)[:, None]
     image = cv2.GaussianBlur(part[index], (0, 0), 2.0)
-    return floor + (image - floor) * share[..., None]
+    return ground + (image - ground) * share[..., None]
 
 
 def photographed(rng: Rng, image: np.ndarray, solid: np.ndarray) -> Scene:
@@ -277,7 +278,7 @@ def photographed(rng: Rng, image: np.ndarray, solid: np.ndarray) -> Scene:
     gain = rng.uniform(0.00001, 0.0005)
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     if rng.random() < 0.3:
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.7) * 2
+        noise = (cv2.GaussianBlur(noise, (0, 0), 0.7) * 2).astype(np.float32)
     image = image + noise * np.sqrt(np.clip(image, 0, None) * gain + 1e-7)
     seen = pictures._srgb(image).astype(np.float32)
     seen = np.clip(seen, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.12)))
@@ -286,6 +287,9 @@ def photographed(rng: Rng, image: np.ndarray, solid: np.ndarray) -> Scene:
     rgb = np.round(np.clip(seen, 0, 1) * 255).astype(np.uint8)
     options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 99))]
     ok, data = cv2.imencode(".jpg", rgb[..., ::-1], options)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert ok
-    rgb = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-    return Scene(np.ascontiguousarray(rgb), np.round(alpha * 255).astype(np.uint8))
+    assert decoded is not None
+    return Scene(
+        np.ascontiguousarray(decoded[..., ::-1].astype(np.uint8)), np.round(alpha * 255).astype(np.uint8)
+    )
