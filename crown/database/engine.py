@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from crown.errors import ConfigurationError
 
-MINIMUM_MAJOR = 18
+MINIMUM_MAJOR = 15
 #: What our connections are called where PGAPPNAME says nothing else.
 APPLICATION = "crown"
 
@@ -58,7 +58,7 @@ def check_server(engine: Engine) -> int:
     """The server's major version.
 
     Raises:
-        ConfigurationError: out of reach, refused, or older than PostgreSQL 18.
+        ConfigurationError: out of reach, refused, or older than MINIMUM_MAJOR.
     """
     where = f"{engine.url.host or engine.url.query.get('host', 'localhost')}/{engine.url.database}"
     try:

@@ -13,9 +13,12 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from crown.database.embedded import program
+from crown.database.embedded import programs
 from crown.database.engine import our_url
 from crown.errors import ConfigurationError, CrownError
+
+#: Where Debian and its relatives install each version.
+_PACKAGED = Path("/usr/lib/postgresql")
 
 
 def libpq_environment(url: str) -> dict[str, str]:
@@ -64,20 +67,22 @@ def major_of(path: Path) -> int:
 
 
 def find_program(name: str, at_least: int) -> Path:
-    """A program of major version `at_least` or later: the embedded one, else that on PATH.
+    """A program of major version `at_least` or later, the oldest of them: what a newer one writes, an older server
+    may not read. Embedded ones, that on PATH, and those where distributions put them.
 
     Raises:
-        ConfigurationError: neither is new enough.
+        ConfigurationError: none is new enough.
     """
-    candidates = [program(name)]
+    candidates = [*programs(name), *sorted(_PACKAGED.glob(f"*/bin/{name}"))]
     if on_path := shutil.which(name):
         candidates.append(Path(on_path))
-    for candidate in candidates:
-        if candidate.exists() and major_of(candidate) >= at_least:
-            return candidate
-    raise ConfigurationError(
-        f"No {name} of PostgreSQL {at_least} or later was found; install PostgreSQL {at_least}'s client programs."
-    )
+    majors = [(major_of(candidate), candidate) for candidate in candidates if candidate.exists()]
+    enough = [one for one in majors if one[0] >= at_least]
+    if not enough:
+        raise ConfigurationError(
+            f"No {name} of PostgreSQL {at_least} or later was found; install PostgreSQL {at_least}'s client programs."
+        )
+    return min(enough, key=lambda one: one[0])[1]
 
 
 def run_program(path: Path, arguments: Sequence[str], url: str, doing: str) -> str:

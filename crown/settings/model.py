@@ -120,7 +120,7 @@ class Settings(Group):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="PostgreSQL 18 or later, postgresql://user:password@host/database.",
+        description="PostgreSQL 15 or later, postgresql://user:password@host/database.",
     )
     media_root: AbsolutePath | None = Field(
         default=None, description="The share with inbox/, review/, products/ ..."

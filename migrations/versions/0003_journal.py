@@ -96,7 +96,7 @@ create table logs.pipeline_logs (
     execution_time_ms integer,
     product_number varchar(100),
     run_id text,
-    record_id uuid not null default uuidv7() unique
+    record_id uuid not null default gen_random_uuid() unique
 );
 create index pipeline_logs_timestamp on logs.pipeline_logs (timestamp desc);
 create index pipeline_logs_level on logs.pipeline_logs (level);

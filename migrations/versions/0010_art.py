@@ -43,7 +43,7 @@ create table art.raw_files (
 -- One act that wrote to the books: an export, a person's edit, a rollback. Numbers follow the order of commits.
 create table art.syncs (
     sync_number bigint generated always as identity primary key,
-    sync_id uuid not null unique default uuidv7(),
+    sync_id uuid not null unique default gen_random_uuid(),
     sync_type text not null check (sync_type in ('full', 'incremental', 'merge', 'manual', 'rollback')),
     status text not null check (status in ('running', 'completed', 'failed', 'rollback_previewed',
         'rolling_back', 'rolled_back', 'rollback_failed', 'partly_rolled_back')),

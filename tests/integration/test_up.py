@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import signal
 import socket
-import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy import text
 
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
+from tests.servers import packaged, packaged_server
 
 pytestmark = pytest.mark.integration
 
@@ -180,38 +180,19 @@ def test_a_wrong_database_address_is_one_sentence_without_the_password(
 
 @pytest.fixture
 def old_postgres(tmp_path: Path) -> Iterator[str]:
-    """A PostgreSQL older than 18, as its packages install it."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("1[0-7]/bin"))
+    """A PostgreSQL that is too old, as its packages install it."""
+    programs = packaged("1[0-4]") + packaged("9.*")
     if not programs:
-        pytest.skip("no PostgreSQL older than 18 is installed under /usr/lib/postgresql")
-    folder = tmp_path / "old"
-    folder.mkdir()
-    as_user: list[str] = []
-    if psutil.Process().uids().real == 0:
-        for part in (folder, *folder.parents):
-            if part != Path("/") and part.owner() == "root":
-                part.chmod(stat.S_IMODE(part.stat().st_mode) | 0o055)
-        subprocess.run(["chown", "postgres", folder], check=True)
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    data, program = str(folder / "data"), str(programs[-1] / "pg_ctl")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    start = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
-    for arguments in (
-        ["-D", data, "-o", "--auth=trust --username=postgres", "initdb"],
-        ["-D", data, "-w", "-l", str(folder / "log"), "-o", start, "start"],
-    ):
-        subprocess.run([*as_user, program, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    subprocess.run(
-        [*as_user, program, "-D", data, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL
-    )
+        pytest.skip("no PostgreSQL older than 15 is installed under /usr/lib/postgresql")
+    (tmp_path / "old").mkdir()
+    with packaged_server(programs[-1], tmp_path / "old") as url:
+        yield url
 
 
 def test_a_postgresql_that_is_too_old_is_one_sentence(
     crown_up: Callable[..., UpProcess], old_postgres: str
 ) -> None:
-    _one_sentence(crown_up(DATABASE_URL=old_postgres), 2, "version 18 or later is needed")
+    _one_sentence(crown_up(DATABASE_URL=old_postgres), 2, "version 15 or later is needed")
 
 
 def test_another_address_without_a_token_is_one_sentence(crown_up: Callable[..., UpProcess]) -> None:
