@@ -11,7 +11,7 @@ from resources.database import DatabaseResource
 
 
 class ArtRecordsResource(dg.ConfigurableResource):
-    """`with art.room() as room:` gives the exports folder, raw files, limits, settings and engine together."""
+    """`with art.workspace() as workspace:` gives the exports folder, raw files, limits, settings and engine together."""
 
     database: dg.ResourceDependency[DatabaseResource]
 

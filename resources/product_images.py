@@ -11,7 +11,7 @@ from resources.database import DatabaseResource
 
 
 class ProductImagesResource(dg.ConfigurableResource):
-    """`with images.room() as room:` gives folders, specs, settings and engine together."""
+    """`with images.workspace() as workspace:` gives folders, specs, settings and engine together."""
 
     database: dg.ResourceDependency[DatabaseResource]
 

@@ -124,7 +124,7 @@ def forecast(workspace: Workspace, *, supposing: Callable[[Connection], object] 
     """What the next runs would do; nothing is changed.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         supposing: changes something first, in the same transaction, to see what would follow from it.
     """
     told = Forecast()

@@ -61,7 +61,7 @@ def unknown_objects(workspace: Workspace, others: Iterable[str] = ()) -> list[st
     """Stored bytes that no row knows, by content hash.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         others: content hashes that other departments keep in the same store.
     """
     if not workspace.roots[OBJECTS].is_dir():

@@ -52,7 +52,7 @@ class StageLog:
     """Tells of a worker pool's results as they are entered: lines of the log and rows of the activity trail.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         run_id: of the run.
         then: called after each commit, like this.
     """

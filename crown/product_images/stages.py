@@ -178,7 +178,7 @@ def make(
     """Plan and make assets that share a worker pool, then remove what is no longer wanted of them.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         assets: what to make.
         run_id: stamped on what is made.
         on_progress: called after each commit.

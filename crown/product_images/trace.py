@@ -35,7 +35,7 @@ def trace(workspace: Workspace, what: str) -> dict[str, Any]:
     """Everything the ledger knows of a file, a photo, a product or a name that a person gave a file.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         what: a path (absolute, or relative to this folder or to a root), a content hash, a product number, a photo's
             key, or the name of a file as it was put into the inbox or lies in the review.
 

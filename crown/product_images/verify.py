@@ -75,7 +75,7 @@ def verify(
     """Compare every current file with the ledger.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         quick: compare presence and size only, not the bytes.
         byte_budget: stop reading bytes after about so many; what is left is compared by size, and the next call with
             a budget goes on there.

@@ -91,9 +91,9 @@ def unknown_products(
     the bytes of every file in the store, by hash, and removes the file; without --apply it is only said.
 
     \b
-    crown images unknown products
-    crown images unknown products 52000123_1 --retire --reason 'a second upload'
-    crown images unknown products 52000123_1 --retire --reason 'a second upload' --apply
+    crown images unknown-products
+    crown images unknown-products 52000123_1 --retire --reason 'a second upload'
+    crown images unknown-products 52000123_1 --retire --reason 'a second upload' --apply
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown.product_images.adopt import unknown_products as domain_code
 

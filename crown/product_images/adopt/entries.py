@@ -120,7 +120,7 @@ class Batch:
     """Some photos, measured, on their way into the ledger.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         photos: what was measured of them.
         right: renditions that are what their spec makes, by item key.
         changed: paths of renditions that the next run replaces.

@@ -96,7 +96,7 @@ def adopt(
     """Take over the tree, or say what would be; doing it again takes over only what is new.
 
     Args:
-        workspace: the department's room; `folder` may be its own media folder or another.
+        workspace: the department's workspace; `folder` may be its own media folder or another.
         folder: CrownPipe's media folder.
         who: the person who does it, for the trail.
         products: only product numbers that match this shell pattern, to move over step by step.

@@ -80,7 +80,7 @@ def retire(
     The bytes of every file are kept in the store first, with the path they had (`crown images trace HASH`).
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         pattern: shell pattern of numbers.
         who: the person.
         via: from where.
@@ -91,7 +91,7 @@ def retire(
     """
     found = unknown_products(workspace, pattern)
     if not found:
-        raise BadInput(f"No unknown product matches {pattern!r}; `crown images unknown products` lists them.")
+        raise BadInput(f"No unknown product matches {pattern!r}; `crown images unknown-products` lists them.")
     for one in found:
         for place in one.files:
             root, _, path = place.partition(":")

@@ -152,7 +152,7 @@ def wanted_cutouts(
     """One item per photo: its retouch, or its cut-out by the model that holds for it.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         supposed: a transaction in which models were chosen, to be planned in it and rolled back.
 
     Raises:

@@ -227,7 +227,7 @@ def confirm(
     """Confirm the removals that are held now; the next run carries out exactly these.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         who: the person.
         via: from where.
         target: of this target only.

@@ -62,7 +62,7 @@ def remove(
     """Remove the bytes and sheets of rehearsals; those that were removed before do no harm.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         numbers: the rehearsals.
         who: the person.
         via: from where.

@@ -122,7 +122,7 @@ def rehearse(
     """Cut chosen photos out by a model, in the shadow, and compare them with the cut-outs of today.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         model: `studio` (as the program has it now), or a model of rembg.
         selection: which photos.
         who: the person.

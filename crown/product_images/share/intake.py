@@ -85,7 +85,7 @@ def take_in(
     """Store every complete picture of the inbox and record it; set aside what cannot be used, with the reason.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         settle_seconds: how long a file must have stood still since it was first seen.
         on_progress: called after each file.
     """
@@ -123,7 +123,7 @@ def listed(
     """The files that lie in one of the folders of people.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         folder: of the contract.
         closed: given, one level of sub-folders is looked into, and it takes those that may not be read.
 
@@ -291,7 +291,7 @@ def store(
     Bytes equal to the newest upload of the same photo are recorded once.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         upload: the file.
         kind: `original`, or `retouch` of the original `of_hash`.
         of_hash: content hash of the original.

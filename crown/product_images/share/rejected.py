@@ -63,7 +63,7 @@ def rejected(
     """The photos whose current cut-out is rejected, the newest decision first.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         patterns: only photos that match one of these; none means all.
         photo: only this one.
     """

@@ -94,7 +94,7 @@ def cutouts(
     """Current cut-outs whose photo key is `pattern` or matches it as a shell pattern, the doubtful first.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         pattern: shell pattern of photo keys.
         undecided: only those of which nothing has been said.
         photos: only these photo keys; a library of thousands is then not read for a few.
@@ -149,7 +149,7 @@ def choose(
     Withdrawing is about every decision that stands on a matching photo, on earlier bytes of it too.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         patterns: shell patterns of photo keys, or keys.
         verdict: what is to be said.
         score_above: only cut-outs of which nothing has been said and whose score is higher.
@@ -305,7 +305,7 @@ def show(workspace: Workspace, *, new: bool = True, photos: Collection[str] | No
     the photos newly shown. A person's file under such a name is left alone.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         new: False looks only at what is laid out already: a library of thousands is then not read.
         photos: look at these photos only.
     """
