@@ -118,10 +118,10 @@ def prune(
 
 
 def prune_logs(engine: Engine, days: int, *, dry_run: bool = False) -> int:
-    """Remove rows of logs.pipeline_logs older than so many days; returns how many."""
+    """Remove rows of logs.records older than so many days; returns how many."""
     return prune(
         engine,
-        "logs.pipeline_logs",
+        "logs.records",
         "t.timestamp < now() - make_interval(days => :days)",
         {"days": days},
         order="t.timestamp",

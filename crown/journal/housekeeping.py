@@ -15,7 +15,7 @@ from crown.journal.logs import FILE_NAME, OUTBOX_NAME
 from crown.ledger import claims
 from crown.settings.model import Settings
 
-_TABLES = ("logs.pipeline_logs", "journal.activity", "ledger.outputs", "dagster.event_logs")
+_TABLES = ("logs.records", "journal.activity", "ledger.outputs", "dagster.event_logs")
 
 
 @dataclass(frozen=True)

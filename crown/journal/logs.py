@@ -1,4 +1,4 @@
-"""Sets up logging: the console, the rotating file, and logs.pipeline_logs by way of the outbox.
+"""Sets up logging: the console, the rotating file, and logs.records by way of the outbox.
 
 Everything a process logs under our names goes through one handler that cleans each record once. What a
 record says is decided in records.py; how records survive is decided in rotating.py and outbox.py.
@@ -195,7 +195,7 @@ def set_up(settings: Settings, database_url: str | None = None, *, console: bool
 
     Args:
         settings: log_dir, log_level, log_to_file, log_to_database, log_max_size_mb are read.
-        database_url: where logs.pipeline_logs is. Without it, as in worker processes that never open the
+        database_url: where logs.records is. Without it, as in worker processes that never open the
             database, records wait in the outbox until a process with the database delivers them.
         console: also write to stderr.
 

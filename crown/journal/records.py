@@ -18,7 +18,7 @@ from crown.journal.plain import plain, plain_text
 from crown.journal.secrets import redact, redact_values
 
 #: Fields of their own column, given by `extra=` or `log_context`.
-FIELDS = ("product_number", "user_id", "run_id", "execution_time_ms", "pipeline")
+FIELDS = ("product_number", "user_id", "run_id", "execution_time_ms", "department")
 _LARGEST_INTEGER = 2**31 - 1
 
 # What every record has (`taskName` since Python 3.12, `message` and `asctime` once formatted) is not context.
@@ -41,7 +41,7 @@ def log_context(
     >>> with log_context(product_number="52000123", run_id="8f3a"):
     ...     logging.getLogger("crown.product_images").info("cut out")
     """
-    given = {"product_number": product_number, "user_id": user, "run_id": run_id, "pipeline": department}
+    given = {"product_number": product_number, "user_id": user, "run_id": run_id, "department": department}
     token = _context.set(
         {**_context.get(), **{name: v for name, v in given.items() if v is not None}, **more}
     )
@@ -64,7 +64,7 @@ def clean(record: logging.LogRecord) -> logging.LogRecord:
     copy.exc_text = _traceback(record)
     copy.exc_info = copy.stack_info = None
     fields = {name: given.pop(name, None) for name in FIELDS}
-    fields["pipeline"] = fields["pipeline"] or _department(record.name)
+    fields["department"] = fields["department"] or _department(record.name)
     fields["execution_time_ms"] = _milliseconds(fields["execution_time_ms"])
     for name, value in fields.items():
         setattr(
@@ -77,7 +77,7 @@ def clean(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def as_row(record: logging.LogRecord) -> dict[str, Any]:
-    """The columns of logs.pipeline_logs, JSON-able, of a cleaned record."""
+    """The columns of logs.records, JSON-able, of a cleaned record."""
     fields = {name: getattr(record, name) for name in FIELDS}
     return {
         "record_id": str(uuid.uuid4()),

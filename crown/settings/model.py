@@ -173,7 +173,7 @@ class Settings(Group):
         default="INFO", description="Least level that is logged."
     )
     log_to_file: bool = Field(default=True, description="Write the rotating log file.")
-    log_to_database: bool = Field(default=True, description="Write logs.pipeline_logs.")
+    log_to_database: bool = Field(default=True, description="Write the table logs.records.")
     log_max_size_mb: float = Field(default=50, gt=0, description="Size at which the log file rotates.")
     log_retention_days: int = Field(default=90, ge=1, description="Age at which logs are removed.")
     events_retention_days: int = Field(

@@ -114,7 +114,7 @@ def _disk_space(settings: Settings) -> dg.AssetCheckResult:
 def _log_growth(engine: Engine, settings: Settings) -> dg.AssetCheckResult:
     with engine.connect() as connection:
         rows = connection.execute(
-            text("select count(*) from logs.pipeline_logs where timestamp > now() - interval '1 day'")
+            text("select count(*) from logs.records where timestamp > now() - interval '1 day'")
         ).scalar_one()
     found = sizes(engine, settings)
     waiting_limit = int(settings.log_max_size_mb * _MB)

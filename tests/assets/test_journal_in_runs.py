@@ -68,8 +68,8 @@ def log_of(engine: Engine, product: str) -> list[Any]:
         return list(
             connection.execute(
                 text(
-                    "select message, user_id, run_id, execution_time_ms, level, pipeline, context"
-                    " from logs.pipeline_logs where product_number = :product order by timestamp, id"
+                    "select message, user_id, run_id, execution_time_ms, level, department, context"
+                    " from logs.records where product_number = :product order by timestamp, id"
                 ),
                 {"product": product},
             )
@@ -98,7 +98,7 @@ def test_the_log_answers_what_happened_to_a_product(engine: Engine, images: Prod
         ("52000123 published", second),
     ]
     assert {row.level for row in told} == {"INFO"}
-    assert {row.pipeline for row in told} == {"product_images"}
+    assert {row.department for row in told} == {"product_images"}
     assert [row.user_id for row in told[:3]] == [owner, None, "eva"]
     assert all(row.execution_time_ms is not None for row in told if "approved by" not in row.message)
     assert told[1].execution_time_ms > 10
@@ -199,18 +199,18 @@ def test_a_bug_in_a_worker_leaves_its_traceback_with_the_product(
     assert "unheard" not in repr(vars(around.settings))
     assert around.settings.web_token is None
     assert around.settings.database_url is None
-    one = WorkerPool(("test/queue",), write_key, {"folder": str(tmp_path)}, around=around)
+    one = WorkerPool(("test/queue",), write_key, {"folder": str(tmp_path)}, worker_context=around)
     worker_pool.run(engine, one, Limits(workers=1), run_id="run-1")
     # The worker has no database; what it left is delivered by whoever has one.
     running = logs.set_up(settings, database_url, console=False)
     assert running.flush()
     with engine.connect() as connection:
         row = connection.execute(
-            text("select * from logs.pipeline_logs where module = 'crown.flow.worker_pool'")
+            text("select * from logs.records where module = 'crown.flow.worker_pool'")
         ).one()
-    assert (row.product_number, row.run_id, row.pipeline) == ("bug-1", "run-1", "product_images")
+    assert (row.product_number, row.run_id, row.department) == ("bug-1", "run-1", "product_images")
     assert "ZeroDivisionError: division by zero" in row.exception
-    assert "lane_tasks.py" in row.exception
+    assert "pool_tasks.py" in row.exception
 
 
 def test_logging_is_set_up_once_for_a_folder_and_a_database(database_url: str, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_log_growth_fails_when_the_database_no_longer_takes_the_log(images: Prod
     found = check()
     assert found.passed
     sizes = found.metadata["bytes"].value
-    assert {"logs.pipeline_logs", "journal.activity", "log files", "outbox"} <= set(sizes)  # type: ignore[arg-type]
+    assert {"logs.records", "journal.activity", "log files", "outbox"} <= set(sizes)  # type: ignore[arg-type]
     left = images.settings().logs / "outbox" / "current.jsonl"
     logs.close()
     with left.open("wb") as file:

@@ -138,7 +138,7 @@ def test_tidy_removes_what_is_old_and_frees_what_lost_its_worker(
     with engine.begin() as connection:
         connection.execute(
             text(
-                "insert into logs.pipeline_logs (timestamp, level, module, message)"
+                "insert into logs.records (timestamp, level, module, message)"
                 " select now() - make_interval(days => n), 'INFO', 'crown', 'x' from generate_series(0, 99) n"
             )
         )
@@ -239,7 +239,7 @@ def test_sizes_tell_what_grows(engine: Engine, instance: dg.DagsterInstance, tmp
     found = sizes(engine, settings)
     assert (found["log files"], found["outbox"]) == (30, 5)
     assert found["dagster.event_logs"] > 10_000
-    assert found["logs.pipeline_logs"] > 0
+    assert found["logs.records"] > 0
 
 
 def test_sizes_of_what_is_not_there_are_zero(engine: Engine, tmp_path: Path) -> None:

@@ -49,9 +49,7 @@ def log_lines(folder: Path) -> list[str]:
 
 def log_table(engine: Engine, where: str = "true") -> list[dict[str, object]]:
     with engine.connect() as connection:
-        rows = connection.execute(
-            text(f"select * from logs.pipeline_logs where {where} order by timestamp, id")
-        )
+        rows = connection.execute(text(f"select * from logs.records where {where} order by timestamp, id"))
         return [dict(row._mapping) for row in rows]
 
 
@@ -69,7 +67,7 @@ def test_a_record_reaches_the_table_with_its_fields_and_a_real_json_context(
         )
     assert running.flush()
     (row,) = log_table(engine)
-    assert (row["level"], row["pipeline"], row["module"], row["message"]) == (
+    assert (row["level"], row["department"], row["module"], row["message"]) == (
         "WARNING",
         "product_images",
         "crown.product_images.cutouts",
@@ -296,7 +294,7 @@ def test_the_table_gets_what_was_logged_during_an_outage_when_the_database_is_ba
     assert sum("The log table cannot be written" in line for line in log_lines(tmp_path / "logs")) == 1
     come_back()
     assert running.flush(30)
-    messages = [row["message"] for row in log_table(engine, "pipeline = 'product_images'")]
+    messages = [row["message"] for row in log_table(engine, "department = 'product_images'")]
     assert messages == [f"record {number}" for number in range(50)]
 
 

@@ -135,6 +135,31 @@ def test_production_sync_has_one_row_per_product_and_run_that_published(engine: 
     assert [tuple(row) for row in rows] == [("1", 2, 20), ("1", 1, 10), ("2", 1, 10)]
 
 
+def test_a_query_for_the_media_pipeline_finds_the_records_of_product_images(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into logs.records (level, department, module, message) values"
+                " ('INFO', 'product_images', 'crown', 'a picture'), ('INFO', 'product_data', 'crown', 'a number'),"
+                " ('INFO', 'art_records', 'crown', 'a work'), ('INFO', null, 'crown', 'nobody')"
+            )
+        )
+        rows = connection.execute(
+            text("select pipeline, message from logs.pipeline_logs order by message desc")
+        ).all()
+        query = "select message from logs.pipeline_logs where pipeline = 'media'"
+        assert connection.execute(text(query)).scalars().all() == ["a picture"]
+        connection.execute(text("set local enable_seqscan = off"))
+        plan = "\n".join(connection.execute(text(f"explain {query}")).scalars())
+    assert [tuple(row) for row in rows] == [
+        (None, "nobody"),
+        ("art_records", "a work"),
+        ("media", "a picture"),
+        ("data", "a number"),
+    ]
+    assert "pipeline_logs_old_pipeline" in plan
+
+
 @pytest.mark.parametrize(
     "statement", ["update journal.activity set who = 'x'", "delete from journal.activity"]
 )
