@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import text
 
 from crown.art_records.exports import arriving
-from crown.art_records.workspace import EXPORTS, TABLES
+from crown.art_records.workspace import DOCUMENTS, EXPORTS, TABLES
 from crown.store import files
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
@@ -117,12 +117,17 @@ def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResourc
 @dg.sensor(
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports what was changed in the art tables outside of runs (sales, rollbacks, psql), so that marts follow.",
+    description="Reports what was changed or issued outside of runs (sales, documents, psql), so that marts follow.",
 )
 def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
-    """The cursor is the newest sync that was seen; their numbers follow the order of commits."""
-    since = int(context.cursor or 0)
+    """The cursor is the newest sync and the newest document seen; their numbers follow the order of commits."""
+    seen = json.loads(context.cursor or "0")
+    # An earlier version remembered the sync alone.
+    since, since_document = seen if isinstance(seen, list) else (seen, None)
     with database.engine() as engine, engine.connect() as connection:
+        document = connection.execute(
+            text("select coalesce(max(document_id), 0) from art.documents")
+        ).scalar_one()
         rows = connection.execute(
             text(
                 "select c.table_name, max(c.sync_number) as newest, count(distinct c.airtable_id) as records,"
@@ -132,24 +137,32 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
             ),
             {"since": since},
         ).all()
-    if not rows:
+    if not rows and document == since_document:
         return dg.SensorResult(skip_reason="Nothing was changed outside of runs.")
+    issued = dg.AssetMaterialization(
+        DOCUMENTS.split("/"),
+        description="Issued with `crown art`.",
+        tags={"dagster/data_version": f"document {document}"},
+    )
     return dg.SensorResult(
         asset_events=[
-            dg.AssetMaterialization(
-                TABLES[row.table_name].split("/"),
-                description="Changed outside of runs.",
-                # As the assets themselves say it (crown_assets/art_records/assets.py).
-                tags={"dagster/data_version": f"sync {row.newest}"},
-                metadata={
-                    "records": row.records,
-                    "newest_sync": row.newest,
-                    "via": ", ".join(sorted(row.via)),
-                },
-            )
-            for row in rows
+            *([issued] if document != since_document else []),
+            *(
+                dg.AssetMaterialization(
+                    TABLES[row.table_name].split("/"),
+                    description="Changed outside of runs.",
+                    # As the assets themselves say it (crown_assets/art_records/assets.py).
+                    tags={"dagster/data_version": f"sync {row.newest}"},
+                    metadata={
+                        "records": row.records,
+                        "newest_sync": row.newest,
+                        "via": ", ".join(sorted(row.via)),
+                    },
+                )
+                for row in rows
+            ),
         ],
-        cursor=str(max(row.newest for row in rows)),
+        cursor=json.dumps([max((row.newest for row in rows), default=since), document]),
     )
 
 

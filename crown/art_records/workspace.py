@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 DEPARTMENT = "art_records"
 EXPORTS = f"{DEPARTMENT}/airtable_exports"
+AIRTABLE, FOLDER, DOCUMENTS = (
+    f"{DEPARTMENT}/{name}" for name in ("airtable_base", "exports_folder", "documents")
+)
+"""Assets that Crown does not make: the base, the folder in which its exports arrive, and what people issue."""
 CLEAN = {table: f"{DEPARTMENT}/clean_{table}" for table in ENTITIES}
 TABLES = {table: f"{DEPARTMENT}/{table}" for table in ENTITIES}
 

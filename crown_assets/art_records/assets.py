@@ -21,9 +21,12 @@ from crown.art_records.history.comparing import masked
 from crown.art_records.reports import TableReport
 from crown.art_records.tables import ENTITIES
 from crown.art_records.workspace import (
+    AIRTABLE,
     CLEAN,
     DEPARTMENT,
+    DOCUMENTS,
     EXPORTS,
+    FOLDER,
     TABLES,
     Workspace,
 )
@@ -55,8 +58,34 @@ class ExportsConfig(dg.Config):
     fetch: bool = False
 
 
+airtable_base = dg.AssetSpec(
+    key(AIRTABLE),
+    group_name=DEPARTMENT,
+    owners=OWNERS,
+    kinds={"airtable"},
+    description="The gallery's base in Airtable, the source of every export; Crown reads it and never writes to it.",
+)
+exports_folder = dg.AssetSpec(
+    key(FOLDER),
+    deps=[key(AIRTABLE)],
+    group_name=DEPARTMENT,
+    owners=OWNERS,
+    kinds={"csv"},
+    description="The folder in which exports arrive, by hand or from the Airtable API.",
+)
+documents = dg.AssetSpec(
+    key(DOCUMENTS),
+    deps=[key(TABLES["editions"])],
+    group_name=DEPARTMENT,
+    owners=OWNERS,
+    kinds={"html", "pdf"},
+    description="Invoices, statements and certificates that people issued with `crown art`.",
+)
+
+
 @dg.asset(
     key=key(EXPORTS),
+    deps=[key(AIRTABLE), key(FOLDER)],
     group_name=DEPARTMENT,
     owners=OWNERS,
     kinds={"python", "airtable", "csv"},

@@ -8,14 +8,15 @@ select
     s.gallery,
     s.gallery_kind,
     s.commission_percentage,
-    s.commission_is_assumed,
+    s.commission_is_unknown,
     s.date_sold,
     s.price is null as price_is_unknown,
     coalesce(s.price, 0) as gross,
-    coalesce(s.price - s.net, 0) as commission,
-    coalesce(s.net, 0) as net,
+    coalesce(s.commission_amount, 0) as commission,
+    coalesce(s.invoice_amount, 0) as net,
+    i.label as invoice,
     s.is_settled,
-    not s.is_settled and coalesce(s.net, 0) > 0 as is_due,
+    not s.is_settled and coalesce(s.invoice_amount, 0) > 0 as is_due,
     date_trunc('month', s.date_sold)::date as month,
     extract(year from s.date_sold)::integer as year,
     -- Three months and five days earlier, 6 April is 1 January: the tax year becomes a calendar year.
@@ -32,4 +33,5 @@ select
     coalesce(s.date_sold between c.previous_year_start and c.one_year_ago, false) as in_previous_year_to_date
 from intermediate.art_counted_editions as s
 cross join staging.art_clock as c
+left join staging.art_invoiced_sales as i on i.edition_id = s.edition_id
 where s.is_sold

@@ -1,9 +1,10 @@
 select
-    case when s.month is not null then 'INV-' || s.gallery_id || '-' || to_char(s.month, 'YYYYMM') end as invoice,
     s.gallery_id,
     s.gallery,
     s.month,
+    string_agg(distinct s.invoice, ', ' order by s.invoice) as invoices,
     count(*) as sales,
+    count(*) filter (where s.invoice is null) as sales_not_invoiced,
     count(*) filter (where s.price_is_unknown) as sales_without_price,
     sum(s.gross) as gross,
     sum(s.commission) as commission,

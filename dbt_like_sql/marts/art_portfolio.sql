@@ -22,7 +22,7 @@ sales as (
         coalesce(sum(gross) filter (where date_sold is null), 0) as gross_without_date,
         count(*) filter (where price_is_unknown) as sold_without_price,
         count(*) filter (where gallery_id is null) as sold_without_gallery,
-        count(*) filter (where commission_is_assumed) as sold_with_assumed_commission,
+        count(*) filter (where commission_is_unknown) as sold_without_commission,
         count(*) filter (where in_last_12_months) as rolling_sold,
         coalesce(sum(gross) filter (where in_last_12_months), 0) as rolling_gross,
         coalesce(sum(net) filter (where in_last_12_months), 0) as rolling_net,
@@ -84,7 +84,7 @@ select
     s.gross_without_date,
     s.sold_without_price,
     s.sold_without_gallery,
-    s.sold_with_assumed_commission,
+    s.sold_without_commission,
     o.sold_outside,
     o.gross_outside
 from artworks as a

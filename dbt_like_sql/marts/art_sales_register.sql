@@ -8,14 +8,11 @@ select
         when s.tax_year_start is null then 'undated'
         else s.tax_year_start || '-' || lpad(((s.tax_year_start + 1) % 100)::text, 2, '0')
     end as tax_year,
-    case
-        when s.month is not null and s.gallery_id is not null
-            then 'INV-' || s.gallery_id || '-' || to_char(s.month, 'YYYYMM')
-    end as invoice,
+    s.invoice,
     s.price_is_unknown,
     s.gross,
     s.commission_percentage,
-    s.commission_is_assumed,
+    s.commission_is_unknown,
     s.commission,
     s.net,
     s.is_settled

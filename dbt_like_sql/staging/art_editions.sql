@@ -15,6 +15,8 @@ select
     e.status_confidence,
     e.retail_price,
     e.commission_percentage,
+    e.invoice_amount,
+    e.commission_amount,
     e.date_sold,
     e.date_in_gallery,
     e.is_double_linked

@@ -146,7 +146,10 @@ def test_after_a_sync_of_the_editions_exactly_what_stands_on_them_is_requested(
         assert dg.materialize(SQL_MODELS, resources={"database": database}, instance=instance).success
         quiet = dg.evaluate_automation_conditions(defs=defs, instance=instance)
         assert quiet.total_requested == 0
-        instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(["art_records", "editions"])))
+        newer = {"dagster/data_version": "sync 2"}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(dg.AssetKey(["art_records", "editions"]), tags=newer)
+        )
         synced = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=quiet.cursor)
         requested = {r.key for r in synced.results if r.true_subset.size}
     assert requested == {key(name) for name in project.models if "art.editions" in project.ancestors(name)}
