@@ -54,7 +54,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """
     modules = [product_images, product_image_checks, housekeeping, sql_models, art_records, art_record_checks]
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(modules),
+        assets=dg.load_assets_from_modules(modules, include_specs=True),
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,
