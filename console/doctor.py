@@ -12,19 +12,18 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from crown import departments
 from crown.errors import ConfigurationError, CrownError
+from crown.flow.summary import Finding, Verdict
 from crown.settings.model import Settings, load_settings, variable
 from crown.store import mounts
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-Verdict = Literal["ok", "warn", "fail"]
 
 #: Gone at a restart, or with the container.
 _PASSING = {"tmpfs", "ramfs", "overlay"}
@@ -42,16 +41,6 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One answer: the check, how bad, what is the case, what to do (empty when nothing is)."""
-
-    check: str
-    verdict: Verdict
-    what: str
-    do: str = ""
-
-
 def examine(read: Callable[[], Settings] = load_settings) -> list[Finding]:
     """Every check with the settings that `read` returns; with broken settings only that is said."""
     try:
@@ -61,13 +50,13 @@ def examine(read: Callable[[], Settings] = load_settings) -> list[Finding]:
     found = [Finding("settings", "ok", f"{settings.environment}, home {settings.home}")]
     for name, check in CHECKS.items():
         try:
-            found += [Finding(name, verdict, what, do) for verdict, what, do in check(settings)]
+            found += [one if isinstance(one, Finding) else Finding(name, *one) for one in check(settings)]
         except (CrownError, OSError) as error:
             found.append(Finding(name, "fail", str(error), ""))
     return found
 
 
-_Answers = Iterator[tuple[Verdict, str, str]]
+_Answers = Iterator[tuple[Verdict, str, str] | Finding]
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
@@ -210,15 +199,14 @@ def _check_database(settings: Settings) -> _Answers:
             major = check_server(engine)
             kind = "embedded" if settings.database_url is None else engine.url.host or "by socket"
             yield "ok", f"PostgreSQL {major} answers ({kind})", ""
-            yield from _revision(engine)
+            yield from _revision(engine, settings)
             yield from _dagster_tables(engine)
             yield from _clock(engine)
-            yield from _cutout_models(engine, settings)
         finally:
             engine.dispose()
 
 
-def _revision(engine: Engine) -> _Answers:
+def _revision(engine: Engine, settings: Settings) -> _Answers:
     from sqlalchemy import text
 
     from crown.database.migrations import known_revisions, newest_revision
@@ -229,6 +217,7 @@ def _revision(engine: Engine) -> _Answers:
         now = connection.execute(text("select version_num from alembic_version")).scalar() if there else None
     if now == newest:
         yield "ok", f"the tables are at revision {now}, the newest", ""
+        yield from departments.database_findings(engine, settings)
     elif now is None or now in known_revisions():
         yield (
             "warn",
@@ -345,72 +334,6 @@ def _asked(host: str, port: int, path: str) -> dict[str, object]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _check_weights(settings: Settings) -> _Answers:
-    model = settings.product_images.cutout_model
-    if model == "studio":
-        yield "ok", "the cut-out model `studio` brings its own weights", ""
-        return
-    if settings.product_images.weights_dir is None:
-        yield (
-            "fail",
-            f"the cut-out model {model} needs weights, and no folder is named",
-            "Set CROWN_PRODUCT_IMAGES_WEIGHTS_DIR to the folder with its .onnx file,"
-            " or CROWN_PRODUCT_IMAGES_CUTOUT_MODEL to studio.",
-        )
-        return
-    path = settings.product_images.weights_dir / f"{model}.onnx"
-    if not path.is_file():
-        yield (
-            "fail",
-            f"the weights {path} are not there; nothing is downloaded during a run",
-            f"Put {model}.onnx there yourself (mind its licence), or set CROWN_PRODUCT_IMAGES_CUTOUT_MODEL to studio.",
-        )
-    else:
-        yield "ok", f"the weights {path} are there ({path.stat().st_size / 1e6:.0f} MB)", ""
-
-
-def _cutout_models(engine: Engine, settings: Settings) -> _Answers:
-    """What a person put in the place of CROWN_PRODUCT_IMAGES_CUTOUT_MODEL; nothing where nobody did."""
-    from sqlalchemy import text
-
-    from crown.product_images.cutout import models as cutout_models
-
-    with engine.connect() as connection:
-        if connection.execute(text("select to_regclass('product_images.model_choices')")).scalar() is None:
-            return
-        promoted, own = cutout_models.promoted(connection), cutout_models.choices(connection)
-        if promoted is not None:
-            yield "ok", cutout_models.standing_sentences(connection, settings)[0], ""
-    for model in sorted({choice.model for choice in (*own, *([promoted] if promoted else []))}):
-        try:
-            cutout_models.cutting(model, settings.product_images.weights_dir)
-        except ConfigurationError as error:
-            if promoted is not None and promoted.model == model:
-                yield (
-                    "fail",
-                    str(error),
-                    "Or let the setting hold again: `crown images promote default --apply`.",
-                )
-            else:
-                many = sum(choice.model == model for choice in own)
-                yield (
-                    "warn",
-                    f"{many:,} photos wait for it: {error}",
-                    "Or `crown images retry PHOTO --model default --apply`.",
-                )
-
-
-def _check_specs(settings: Settings) -> _Answers:
-    from crown.product_images.publishing.targets import needed_specs
-    from crown.product_images.workspace import targets_of
-
-    targets = targets_of(settings)
-    yield "ok", f"{len(needed_specs(targets))} output specs are made for every picture", ""
-    for target in list(targets.values())[1:]:
-        under = f" under the profile {target.profile.name}" if target.profile else ""
-        yield "ok", f"{len(target.specs)} of them go to {target.folder} ({target.name}){under}", ""
-
-
 def _check_old_names(_: Settings) -> _Answers:
     from dotenv import dotenv_values
 
@@ -442,8 +365,7 @@ CHECKS: dict[str, Callable[[Settings], _Answers]] = {
     "programs": _check_programs,
     "database": _check_database,
     "web address": _check_port,
-    "weights": _check_weights,
-    "specs": _check_specs,
+    "departments": departments.findings,
     "old names": _check_old_names,
     "secrets": _check_secrets,
 }

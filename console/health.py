@@ -22,10 +22,9 @@ from starlette.types import ASGIApp
 
 from console.dagster_ui import Location, Sensor, locations
 from console.supervision.code_server_health import code_server_answers
+from crown import departments
 from crown.errors import ConfigurationError
-from crown.product_images.workspace import Workspace
 from crown.settings.model import Settings
-from crown.store import mounts
 
 router = APIRouter()
 
@@ -97,12 +96,11 @@ class Health:
             yield Broken("database", "The database does not answer.")
             return
         yield from unloaded
-        yield from (Broken("folders", sentence) for sentence in mounts.lost(self.settings).values())
         try:
-            absent = Workspace(self.engine, self.settings).absent_targets()
+            gone = departments.lost_folders(self.engine, self.settings)
         except ConfigurationError as error:
-            absent = {"targets": str(error)}
-        yield from (Broken("folders", f"{sentence}.") for sentence in absent.values())
+            gone = {"targets": str(error)}
+        yield from (Broken("folders", f"{sentence.rstrip('.')}.") for sentence in gone.values())
 
     def _daemon(self, connection: Connection, sensors: Sequence[Sensor]) -> Iterator[Broken]:
         tables = "select to_regclass('dagster.daemon_heartbeats') is not null"

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import RedirectResponse, Response
 
-from console import overview
 from console.pages import page
+from crown import departments
 from crown.journal import attention
 from crown.ledger.counts import troubles
 
@@ -15,6 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 _TROUBLES_SHOWN = 12
 _REFUSED_SHOWN = 12
+_WAITING_SHOWN = 30
 #: The columns; what is most looked for first.
 _SHOWN = ("current", "pending", "waiting", "failed", "quarantined")
 
@@ -30,25 +31,23 @@ def start(request: Request) -> Response:
     """The page; when the database is away it says so, with 503."""
     try:
         with request.app.state.engine.connect() as connection:
-            departments = overview.departments(connection)
+            found = departments.summaries(connection, request.app.state.settings)
             trouble = troubles(connection, limit=_TROUBLES_SHOWN)
-            waiting = overview.waiting(connection)
             failed_jobs = attention.failed_jobs(connection)
             refused = attention.refused_files(connection, limit=_REFUSED_SHOWN + 1)
     except SQLAlchemyError:
         return page(request, "no_database.html", {}, 503)
-    broken = sum(
-        department.totals[state] for department in departments for state in ("failed", "quarantined")
-    )
+    waiting = sorted((one for summary in found for one in summary.waiting), key=lambda one: -one.items)
     return page(
         request,
         "start.html",
         {
-            "departments": departments,
+            "broken": request.app.state.health.look(),
+            "departments": found,
             "states": _SHOWN,
             "troubles": trouble,
-            "more_troubles": max(0, broken - len(trouble)),
-            "waiting": waiting,
+            "more_troubles": max(0, sum(summary.broken for summary in found) - len(trouble)),
+            "waiting": waiting[:_WAITING_SHOWN],
             "failed_jobs": failed_jobs,
             "refused": refused[:_REFUSED_SHOWN],
             "more_refused": len(refused) > _REFUSED_SHOWN,

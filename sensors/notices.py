@@ -9,16 +9,19 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import dagster as dg
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from crown.departments import DEPARTMENTS, lost_folders, summaries
 from crown.journal import notices
-from crown.store import mounts
+from crown.settings.model import Settings
 from resources.database import DatabaseResource
 from sensors.failures import ENDED, RUNS
 from sensors.schedules import QUEUE
 
 #: Where people review: a stage whose current items wait for a verdict, and what they are called.
-REVIEWS = {"product_images/cutouts": "cut-outs"}
+REVIEWS = {stage: called for one in DEPARTMENTS for stage, called in one.reviews.items()}
+#: The command that lists what needs a person, by department.
+_TROUBLES = {one.name: one.troubles_command for one in DEPARTMENTS}
 
 
 @dataclass(frozen=True)
@@ -28,21 +31,24 @@ class Waiting:
     Attributes:
         reviews: by stage, how many items nobody has judged, and the newest output among them.
         troubles: by department, items that need a person before they can be made.
-        lost: folders of the share that are not there, by setting, with a sentence.
+        lost: folders that are not there, by name, with a sentence.
+        stale: assets whose data is older than it may be, with a sentence.
     """
 
     reviews: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What people were told last: the newest output by stage, troubles by department, settings of lost folders."""
+    """What people were told last: the newest output by stage, troubles by department, lost folders, stale assets."""
 
     reviews: Mapping[str, int] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
     lost: Sequence[str] = ()
+    stale: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,11 @@ def decide(waiting: Waiting, told: Told) -> tuple[list[Notice], Told]:
         if count > told.troubles.get(department, 0)
     ]
     news += [_lost(root, sentence) for root, sentence in waiting.lost.items() if root not in told.lost]
+    news += [_stale(asset, sentence) for asset, sentence in waiting.stale.items() if asset not in told.stale]
     newest = {stage: newest for stage, (_, newest) in waiting.reviews.items()}
-    return news, Told({**told.reviews, **newest}, dict(waiting.troubles), sorted(waiting.lost))
+    return news, Told(
+        {**told.reviews, **newest}, dict(waiting.troubles), sorted(waiting.lost), sorted(waiting.stale)
+    )
 
 
 def standing(waiting: Waiting, told: Told) -> list[Notice]:
@@ -84,11 +93,16 @@ def standing(waiting: Waiting, told: Told) -> list[Notice]:
         *reviews,
         *(_trouble(name, waiting.troubles.get(name, 0)) for name in departments),
         *(_lost(root, waiting.lost.get(root, "")) for root in roots),
+        *(_stale(asset, waiting.stale.get(asset, "")) for asset in sorted({*waiting.stale, *told.stale})),
     ]
 
 
 def _lost(root: str, sentence: str) -> Notice:
     return Notice("failure", "folders", root, sentence)
+
+
+def _stale(asset: str, sentence: str) -> Notice:
+    return Notice("failure", asset.split("/")[0], f"{asset} is stale", sentence)
 
 
 def _review(stage: str, count: int) -> Notice:
@@ -97,12 +111,9 @@ def _review(stage: str, count: int) -> Notice:
 
 
 def _trouble(department: str, count: int) -> Notice:
-    command = _TROUBLES.get(department, "status")
-    sentence = f"{count} items need a person: crown {command}." if count else ""
+    command = _TROUBLES.get(department, "crown status")
+    sentence = f"{count} items need a person: {command}." if count else ""
     return Notice("failure", department, "items", sentence)
-
-
-_TROUBLES = {"product_images": "images status --troubles"}
 
 
 @dg.sensor(
@@ -117,7 +128,10 @@ def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResou
     with database.engine() as engine:
         with engine.begin() as connection:
             told = Told(**json.loads(context.cursor)) if context.cursor else Told()
-            waiting, before = replace(_waiting(connection), lost=mounts.lost(settings)), told
+            waiting, before = (
+                replace(_waiting(connection, settings), lost=lost_folders(engine, settings)),
+                told,
+            )
             news, told = decide(waiting, before)
             for notice in news:
                 notices.post(connection, **asdict(notice))
@@ -145,25 +159,17 @@ def _works_again(instance: dg.DagsterInstance, pool: str) -> bool:
     return False
 
 
-def _waiting(connection: Connection) -> Waiting:
-    reviews = connection.execute(
-        text(
-            "select i.asset, count(*), max(i.output_id) from ledger.items i join ledger.outputs m using (output_id)"
-            " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key"
-            " and v.content_hash = m.content_hash"
-            " where i.asset = any(:stages) and i.state = 'current' and v.verdict is null group by i.asset"
-        ),
-        {"stages": list(REVIEWS)},
-    )
-    troubles = connection.execute(
-        text(
-            "select split_part(asset, '/', 1) as department, count(*) as items from ledger.items"
-            " where state = 'quarantined' group by 1"
-        )
-    )
+def _waiting(connection: Connection, settings: Settings) -> Waiting:
+    found = summaries(connection, settings)
     return Waiting(
-        {stage: (count, newest) for stage, count, newest in reviews},
-        {row.department: row.items for row in troubles},
+        {
+            review.stage: (review.items, review.newest)
+            for one in found
+            for review in one.reviews
+            if review.items
+        },
+        {one.name: one.totals["quarantined"] for one in found if one.totals["quarantined"]},
+        stale={fresh.asset: fresh.sentence for one in found for fresh in one.freshness if fresh.stale()},
     )
 
 

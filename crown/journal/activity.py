@@ -190,8 +190,8 @@ class FinishedRun:
     skipped: int
 
 
-def newest_runs(connection: Connection, limit: int = 5) -> list[FinishedRun]:
-    """The runs that ended last, the newest first; Dagster's own history is not needed."""
+def newest_runs(connection: Connection, limit: int = 5, department: str | None = None) -> list[FinishedRun]:
+    """The runs that ended last, of one department when given, the newest first; Dagster's history is not needed."""
     sums = ", ".join(
         f"sum((new_values ->> '{name}')::bigint)::bigint as {name}"
         for name in ("total", "successful", "failed", "skipped")
@@ -200,9 +200,10 @@ def newest_runs(connection: Connection, limit: int = 5) -> list[FinishedRun]:
         text(
             f"select run_id, max(at) as ended_at, array_agg(distinct department) as departments, {sums}"
             " from journal.activity where what = :what and run_id is not null"
+            " and (cast(:department as text) is null or department = :department)"
             " group by run_id order by max(activity_id) desc limit :limit"
         ),
-        {"what": RUN_FINISHED, "limit": limit},
+        {"what": RUN_FINISHED, "limit": limit, "department": department},
     )
     return [FinishedRun(**{**row._mapping, "departments": tuple(row.departments)}) for row in rows]
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
+    from crown.flow.summary import Summary
     from crown.journal.attention import FailedJob, RefusedFile
 
 
@@ -28,31 +29,31 @@ def status(context: click.Context, as_json: bool) -> None:
     """  # noqa: D301
     from dataclasses import asdict
 
-    from console import overview
+    from crown.departments import summaries
     from crown.journal import activity, attention
     from crown_cli.common.world import open_world
 
     with open_world() as world, world.engine.connect() as connection:
-        found = overview.departments(connection)
+        found = summaries(connection, world.settings)
         runs = [asdict(run) for run in activity.newest_runs(connection)]
         failed_jobs = attention.failed_jobs(connection)
         refused = attention.refused_files(connection)
-    departments = {one.name: one.totals for one in found if one.assets}
+    departments = {one.name: one.totals for one in found}
     if as_json:
         assets = {f"{one.name}/{asset}": states for one in found for asset, states in one.assets.items()}
         show_json(
             {
                 "departments": departments,
                 "assets": assets,
+                "summaries": [_as_dict(one) for one in found],
                 "runs": runs,
                 "failed_jobs": failed_jobs,
                 "refused": refused,
             }
         )
     else:
-        show_rows(
-            [{"department": name, **total} for name, total in departments.items()], empty="Nothing yet."
-        )
+        show_rows([{"department": name, **total} for name, total in departments.items()])
+        _show_where_they_stand(found)
         show_rows(
             [
                 {
@@ -69,6 +70,45 @@ def status(context: click.Context, as_json: bool) -> None:
         _show_what_went_wrong(failed_jobs, refused)
     left = sum(total["failed"] + total["quarantined"] for total in departments.values())
     context.exit(1 if left or any(one.still for one in failed_jobs) else 0)
+
+
+def _as_dict(summary: Summary) -> dict[str, object]:
+    from dataclasses import asdict
+
+    freshness = [{**asdict(one), "stale": one.stale()} for one in summary.freshness]
+    return {**asdict(summary), "totals": summary.totals, "freshness": freshness}
+
+
+def _show_where_they_stand(found: Sequence[Summary]) -> None:
+    """Reviews, dates of the data and disk, for the departments that have something."""
+    reviews = [
+        {"stage": one.stage, "items": one.items, "what": f"{one.called} wait for a decision"}
+        for summary in found
+        for one in summary.reviews
+        if one.items
+    ]
+    dates = [
+        {"asset": one.asset, "date_of": one.dated, "at": one.at, "stale": one.stale()}
+        for summary in found
+        for one in summary.freshness
+        if one.at
+    ]
+    disks = {disk.folder: disk for summary in found if summary.assets for disk in summary.disk}
+    if reviews:
+        show_rows(reviews, title="Waiting for a decision")
+    if dates:
+        show_rows(dates, title="Data")
+    if disks:
+        show_rows(
+            [
+                {
+                    "folder": str(folder),
+                    "free": "not there" if disk.free_bytes is None else size(disk.free_bytes),
+                }
+                for folder, disk in disks.items()
+            ],
+            title="Disk",
+        )
 
 
 def _show_what_went_wrong(failed_jobs: Sequence[FailedJob], refused: Sequence[RefusedFile]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -12,6 +14,8 @@ from starlette.testclient import TestClient
 
 from crown.database.engine import connect
 from crown.journal import activity
+from crown.settings.model import load_settings
+from crown.store import mounts
 
 _ITEMS = """
 insert into ledger.recipes (recipe, asset, name, body) values ('r', 'product_images/cutouts', 'studio', '{}');
@@ -97,6 +101,25 @@ def test_a_new_installation_shows_every_department_and_what_to_do(open_console: 
     page = open_console.get("/console/").text
     assert page.index('id="product_images"') < page.index("Put a picture into the inbox")
     assert page.index('id="art_records"') < page.index("Put the exports of the art base")
+    assert re.findall(r'<section class="card" id="(\w+)">', page)[:6] == [
+        "product_images",
+        "product_data",
+        "art_records",
+        "motion_jobs",
+        "devices",
+        "photo_library",
+    ]
+
+
+def test_a_lost_share_turns_the_start_page_red(console: Callable[..., TestClient], tmp_path: Path) -> None:
+    client = console()
+    settings = load_settings({"CROWN_HOME": str(tmp_path)}, None)
+    mounts.require(settings, ("media_root",))
+    assert "is gone or another one" not in client.get("/console/").text
+    shutil.rmtree(settings.media)
+    page = console().get("/console/").text
+    banner = page[page.index('id="broken" role="alert"') :].partition("</section>")[0]
+    assert f"The share {settings.media} is gone or another one" in banner
 
 
 def test_assets_stand_in_the_order_in_which_work_passes_through_them(

@@ -56,6 +56,15 @@ def test_what_was_told_is_remembered_while_nothing_waits() -> None:
     assert decide(Waiting({CUTOUTS: (1, 17)}), told)[0] == []
 
 
+def test_stale_data_is_told_once_until_newer_data_came() -> None:
+    stale = Waiting(stale={"art_records/prints": "art_records/prints: newest export of 2026-01-01."})
+    news, told = decide(stale, Told())
+    assert [(one.department, one.subject) for one in news] == [("art_records", "art_records/prints is stale")]
+    assert decide(stale, told)[0] == []
+    _, told = decide(Waiting(), told)
+    assert len(decide(stale, told)[0]) == 1
+
+
 def cut_out(workspace: Workspace, *names: str) -> None:
     for number, name in enumerate(names):
         draw_part(workspace.media(INBOX) / name, seed=number + 1)
