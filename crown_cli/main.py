@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "crown_cli.images.audit_logs:migrate_audit_logs",
         "Take over CrownPipe's .audit.json.",
     ),
+    "migrate-v3": ("crown_cli.platform.migrate_v3:migrate_v3", "Take over CrownPipe's database."),
 }
 
 #: What a shell says of a program that was ended by SIGPIPE, as `head` ends others.

@@ -104,33 +104,21 @@ def enter(connection: Connection, audit: AuditFile) -> Imported:
             "number": number,
             "name": plain_text(name),
             "at": max(times, default=None),
-            "import_key": _key("format", number, name),
+            "path": None,
+            "bytes": None,
+            "import_key": content_key("format", number, name),
         }
         for name in dict.fromkeys(audit.formats_generated)
     ]
     syncs = []
     if audit.last_production_sync is not None:
         at = _utc(audit.last_production_sync)
-        syncs = [{"number": number, "at": at, "import_key": _key("sync", number, at.isoformat())}]
+        key = content_key("sync", number, at.isoformat())
+        syncs = [{"number": number, "at": at, "files": 0, "bytes": 0, "import_key": key}]
     new = [
-        _insert(
-            connection,
-            "journal.activity (at, who, what, department, subject, product_number, via, details, source_file, import_key)"
-            " values (:at, :who, :what, :department, :number, :number, 'import', :details, :source_file, :import_key)",
-            activities,
-        ),
-        _insert(
-            connection,
-            "journal.imported_formats (product_number, format_name, generated_at, import_key)"
-            " values (:number, :name, :at, :import_key)",
-            formats,
-        ),
-        _insert(
-            connection,
-            "journal.imported_syncs (product_number, synced_at, files_synced, total_bytes, import_key)"
-            " values (:number, :at, 0, 0, :import_key)",
-            syncs,
-        ),
+        insert(connection, ACTIVITIES, activities),
+        insert(connection, FORMATS, formats),
+        insert(connection, SYNCS, syncs),
     ]
     known = len(activities) + len(formats) + len(syncs) - sum(new)
     return Imported(new[0], new[1], new[2], known)
@@ -142,7 +130,7 @@ def _activities(number: str, items: list[HistoryItem]) -> list[dict[str, object]
     for item in items:
         at = _utc(item.timestamp)
         what = (at.isoformat(), item.user, item.action, item.details, item.source_file)
-        key = _key("act", number, *what)
+        key = content_key("act", number, *what)
         # Two acts that are equal in everything are two acts.
         seen[key] += 1
         rows.append(
@@ -154,20 +142,42 @@ def _activities(number: str, items: list[HistoryItem]) -> list[dict[str, object]
                 "number": number,
                 "details": None if item.details is None else plain_text(item.details),
                 "source_file": None if item.source_file is None else plain_text(item.source_file),
+                "duration_ms": None,
+                "context": "{}",
                 "import_key": f"{key}:{seen[key]}",
             }
         )
     return rows
 
 
-def _insert(connection: Connection, into: str, rows: Sequence[Mapping[str, object]]) -> int:
+#: What is imported, by table: its columns and the values of a row.
+ACTIVITIES = (
+    "journal.activity (at, who, what, department, subject, product_number, via, details, source_file, duration_ms,"
+    " context, import_key) values (:at, :who, :what, :department, :number, :number, 'import', :details, :source_file,"
+    " :duration_ms, cast(:context as jsonb), :import_key)"
+)
+FORMATS = (
+    "journal.imported_formats (product_number, format_name, generated_at, file_path, file_size_bytes, import_key)"
+    " values (:number, :name, :at, :path, :bytes, :import_key)"
+)
+SYNCS = (
+    "journal.imported_syncs (product_number, synced_at, files_synced, total_bytes, import_key)"
+    " values (:number, :at, :files, :bytes, :import_key)"
+)
+
+
+def insert(connection: Connection, into: str, rows: Sequence[Mapping[str, object]]) -> int:
+    """Enter the rows of ACTIVITIES, FORMATS or SYNCS that are not there yet; returns how many were new."""
+    if not rows:
+        return 0
     statement = text(f"insert into {into} on conflict (import_key) do nothing")
-    return sum(connection.execute(statement, dict(row)).rowcount for row in rows)
+    return connection.execute(statement, [dict(row) for row in rows]).rowcount
 
 
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _key(*parts: str | None) -> str:
+def content_key(*parts: str | None) -> str:
+    """What tells one imported row from another: the same content has the same key, wherever it was read."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
