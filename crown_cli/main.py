@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "art": ("crown_cli.art.commands:art", "Art records."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
     "people": ("crown_cli.platform.people:people", "Users, roles and API tokens."),
+    "logs": ("crown_cli.platform.journal:logs", "What the program logged; --follow."),
+    "activity": ("crown_cli.platform.journal:activity", "Who did what to what; --follow."),
     "doctor": ("crown_cli.platform.doctor:doctor", "What is wrong here, and what to do about it."),
     "env": ("crown_cli.platform.doctor:env", "The variables that plain `dagster dev` needs."),
     "backup": ("crown_cli.platform.backup:backup", "Save the database, and the originals if asked."),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import PurePath
@@ -22,6 +24,35 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 json_option: Callable[[_Command], _Command] = click.option(
     "--json", "as_json", is_flag=True, help="Answer in JSON, for scripts."
 )
+
+
+#: `@csv_option` gives a command the parameter `as_csv`.
+csv_option: Callable[[_Command], _Command] = click.option(
+    "--csv", "as_csv", is_flag=True, help="Answer in CSV, for spreadsheets."
+)
+
+
+def show_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, header: bool = True) -> None:
+    """Print rows as CSV (RFC 4180, times in ISO 8601); nothing stands for NULL."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if header:
+        writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    click.echo(text.getvalue().replace("\r\n", "\n"), nl=False)
+
+
+def _cell(value: object) -> object:
+    if value is None or isinstance(value, str | bool | int | float | Decimal):
+        return value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def show_json_line(value: object) -> None:
+    """Print `value` as JSON on one line, for streams."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
 def show_json(value: object) -> None:
