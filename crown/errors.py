@@ -36,7 +36,25 @@ class BadInput(PermanentFailure):
 
 
 class TemporaryFailure(CrownError):
-    """This item may succeed later: it is tried again with back-off, then quarantined."""
+    """This item may succeed later: it is tried again with back-off, then quarantined.
+
+    `retry_after` are the seconds until the next try, where the cause says so.
+    """
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class SourceOutage(TemporaryFailure):
+    """A source outside is out: its items stay pending, and no try is counted.
+
+    `source` is the tag under which stages name it as a resource; nothing that needs it is begun before `retry_after`.
+    """
+
+    def __init__(self, sentence: str, source: str = "", retry_after: float | None = None) -> None:
+        super().__init__(sentence, retry_after)
+        self.source = source
 
 
 class SystemicFailure(CrownError):

@@ -26,7 +26,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from crown.errors import ClaimLost, CrownError, PermanentFailure, SystemicFailure
+from crown.errors import (
+    ClaimLost,
+    CrownError,
+    PermanentFailure,
+    SourceOutage,
+    SystemicFailure,
+    TemporaryFailure,
+)
 from crown.ledger import claims
 from crown.ledger.claims import Claim, Failed, Finished, Job, Made, Placing
 from crown.ledger.locks import again
@@ -64,6 +71,9 @@ class WorkerPool:
         in_process: run the task here: for work that is bookkeeping or copying.
         per_worker: items claimed at once for each process: minutes of work at most, and short tails; a multiple
             of what usually makes a group, so that no group is torn.
+        item_timeout_seconds: how long an item may take, where it is not the setting's: a render takes hours.
+        resources: seats by the tag of each limited resource that an item needs, such as one seat of a licence: over
+            all processes and hosts no more items are in work at once. A run that finds no seat free ends.
         worker_context: entered around each call of the task, in the process that makes it: sets up what a worker
             process needs, such as its log; sent there like the task.
     """
@@ -75,6 +85,8 @@ class WorkerPool:
     group: Callable[[Job], object] = lambda job: job.item
     in_process: bool = False
     per_worker: int = 16
+    item_timeout_seconds: float | None = None
+    resources: Mapping[str, int] = field(default_factory=dict)
     worker_context: Callable[[Sequence[Job]], AbstractContextManager[None]] = no_context
 
 
@@ -187,6 +199,8 @@ class _Run:
     #: Of the claims that are held.
     sessions: list[_ClaimSession] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    #: Whether a source that everything here needs is out.
+    is_out: bool = False
 
     def work(self) -> None:
         """Work until nothing is due or the time is over."""
@@ -209,6 +223,8 @@ class _Run:
 
     def is_over(self) -> bool:
         """Whether nothing new is to be begun."""
+        if self.is_out:
+            return True
         most = self.limits.run_seconds
         return most is not None and time.monotonic() - self.started > most
 
@@ -225,10 +241,12 @@ class _Run:
         return claims.take(
             self.connection,
             self.pool.assets,
-            self.limits.workers * self.pool.per_worker,
+            # An item that waits in this process would keep another from its seat.
+            self.limits.workers * (1 if self.pool.resources else self.pool.per_worker),
             lease_seconds=self.limits.lease_seconds,
             run_id=self.run_id,
             keys=self.keys,
+            resources=self.pool.resources,
         )
 
     def groups(self) -> Iterator[tuple[_ClaimSession, list[Job]]]:
@@ -268,8 +286,12 @@ class _ClaimSession:
 
     def add(self, results: Sequence[Made | Failed]) -> None:
         self.waiting.extend(results)
+        out = {result.outage for result in results if isinstance(result, Failed)}
+        self.run.is_out = self.run.is_out or not out.isdisjoint(self.run.pool.resources)
         self.leave(1)
-        if len(self.waiting) >= _COMMIT_EVERY:
+        if (
+            len(self.waiting) >= _COMMIT_EVERY or self.run.pool.resources
+        ):  # a seat is free as soon as it is entered
             self.close()
 
     def leave(self, groups: int) -> None:
@@ -361,6 +383,7 @@ def results(
             on_wait()
         return
     processes = process_pool(limits.workers)
+    seconds = pool.item_timeout_seconds or limits.item_timeout_seconds
     futures: dict[Future[Any], tuple[_Owner, list[Job]]] = {}
     try:
         while True:
@@ -368,7 +391,7 @@ def results(
                 future = processes.schedule(
                     _guarded,
                     args=(pool.task, jobs, dict(pool.context), pool.worker_context),
-                    timeout=limits.item_timeout_seconds * len(jobs),
+                    timeout=seconds * len(jobs),
                 )
                 futures[future] = owner, jobs
             if not futures:
@@ -378,7 +401,7 @@ def results(
             )
             for future in done:
                 owner, jobs = futures.pop(future)
-                yield owner, _outcome(future, jobs)
+                yield owner, _outcome(future, jobs, pool.item_timeout_seconds)
             on_wait()
     finally:
         for future in futures:
@@ -410,11 +433,18 @@ def _end(processes: Any) -> None:
 
 
 def failed(job: Job, error: Exception) -> Failed:
-    """The failure that an exception means for an item: only a PermanentFailure is final at once."""
+    """The failure that an exception means for an item: only a PermanentFailure is final at once, an outage never."""
     sentence = str(error) or type(error).__name__
     if not isinstance(error, CrownError):
         sentence = f"{type(error).__name__}: {sentence}"
-    return Failed(job, type(error).__name__, sentence, isinstance(error, PermanentFailure))
+    return Failed(
+        job,
+        type(error).__name__,
+        sentence,
+        isinstance(error, PermanentFailure),
+        error.retry_after if isinstance(error, TemporaryFailure) else None,
+        error.source if isinstance(error, SourceOutage) else None,
+    )
 
 
 def _guarded(
@@ -434,13 +464,14 @@ def _guarded(
             return [failed(job, error) for job in jobs]
 
 
-def _outcome(future: Future[Any], jobs: list[Job]) -> Sequence[Made | Failed]:
+def _outcome(future: Future[Any], jobs: list[Job], own_limit: float | None = None) -> Sequence[Made | Failed]:
     from pebble import ProcessExpired
 
     try:
         return future.result()
     except TimeoutError:
-        sentence = "It took longer than CROWN_ITEM_TIMEOUT_SECONDS; raise the limit or give a smaller file."
+        limit = "CROWN_ITEM_TIMEOUT_SECONDS" if own_limit is None else f"the {own_limit:.0f} s of its stage"
+        sentence = f"It took longer than {limit}; raise the limit or give a smaller file."
         return [Failed(job, "TimeLimit", sentence, permanent=False) for job in jobs]
     except ProcessExpired as error:
         sentence = f"The process that made it died (exit code {error.exitcode}), perhaps for want of memory."

@@ -6,7 +6,6 @@ row lock on its own claim: whoever lost the claim can never rename old bytes ove
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from crown.errors import ClaimLost, CrownError
+from crown.ledger import entering
+from crown.ledger import resources as limited
 from crown.ledger.locks import lock_assets
 
 
@@ -61,6 +62,8 @@ class Claim:
     run_id: str | None
     lease_seconds: float
     jobs: tuple[Job, ...]
+    #: Tags of the limited resources that its jobs need.
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,20 @@ class Made:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job that failed: class and sentence of the error, and whether trying again may help."""
+    """A job that failed: class and sentence of the error, and whether trying again may help.
+
+    A permanent failure is quarantined; an outage leaves the item pending and counts no try; any other is tried again
+    later, and quarantined after its last try.
+    """
 
     job: Job
     error_class: str
     error: str
     permanent: bool
+    #: Seconds until the next try; None where the cause does not say: the usual back-off.
+    retry_after: float | None = None
+    #: The source that is out, by the tag of its resource; empty when it is none.
+    outage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,28 +157,28 @@ def reap(connection: Connection) -> int:
 # entered when there is something to claim.
 _TAKE = """
 with due as materialized (
-    select d.asset, d.key from unnest(cast(:assets as text[])) as a(asset) cross join lateral (
+    select d.* from unnest(cast(:assets as text[])) as a(asset) cross join lateral (
         select * from (
-            select i.asset, i.key from ledger.items i
-            where i.asset = a.asset and i.state = 'pending' and i.claim_id is null {only}
-            order by i.key limit :limit for update skip locked) pending
+            select i.asset, i.key, i.priority, i.batch from ledger.items i
+            where i.asset = a.asset and i.state = 'pending' and i.claim_id is null and i.next_try is null {only}
+            order by i.priority desc, i.batch, i.key limit :limit for update skip locked) pending
         union all
         select * from (
-            select i.asset, i.key from ledger.items i
-            where i.asset = a.asset and i.state = 'failed' and i.claim_id is null
-              and i.next_try <= statement_timestamp() {only}
-            order by i.next_try limit :limit for update skip locked) to_retry) d
+            select i.asset, i.key, i.priority, i.batch from ledger.items i
+            where i.asset = a.asset and i.claim_id is null and i.next_try <= statement_timestamp() {only}
+            order by i.next_try limit :limit for update skip locked) later) d
 ), chosen as materialized (
-    select asset, key from due order by key, asset limit :limit
+    select asset, key from due order by priority desc, batch, key, asset limit :limit
 ), claim as (
-    insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until)
-    select :claimed, :worker, :run_id, pid, backend_start, clock_timestamp() + make_interval(secs => :lease)
+    insert into ledger.claims (asset, worker, run_id, backend_pid, backend_start, lease_until, resources, seats)
+    select :claimed, :worker, :run_id, pid, backend_start, clock_timestamp() + make_interval(secs => :lease),
+           cast(:resources as text[]), (select count(*) from chosen)
     from pg_stat_activity where pid = pg_backend_pid() and exists (select from chosen)
     returning claim_id
 )
 update ledger.items i set claim_id = claim.claim_id from chosen, claim
 where i.asset = chosen.asset and i.key = chosen.key
-returning i.asset, i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts, claim.claim_id
+returning i.asset, i.key, i.wanted, i.recipe, i.inputs, i.decision_id, i.attempts, i.priority, i.batch, claim.claim_id
 """
 
 
@@ -179,16 +190,28 @@ def take(
     lease_seconds: float = 120,
     run_id: str | None = None,
     keys: Sequence[str] | None = None,
+    resources: Mapping[str, int] | None = None,
 ) -> Claim | None:
     """Claim up to `limit` items that are pending, or failed and due; None when there are none.
 
-    Items of several assets are taken in the order of their keys, so that what is made of one input lies
-    together. `connection` is the worker's own, kept open while it holds the claim: when the connection dies,
-    the claim does.
+    Items are taken by priority, then batch, then key over all assets, so that what is made of one input lies together.
+    `connection` is the worker's own, kept open while it holds the claim: when the connection dies, the claim does.
+
+    Args:
+        connection: outside a transaction.
+        assets: whose items.
+        limit: at most so many.
+        lease_seconds: how long the claim holds without being renewed.
+        run_id: the Dagster run.
+        keys: these items only.
+        resources: seats by the tag of each resource that an item needs: no more are in work at once, over all claims.
     """
+    resources = resources or {}
     with connection.begin():
         reap(connection)
     with connection.begin():
+        if resources and (limit := min(limit, limited.free_seats(connection, resources))) == 0:
+            return None
         only = "" if keys is None else "and i.key = any(:only)"
         rows = connection.execute(
             text(_TAKE.format(only=only)),
@@ -199,12 +222,14 @@ def take(
                 "lease": lease_seconds,
                 "assets": list(assets),
                 "limit": limit,
+                "resources": sorted(resources),
                 **({"only": list(keys)} if keys is not None else {}),
             },
         ).all()
         if not rows:
             return None
-        return Claim(rows[0].claim_id, tuple(assets), run_id, lease_seconds, _jobs(connection, rows))
+        jobs = _jobs(connection, rows)
+        return Claim(rows[0].claim_id, tuple(assets), run_id, lease_seconds, jobs, tuple(sorted(resources)))
 
 
 def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
@@ -238,7 +263,9 @@ def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
         )
         for row in rows
     ]
-    return tuple(sorted(jobs, key=lambda job: (job.key, job.asset)))
+    # In the order of the claim, which the statement that returns the rows does not keep.
+    order = {(row.asset, row.key): (-row.priority, row.batch is None, row.batch or "") for row in rows}
+    return tuple(sorted(jobs, key=lambda job: (*order[job.item], job.key, job.asset)))
 
 
 def renew(connection: Connection, claim: Claim) -> None:
@@ -308,7 +335,7 @@ def finish(
     with connection.begin():
         _hold(connection, claim)
         if paths and place is not None:
-            _intend(connection, paths)
+            entering.intend(connection, paths)
     finished = Finished()
     with connection.begin():
         lock_assets(connection, claim.assets, shared=True)
@@ -323,7 +350,7 @@ def finish(
                 {"claim": claim.claim_id},
             )
         }
-        ours = _ours(connection, paths) if place is not None else {}
+        ours = entering.ours(connection, paths) if place is not None else {}
         for result in results:
             if wanted.get(result.job.item) != result.job.fingerprint:
                 finished.dropped.append(result)
@@ -331,9 +358,18 @@ def finish(
                 finished.failed.append(result)
             else:
                 _place(result, place, ours, finished)
-        _enter_made(connection, claim, finished.made, versions or {}, recorded=place is not None)
-        _enter_failed(connection, finished.failed, max_attempts, back_off_seconds)
+        entering.enter_made(connection, claim, finished.made, versions or {}, recorded=place is not None)
+        entering.enter_failed(connection, finished.failed, max_attempts, back_off_seconds)
+        if claim.resources:
+            _leave_seats(connection, claim, len(results))
     return finished
+
+
+def _leave_seats(connection: Connection, claim: Claim, count: int) -> None:
+    connection.execute(
+        text("update ledger.claims set seats = greatest(0, seats - :count) where claim_id = :claim"),
+        {"claim": claim.claim_id, "count": count},
+    )
 
 
 def _place(
@@ -363,129 +399,3 @@ def _hold(connection: Connection, claim: Claim) -> None:
         raise ClaimLost(
             f"Claim {claim.claim_id} on {', '.join(claim.assets)} ran out; its results are dropped."
         )
-
-
-def _intend(connection: Connection, paths: Sequence[Made]) -> None:
-    connection.execute(
-        text(
-            "insert into ledger.files as f (root, path, intended)"
-            # Equal bytes of two items are one object.
-            " select distinct on (r, p) * from unnest(cast(:roots as text[]), cast(:paths as text[]),"
-            "   cast(:hashes as text[])) as g(r, p, h) order by r, p"
-            " on conflict (root, path) do update set intended = excluded.intended"
-        ),
-        {
-            "roots": [m.root for m in paths],
-            "paths": [m.path for m in paths],
-            "hashes": [m.content_hash for m in paths],
-        },
-    )
-
-
-def _ours(
-    connection: Connection, paths: Sequence[Made]
-) -> dict[tuple[str | None, str | None], frozenset[str]]:
-    rows = connection.execute(
-        text(
-            "select root, path, content_hash, intended from ledger.files"
-            " where (root, path) in (select * from unnest(cast(:roots as text[]), cast(:paths as text[])))"
-        ),
-        {"roots": [m.root for m in paths], "paths": [m.path for m in paths]},
-    )
-    return {(row.root, row.path): frozenset({row.content_hash, row.intended} - {None}) for row in rows}
-
-
-_ENTER_MADE = """
-with given as (
-    select * from unnest(
-        cast(:assets as text[]), cast(:keys as text[]), cast(:fingerprints as text[]),
-        cast(:hashes as text[]), cast(:roots as text[]), cast(:paths as text[]), cast(:sizes as bigint[]),
-        cast(:recipes as text[]), cast(:decisions as bigint[]), cast(:seconds as real[]),
-        cast(:facts as text[]), cast(:inputs as text[]))
-    as g(asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, seconds, facts,
-         inputs)
-), overwritten as (
-    -- Bytes that these results replaced on disk no longer stand anywhere.
-    update ledger.outputs m set present = false from given g
-    where m.root = g.root and m.path = g.path and m.content_hash <> g.content_hash and m.present
-), output as (
-    insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe,
-                                decision_id, claim_id, run_id, seconds, facts, versions)
-    select asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, :claim, :run_id,
-           seconds, cast(facts as jsonb), cast(:versions as jsonb)
-    from given returning output_id, asset, key, fingerprint, content_hash, root, path
-), edges as (
-    insert into ledger.output_inputs (output_id, input_id, position, role)
-    select distinct on (output.output_id, s.output_id) output.output_id, s.output_id, u.position,
-           substr(s.asset, strpos(s.asset, '/') + 1)
-    from output join given using (asset, key)
-    cross join unnest(cast(given.inputs as bigint[])) with ordinality as u(input_id, position)
-    join ledger.outputs s on s.output_id = u.input_id
-    order by output.output_id, s.output_id, u.position
-), placed as (
-    insert into ledger.files (root, path, content_hash, output_id, written_at)
-    select distinct on (root, path) root, path, content_hash, output_id, clock_timestamp()
-    from output where :recorded and path is not null order by root, path, output_id desc
-    on conflict (root, path) do update set content_hash = excluded.content_hash, intended = null,
-        output_id = excluded.output_id, written_at = excluded.written_at
-)
-update ledger.items i set state = 'current', output_id = output.output_id, made = output.fingerprint, attempts = 0,
-    next_try = null, error_class = null, error = null, claim_id = null, changed_at = clock_timestamp()
-from output where i.asset = output.asset and i.key = output.key
-"""
-
-
-def _enter_made(
-    connection: Connection, claim: Claim, made: Sequence[Made], versions: Mapping[str, str], *, recorded: bool
-) -> None:
-    if not made:
-        return
-    connection.execute(
-        text(_ENTER_MADE),
-        {
-            "claim": claim.claim_id,
-            "run_id": claim.run_id,
-            "versions": json.dumps(dict(versions)),
-            "recorded": recorded,
-            "assets": [m.job.asset for m in made],
-            "keys": [m.job.key for m in made],
-            "fingerprints": [m.job.fingerprint for m in made],
-            "hashes": [m.content_hash for m in made],
-            "roots": [m.root for m in made],
-            "paths": [m.path for m in made],
-            "sizes": [m.size_bytes for m in made],
-            "recipes": [m.job.recipe for m in made],
-            "decisions": [m.job.decision_id for m in made],
-            "seconds": [m.seconds for m in made],
-            "facts": [json.dumps(dict(m.facts)) for m in made],
-            "inputs": ["{" + ",".join(str(i.output_id) for i in m.job.inputs) + "}" for m in made],
-        },
-    )
-
-
-def _enter_failed(
-    connection: Connection, failed: Sequence[Failed], max_attempts: int, back_off_seconds: float
-) -> None:
-    if not failed:
-        return
-    connection.execute(
-        text(
-            "update ledger.items i set attempts = i.attempts + 1, claim_id = null, error_class = g.error_class,"
-            "  error = g.error, changed_at = clock_timestamp(),"
-            "  state = case when g.permanent or i.attempts + 1 >= :most then 'quarantined' else 'failed' end,"
-            "  next_try = case when g.permanent or i.attempts + 1 >= :most then null"
-            "    else clock_timestamp() + make_interval(secs => :back_off * 4 ^ i.attempts) end"
-            " from unnest(cast(:assets as text[]), cast(:keys as text[]), cast(:classes as text[]), cast(:errors as text[]),"
-            "   cast(:permanent as boolean[])) as g(asset, key, error_class, error, permanent)"
-            " where i.asset = g.asset and i.key = g.key"
-        ),
-        {
-            "assets": [f.job.asset for f in failed],
-            "most": max_attempts,
-            "back_off": back_off_seconds,
-            "keys": [f.job.key for f in failed],
-            "classes": [f.error_class for f in failed],
-            "errors": [f.error.replace("\x00", "") for f in failed],
-            "permanent": [f.permanent for f in failed],
-        },
-    )

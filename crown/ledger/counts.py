@@ -7,7 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-STATES = ("waiting", "pending", "failed", "quarantined", "current", "retired")
+from crown.ledger import resources as limited
+
+STATES = ("waiting", "pending", "failed", "quarantined", "held", "current", "retired")
+WAITING_KINDS = ("upstream", "gate", "hold", "plan")
 
 
 def by_state(connection: Connection, prefix: str = "") -> dict[str, dict[str, int]]:
@@ -33,6 +36,21 @@ def of_asset(connection: Connection, asset: str) -> dict[str, int]:
     return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
 
 
+def waiting_by_kind(connection: Connection, prefix: str = "") -> dict[str, dict[str, int]]:
+    """`{asset: {kind: items}}` of the waiting items of the assets whose key starts with `prefix`."""
+    found: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        text(
+            "select asset, waiting_kind, count(*) from ledger.items where state = 'waiting'"
+            " and starts_with(asset, :prefix) group by asset, waiting_kind order by asset"
+        ),
+        {"prefix": prefix},
+    )
+    for asset, kind, items in rows.tuples():
+        found.setdefault(asset, dict.fromkeys(WAITING_KINDS, 0))[kind] = items
+    return found
+
+
 def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list[dict[str, Any]]:
     """Failed and quarantined items with their error, newest first."""
     rows = connection.execute(
@@ -48,12 +66,14 @@ def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list
 
 _DUE = """
     from ledger.items where asset = any(:assets) and claim_id is null
-    and (state = 'pending' or (state = 'failed' and next_try <= statement_timestamp()))
+    and state in ('pending', 'failed') and (next_try is null or next_try <= statement_timestamp())
 """
 
 
-def due(connection: Connection, assets: Sequence[str]) -> int:
-    """Items of these assets that a worker could take now."""
+def due(connection: Connection, assets: Sequence[str], resources: Collection[str] = ()) -> int:
+    """Items of these assets that a worker could take now: none while a resource that they need is closed."""
+    if resources and limited.closed(connection, resources):
+        return 0
     return connection.execute(text(f"select count(*) {_DUE}"), {"assets": list(assets)}).scalar_one()
 
 

@@ -20,13 +20,14 @@ class Plan:
 
     pending: int = 0
     waiting: int = 0
+    held: int = 0
     current: int = 0
     retired: int = 0
 
     @property
     def changed(self) -> int:
         """Items whose state or fingerprint changed."""
-        return self.pending + self.waiting + self.current + self.retired
+        return self.pending + self.waiting + self.held + self.current + self.retired
 
 
 # Hundreds of thousands of rows are hashed several times: in memory, and without compiling a statement that runs once.
@@ -39,22 +40,29 @@ _BY_INPUTS = f"""
     case when cardinality(w.inputs) > 0 and i.recipe = w.recipe and i.inputs = w.inputs then false
          else {_BY_FINGERPRINT} end
 """
+_KIND_DIFFERS = """
+    or (w.waiting_for is not null and i.waiting_kind is distinct from coalesce(w.waiting_kind, 'upstream'))
+"""
 _PLAN = """
 with wanted as (
     {wanted}
 ), changed as (
-    select coalesce(w.key, i.key) as key, w.key is null as gone, w.recipe, w.inputs, w.waiting_for, {told}.decision_id,
+    select coalesce(w.key, i.key) as key, w.key is null as gone, i.state is not distinct from 'held' as held, w.recipe,
+           w.inputs, w.waiting_for, case when w.waiting_for is not null then {kind} end as waiting_kind,
+           {priority} as priority, {batch} as batch, {told}.decision_id,
            ledger.fingerprint(w.recipe, {told}.input_hashes) as fingerprint
     from wanted w
-    full join (select key, state, wanted, waiting_for, recipe, inputs from ledger.items
+    full join (select key, state, wanted, waiting_for, waiting_kind, recipe, inputs from ledger.items
                where asset = :asset {scope}) i using (key)
     {looked_up}
     where i.key is null
        or (w.key is null and i.state <> 'retired' {but_kept})
-       or (w.key is not null and (i.state = 'retired' or i.waiting_for is distinct from w.waiting_for or {differs}))
+       or (w.key is not null and (i.state = 'retired' or i.waiting_for is distinct from w.waiting_for
+                                 {kind_differs} or {differs}))
 ), judged as (
     select c.*, kept.output_id as kept_id, old.wanted as old_wanted, old.recipe as old_recipe, old.inputs as old_inputs,
            case when c.gone then 'retired'
+                when c.held then 'held'
                 when c.waiting_for is not null then 'waiting'
                 when kept.output_id is not null then 'current'
                 else 'pending' end as new_state
@@ -66,22 +74,27 @@ with wanted as (
         select wanted, recipe, inputs from ledger.items o
         where c.gone and o.asset = :asset and o.key = c.key limit 1) old on true
 ), written as (
-    insert into ledger.items as i
-        (asset, key, state, waiting_for, wanted, recipe, inputs, decision_id, output_id, made)
-    select :asset, key, new_state, waiting_for, coalesce(fingerprint, old_wanted), coalesce(recipe, old_recipe),
-           coalesce(inputs, old_inputs), decision_id,
-           case when new_state = 'current' then kept_id end, case when new_state = 'current' then fingerprint end
+    insert into ledger.items as i (asset, key, state, waiting_for, waiting_kind, priority, batch, wanted, recipe, inputs,
+                                   decision_id, output_id, made)
+    select :asset, key, new_state, waiting_for, waiting_kind, coalesce(priority, 0), batch,
+           coalesce(fingerprint, old_wanted), coalesce(recipe, old_recipe), coalesce(inputs, old_inputs), decision_id,
+           case when new_state in ('current', 'held') then kept_id end,
+           case when new_state in ('current', 'held') and kept_id is not null then fingerprint end
     from judged
     on conflict (asset, key) do update set
-        state = excluded.state, waiting_for = excluded.waiting_for, wanted = excluded.wanted,
-        recipe = excluded.recipe, inputs = excluded.inputs, decision_id = excluded.decision_id,
-        output_id = case when excluded.state = 'current' then excluded.output_id else i.output_id end,
-        made = case when excluded.state = 'current' then excluded.made else i.made end,
-        claim_id = null, changed_at = clock_timestamp(),
+        state = excluded.state, waiting_for = excluded.waiting_for, waiting_kind = excluded.waiting_kind,
+        wanted = excluded.wanted, recipe = excluded.recipe, inputs = excluded.inputs,
+        decision_id = excluded.decision_id, output_id = coalesce(excluded.output_id, i.output_id),
+        made = coalesce(excluded.made, i.made), claim_id = null, changed_at = clock_timestamp(),
         attempts = 0, next_try = null, error_class = null, error = null
     returning state
 )
 select state, count(*) from written group by state
+"""
+# Alone, so that a new order takes nothing out of a worker's hands.
+_ORDER = """
+    update ledger.items i set {changes} from ({wanted}) w
+    where i.asset = :asset and i.key = w.key and i.state <> 'retired' and ({differs})
 """
 
 
@@ -103,6 +116,8 @@ def plan(
         asset: slash-joined asset key, `product_images/cutouts`.
         wanted: a SELECT of `key text, recipe text, inputs bigint[], input_hashes text[], waiting_for text,
             decision_id bigint` (by name); one row per item that should exist. An item that it no longer names is retired.
+            It may name three more: `waiting_kind text` (`upstream`, which is what it is without, `gate`, `hold`,
+            `plan`), `priority integer` (the highest is claimed first; 0 without) and `batch text`.
         parameters: bind parameters of `wanted`.
         keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
         keep: keys that are not retired, although `wanted` names them no longer.
@@ -112,7 +127,7 @@ def plan(
         looked_up: a SELECT of `input_hashes` and `decision_id` for the row `w` of `wanted`, which then lacks both;
             run for the items that differ or may.
 
-    A new fingerprint frees the item from any claim: the worker's result will be dropped.
+    A new fingerprint frees the item from any claim: the worker's result will be dropped. A held item stays held.
     """
     lock_assets(connection, [asset])
     connection.execute(text(_ROOM_TO_COMPARE))
@@ -123,27 +138,41 @@ def plan(
     but_kept = "and not i.key = any(:kept_keys)" if keep else ""
     if keep:
         bound["kept_keys"] = list(keep)
+    named = set(connection.execute(text(f"select * from ({wanted}) w limit 0"), bound).keys())
     hashes = "w.input_hashes" if looked_up is None else f"(select input_hashes from ({looked_up}) d)"
     statement = _PLAN.format(
         wanted=wanted,
         scope=scope,
         but_kept=but_kept,
+        kind="coalesce(w.waiting_kind, 'upstream')" if "waiting_kind" in named else "'upstream'",
+        kind_differs=_KIND_DIFFERS if "waiting_kind" in named else "",
+        priority="w.priority" if "priority" in named else "0",
+        batch="w.batch" if "batch" in named else "cast(null as text)",
         differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
         told="w" if looked_up is None else "d",
         looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
     )
-    rows = connection.execute(text(statement), bound)
-    return Plan(**dict(rows.tuples().all()))
+    planned = Plan(**dict(connection.execute(text(statement), bound).tuples().all()))
+    if ordered := [column for column in ("priority", "batch") if column in named]:
+        given = {"priority": "coalesce(w.priority, 0)", "batch": "w.batch"}
+        order = _ORDER.format(
+            wanted=wanted,
+            changes=", ".join(f"{column} = {given[column]}" for column in ordered),
+            differs=" or ".join(f"i.{column} is distinct from {given[column]}" for column in ordered),
+        )
+        connection.execute(text(order), bound)
+    return planned
 
 
 def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
-    """Make failed and quarantined items whose key is like `pattern` (SQL) pending again; returns how many."""
+    """Make failed, quarantined and put off items whose key is like `pattern` (SQL) due again; returns how many."""
     lock_assets(connection, [asset])
     return connection.execute(
         text(
             "update ledger.items set state = 'pending', attempts = 0, next_try = null, error_class = null,"
             " error = null, changed_at = clock_timestamp()"
-            " where asset = :asset and state in ('failed', 'quarantined') and key like :pattern"
+            " where asset = :asset and key like :pattern and (state in ('failed', 'quarantined')"
+            "   or (state = 'pending' and next_try is not null and claim_id is null))"
         ),
         {"asset": asset, "pattern": pattern},
     ).rowcount
@@ -170,6 +199,19 @@ def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
             " and state in ('current', 'failed', 'quarantined')"
         ),
         bound,
+    ).rowcount
+
+
+def pause(connection: Connection, asset: str, keys: Sequence[str], waiting_for: str, kind: str) -> int:
+    """Put items that are due to waiting, until the next planning says otherwise; returns how many."""
+    lock_assets(connection, [asset])
+    return connection.execute(
+        text(
+            "update ledger.items set state = 'waiting', waiting_for = :what, waiting_kind = :kind, claim_id = null,"
+            " next_try = null, changed_at = clock_timestamp() where asset = :asset and key = any(:keys)"
+            " and state in ('pending', 'failed')"
+        ),
+        {"asset": asset, "keys": list(keys), "what": waiting_for, "kind": kind},
     ).rowcount
 
 
@@ -202,8 +244,9 @@ def _not_there(
     connection.execute(text("update ledger.outputs set present = false where output_id = any(:ids)"), bound)
     return connection.execute(
         text(
-            "update ledger.items set state = :state, made = null, error_class = :error_class, error = :error,"
-            " changed_at = clock_timestamp() where output_id = any(:ids) and state = 'current'"
+            "update ledger.items set state = case state when 'held' then state else :state end, made = null,"
+            " error_class = :error_class, error = :error, changed_at = clock_timestamp()"
+            " where output_id = any(:ids) and (state = 'current' or (state = 'held' and made is not null))"
         ),
         {**bound, "state": state, "error_class": error_class, "error": error},
     ).rowcount

@@ -73,7 +73,9 @@ _MASTERS = """
            array[coalesce(m.content_hash, c.wanted)] as input_hashes,
            case when m.output_id is null then 'product_images/cutouts'
                 when v.verdict = 'reject' then 'another cut-out (rejected)'
-                when v.verdict is null then 'approval' end as waiting_for,
+                when v.verdict is distinct from 'approve' then 'approval' end as waiting_for,
+           case when c.state = 'held' then 'hold' when m.output_id is null or v.verdict = 'reject' then 'upstream'
+                else 'gate' end as waiting_kind,
            v.decision_id
     from ledger.items c
     left join ledger.outputs m on m.output_id = c.output_id and c.state = 'current'

@@ -19,12 +19,13 @@ from crown.store import mounts
 
 _ITEMS = """
 insert into ledger.recipes (recipe, asset, name, body) values ('r', 'product_images/cutouts', 'studio', '{}');
-insert into ledger.items (asset, key, state, waiting_for, wanted, recipe, attempts, error_class, error)
-values ('product_images/cutouts', '1001-front', 'current', null, 'w', 'r', 0, null, null),
-       ('product_images/cutouts', '1002-front', 'current', null, 'w', 'r', 0, null, null),
-       ('product_images/cutouts', '<b>1003</b>', 'quarantined', null, 'w', 'r', 4, 'permanent', 'It is <i>no</i> picture.'),
-       ('product_images/masters', '1001-front', 'waiting', 'approval', 'w', 'r', 0, null, null),
-       ('art_records/records', 'rec1', 'pending', null, 'w', 'r', 0, null, null);
+insert into ledger.items (asset, key, state, waiting_for, waiting_kind, wanted, recipe, attempts, error_class, error)
+values ('product_images/cutouts', '1001-front', 'current', null, null, 'w', 'r', 0, null, null),
+       ('product_images/cutouts', '1002-front', 'current', null, null, 'w', 'r', 0, null, null),
+       ('product_images/cutouts', '<b>1003</b>', 'quarantined', null, null, 'w', 'r', 4,
+        'permanent', 'It is <i>no</i> picture.'),
+       ('product_images/masters', '1001-front', 'waiting', 'approval', 'gate', 'w', 'r', 0, null, null),
+       ('art_records/records', 'rec1', 'pending', null, null, 'w', 'r', 0, null, null);
 """
 
 _ART = """

@@ -291,8 +291,11 @@ def test_counts_name_every_state(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, [("a", ["1"], None), ("b", ["1"], "approval")])
         assert counts.by_state(connection) == {
-            ASSET: {"waiting": 1, "pending": 1, "failed": 0, "quarantined": 0, "current": 0, "retired": 0}
+            ASSET: dict.fromkeys(counts.STATES, 0) | {"waiting": 1, "pending": 1},
         }
+        assert set(counts.STATES) == {
+            "waiting", "pending", "failed", "quarantined", "held", "current", "retired",
+        }  # fmt: skip
         assert counts.due(connection, [ASSET]) == 1
 
 

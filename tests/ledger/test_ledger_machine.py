@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, text
 
 from crown.errors import ClaimLost
-from crown.ledger import claims, decisions, lineage, planning
+from crown.ledger import claims, decisions, holds, lineage, planning
 from crown.ledger.claims import Claim, Failed, Made, Placing
 from crown.ledger.recipes import Recipe, register
 
@@ -102,6 +102,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 via="cli",
             )
         self._plan()
+
+    @rule(key=st.sampled_from(KEYS), release=st.booleans())
+    def person_holds_or_releases(self, key: str, release: bool) -> None:
+        with self.engine.begin() as connection:
+            act = holds.release if release else holds.hold
+            act(connection, ASSET, [key], who="eva", via="cli", reason="until the client answers")
 
     @rule(key=st.sampled_from(KEYS))
     def bytes_are_lost(self, key: str) -> None:
@@ -199,7 +205,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for key in KEYS:
             if key in self.removed:
                 assert key not in rows or rows[key].state == "retired"
-            elif key in rows:
+            elif key in rows and rows[key].state != "held":
                 approved = key in seen and seen[key].verdict == "approve"
                 assert (rows[key].state == "waiting") == (not approved)
 
@@ -211,6 +217,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             connection.execute(text("update ledger.claims set lease_until = now() - interval '1 s'"))
             planning.retry(connection, ASSET)
+            holds.release(connection, ASSET, KEYS, who="eva", via="cli")
         with self.engine.connect() as connection:
             claim = claims.take(connection, [ASSET], 100)
             if claim is not None:

@@ -61,7 +61,9 @@ _PUBLISHED = f"""
                 when n.output_id is null then 'product_images/texts'
                 when t.profile is null then null
                 when c.output_id is null then 'product_images/compliance'
-                else j.facts ->> 'blocks' end as waiting_for
+                else j.facts ->> 'blocks' end as waiting_for,
+           case when t.absent is null and n.output_id is not null and c.output_id is not null then 'gate'
+                else 'upstream' end as waiting_kind
     from ledger.items r
     join photo n on n.photo = split_part(r.key, '/', 1)
     join unnest(cast(:prefixes as text[]), cast(:specs as text[]), cast(:categories as text[]),
