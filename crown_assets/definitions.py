@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from crown_assets.art_records import assets as art_records  # noqa: E402
 from crown_assets.art_records import checks as art_record_checks  # noqa: E402
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
+from crown_assets.housekeeping import backups  # noqa: E402
 from crown_assets.product_images import assets as product_images  # noqa: E402
 from crown_assets.product_images import checks as product_image_checks  # noqa: E402
 from crown_assets.sql_models import assets as sql_models  # noqa: E402
@@ -52,7 +53,15 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
     Loading needs no network, no database and no environment.
     """
-    modules = [product_images, product_image_checks, housekeeping, sql_models, art_records, art_record_checks]
+    modules = [
+        product_images,
+        product_image_checks,
+        housekeeping,
+        backups,
+        sql_models,
+        art_records,
+        art_record_checks,
+    ]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules, include_specs=True),
         asset_checks=dg.load_asset_checks_from_modules(modules),

@@ -40,6 +40,12 @@ housekeeping_job = dg.define_asset_job(
     tags={QUEUE: "housekeeping"},
     description="Retention, expired claims, disk space.",
 )
+backups_job = dg.define_asset_job(
+    "backups",
+    selection='group:"backups"',
+    tags={QUEUE: "backups"},
+    description="A backup, unless there is one of this night, and a restore of the newest beside the database.",
+)
 art_records_job = dg.define_asset_job(
     "art_records",
     selection='group:"art_records"',
@@ -57,6 +63,7 @@ JOBS = [
     cutouts_job,
     rotating_check_job,
     housekeeping_job,
+    backups_job,
     art_records_job,
     sql_models_job,
 ]
@@ -97,6 +104,14 @@ SCHEDULES = [
         cron_schedule="30 3 * * *",
         execution_timezone=time_zone(),
         description="Removes old logs, previews and events, frees lost claims, looks at the disks.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
+    dg.ScheduleDefinition(
+        name="backups_nightly",
+        job=backups_job,
+        cron_schedule="0 4 * * *",
+        execution_timezone=time_zone(),
+        description="Saves the database into CROWN_BACKUP_ROOT, removes old backups, proves the newest by a restore.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     ),
     # The change check: an export that is the one of last time makes no version and says so.

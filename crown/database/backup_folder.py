@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -175,6 +175,39 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{path} is not a manifest: {where}: {first['msg']}; use another backup.") from None
+
+
+def backups_in(target: Path) -> list[tuple[Path, datetime]]:
+    """The complete backups in a folder and when each was made, the newest first."""
+    found = []
+    for folder in target.glob("crown-*"):
+        try:
+            found.append((folder, read_manifest(folder).made_at))
+        except BadInput:
+            continue  # not ours, or of a newer Crown: left alone
+    return sorted(found, key=lambda one: one[1], reverse=True)
+
+
+def remove_old(
+    target: Path, keep: timedelta, *, at_least: int = 3, now: datetime | None = None
+) -> list[Path]:
+    """Remove backups older than `keep`, never the newest `at_least`; copies of originals stay. Returns their names.
+
+    Raises:
+        SystemicFailure: the folder cannot be written.
+    """
+    oldest = (now or datetime.now(UTC)) - keep
+    removed = []
+    with systemic_errors(f"Removing old backups from {target}"):
+        for folder, made_at in backups_in(target)[at_least:]:
+            if made_at >= oldest:
+                continue
+            # Under this name it is no backup any more; what a crash leaves of it is removed by the next one.
+            unfinished = target / f".crown-backup-{socket.gethostname()}-{os.getpid()}.partial"
+            folder.rename(unfinished)
+            shutil.rmtree(unfinished)
+            removed.append(folder)
+    return removed
 
 
 def check_originals(folder: Path, manifest: Manifest, objects: Path) -> Checked:

@@ -7,12 +7,13 @@ but rehearsals names is theirs to remove (`rehearsal_removal.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
+from crown.database.engine import connect
 from crown.product_images.workspace import (
     OBJECTS,
     PRODUCTS,
@@ -99,3 +100,18 @@ def only_rehearsed(
     ).tuples()
     kept = set(others)
     return {content_hash: made_at for content_hash, made_at in rows if content_hash not in kept}
+
+
+def only_rehearsed_at(url: str, others: Callable[[Engine], Iterable[str]]) -> set[str]:
+    """As `only_rehearsed` in another database, a restored one: bytes that may have been removed since its backup.
+
+    Args:
+        url: the database.
+        others: the bytes that other departments keep, given an engine on it.
+    """
+    engine = connect(url, pool_size=2)
+    try:
+        with engine.connect() as connection:
+            return set(only_rehearsed(connection, None, others(engine)))
+    finally:
+        engine.dispose()

@@ -134,6 +134,18 @@ class Settings(Group):
         default=None, description="Where exports of the art base are put."
     )
 
+    # Backups
+    backup_root: AbsolutePath | None = Field(
+        default=None,
+        description="Where the nightly backups go; empty: backups/ in CROWN_HOME. Another disk is better.",
+    )
+    backup_files: bool = Field(default=False, description="Nightly backups copy the originals, too.")
+    backup_keep_days: int = Field(
+        default=14,
+        ge=1,
+        description="Age at which nightly backups are removed; the newest three always stay.",
+    )
+
     # Files on the share
     file_mode: int = Field(default=0o664, description="Mode of the files we write on the share, octal.")
     folder_mode: int = Field(default=0o2775, description="Mode of the folders we make on the share, octal.")
@@ -237,6 +249,11 @@ class Settings(Group):
     def art_exports(self) -> Path:
         """The folder into which exports of the art base are put, absolute."""
         return self.art_exports_root or self.media / "art_exports"
+
+    @property
+    def backups(self) -> Path:
+        """The folder of backups, absolute."""
+        return self.backup_root or self.home / "backups"
 
     @property
     def logs(self) -> Path:

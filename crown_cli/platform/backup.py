@@ -88,10 +88,12 @@ def restore(
     crown restore /srv/backups/crown-20250301T020000Z --dry-run
     crown restore /srv/backups/crown-20250301T020000Z --yes
     """  # noqa: D301
+    from crown.art_records.workspace import kept_objects
     from crown.database.backup_folder import read_manifest
     from crown.database.backup_folder import restore as bring_back
     from crown.database.opening import serve_database
     from crown.database.swap import database_name
+    from crown.product_images.orphans import only_rehearsed_at
     from crown_cli.common.world import current_settings
 
     settings = current_settings()
@@ -112,7 +114,7 @@ def restore(
             dry_run=dry_run,
             accept_missing=accept_missing,
             with_grants=not without_grants,
-            passing=_only_rehearsed,
+            passing=lambda restored: only_rehearsed_at(restored, kept_objects),
         )
     if as_json:
         show_json(
@@ -149,17 +151,3 @@ def restore(
             f"The restored database is in place. The one before is kept as {restored.kept}; "
             "drop it when you no longer need it."
         )
-
-
-def _only_rehearsed(url: str) -> set[str]:
-    """Originals that `crown images clear-rehearsals` may have removed since the backup."""
-    from crown.art_records.workspace import kept_objects
-    from crown.database.engine import connect
-    from crown.product_images import orphans
-
-    engine = connect(url, pool_size=2)
-    try:
-        with engine.connect() as connection:
-            return set(orphans.only_rehearsed(connection, None, kept_objects(engine)))
-    finally:
-        engine.dispose()

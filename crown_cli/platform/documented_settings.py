@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Title of each group, and the field it begins with; the order is that of the fields.
 GROUPS = {
     "home": "Where things are",
+    "backup_root": "Backups",
     "file_mode": "Files on the share",
     "workers": "Work",
     "product_images.product_number_pattern": "Product images",
@@ -36,6 +37,7 @@ _DEFAULTS = {
     "media_root": "HOME/media",
     "production_root": "MEDIA_ROOT/production",
     "objects_root": "HOME/objects",
+    "backup_root": "HOME/backups",
     "file_group": "the writer's own",
     "workers": "the number of processors",
     "product_images.output_specs": "the catalogue that comes with Crown",
@@ -56,6 +58,7 @@ _EXAMPLES = {
     "media_root": "/srv/media",
     "production_root": "/srv/media/production",
     "objects_root": "/srv/crown/objects",
+    "backup_root": "/srv/backups",
     "file_group": "marketing",
     "workers": "4",
     "product_images.weights_dir": "/srv/crown/weights",

@@ -36,6 +36,7 @@ PROPERTIES = {
     "objects_root": "objects",
     "art_exports_root": "art_exports",
     "log_dir": "logs",
+    "backup_root": "backups",
 }
 PACKAGES = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")
 REWRITE = "run `python -m crown_cli.platform.documented_settings` and commit what it wrote"
