@@ -8,15 +8,27 @@ Does not belong here: reading or judging exports (`exports.py`, `cleaning.py`).
 
 from __future__ import annotations
 
-import csv
-import io
-import string
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from crown.art_records.sample_parts import (
+    FORMULA_COLUMNS,
+    GALLERIES,
+    ID_ALPHABET,
+    MONTHS,
+    PLACES,
+    amounts,
+    csv_file,
+    day_of,
+    days,
+    in_list,
+    number_of,
+    texts,
+    ticks,
+)  # fmt: skip
 
 BOOK_SIZE = 8410
 """Editions of the first export; every count below is meant for this size and scales with it."""
@@ -31,9 +43,6 @@ EDITION_COLUMNS = [
     "Weeks in Gallery", "Print - Edition copy", "Print copy", "record_id", "print_record_id",
     "distributor_record_id",
 ]  # fmt: skip
-FORMULA_COLUMNS = {
-    "Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery", "Print - Edition copy",
-}  # fmt: skip
 PRINT_COLUMNS = [
     "Print Name", "Image", "Description", "Total Editions", "Web link", "Editions", "Notes", "Record_id",
 ]  # fmt: skip
@@ -42,23 +51,6 @@ DISTRIBUTOR_COLUMNS = [
     "Net Revenue", "Distributor Revenue", "Retail Amount Sold", "Net Revenue Unpaid",
     "Net Revenue Unpaid by Invoice Month", "Date", "Record_id",
 ]  # fmt: skip
-
-_PLACES = [
-    "Alder Quay", "Birch Sound", "Cedar Light", "Dune Head", "Elm Roads", "Fern Ledge", "Gorse Bay",
-    "Heron Slip", "Ivy Reach", "Juniper Point", "Kelp Bank", "Larch Pier", "Marram Cove", "Nettle Creek",
-    "Oak Landing", "Plover Sands", "Quill Rock", "Reed Haven", "Samphire Flats", "Tern Island",
-    "Under the Downs", "Vetch Hard", "Willow Lock", "Yarrow Spit", "aspen_steps", "BRACKEN-HILL",
-    "Clover Gate v2", "Dock and Ferry", "Eider Watch", "Finch Lane", "Gull on the Mast", "Hazel Fort",
-    "Iris Marsh", "Jackdaw Tower", "Kite Beacon",
-]  # fmt: skip
-_GALLERIES = [
-    "Amber Room", "Blue Door Prints", "Corner Frame", "Deck House", "East Wall", "Fishbone Gallery",
-    "Green Easel", "Harbour Hang", "Inkwell", "Joiner and Plate", "Kiln Yard", "Long Shed", "Mezzotint",
-    "North Light", "Open Studio", "Paper Mill", "Quay Pictures", "Red Dot",
-]  # fmt: skip
-_ID_ALPHABET = np.array(list(string.ascii_letters + string.digits))
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-           "November", "December"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,12 +66,8 @@ class Export:
         """Write the three files under the names that Airtable gives; returns table -> path."""
         folder.mkdir(parents=True, exist_ok=True)
         paths = {}
-        for table, title in (
-            ("prints", "Prints"),
-            ("distributors", "Distributors"),
-            ("editions", "Editions"),
-        ):
-            path = folder / f"{title}-{self.exported_on.isoformat()} export.csv"
+        for table in ("prints", "distributors", "editions"):
+            path = folder / f"{table.title()}-{self.exported_on.isoformat()} export.csv"
             path.write_bytes(getattr(self, table))
             paths[table] = path
         return paths
@@ -117,8 +105,8 @@ class _Base:
         return max(1, round(count * self.size / BOOK_SIZE))
 
     def _ids(self, count: int) -> np.ndarray:
-        letters = self.rng.integers(0, len(_ID_ALPHABET), size=(count, 14))
-        ids = np.array(["rec" + "".join(row) for row in _ID_ALPHABET[letters]], dtype=object)
+        letters = self.rng.integers(0, len(ID_ALPHABET), size=(count, 14))
+        ids = np.array(["rec" + "".join(row) for row in ID_ALPHABET[letters]], dtype=object)
         assert len(set(ids)) == count
         return ids
 
@@ -128,7 +116,7 @@ class _Base:
     def _invent_prints_and_distributors(self) -> None:
         # The positions of the prints that carry a fault are fixed: tests and readers find them by name.
         self.print_names = ["Priory", "SEAGV2L", "Regatta", "Regatta", "Wide Estuary", "Breakwater Pier ",
-                            "NoMansRock ", "TERN ", "wrong flag\nrace day", "Lifeboat House", *_PLACES]  # fmt: skip
+                            "NoMansRock ", "TERN ", "wrong flag\nrace day", "Lifeboat House", *PLACES]  # fmt: skip
         count = len(self.print_names)
         self.print_ids = self._ids(count)
         with_total = self.rng.permutation(np.setdiff1d(np.arange(count), [4]))[: 24 - 1]
@@ -138,7 +126,7 @@ class _Base:
         ]
         totals[4] = 250
         self.print_totals = totals
-        self.distributor_names = ["Direct", "DIRECT OLD", "Unknown", "P", "checked", *_GALLERIES]
+        self.distributor_names = ["Direct", "DIRECT OLD", "Unknown", "P", "checked", *GALLERIES]
         self.distributor_ids = self._ids(len(self.distributor_names))
         shares = self.rng.choice([30, 35, 40, 50], len(self.distributor_names))
         self.distributor_shares = np.array([0, 0, None, 10, None, *shares[5:]], dtype=object)
@@ -255,7 +243,7 @@ class _Base:
         stray = self._pick(np.flatnonzero(~sold & has_place & free & ~late & ~settled), k(17))
         days = rng.integers(17_000, 20_300, len(stray))
         for row, day in zip(stray, days, strict=True):
-            sale[row] = _day(int(max(day, _number(gallery[row]) + 10)))
+            sale[row] = day_of(int(max(day, number_of(gallery[row]) + 10)))
         self._make_duplicates_differ(price, sale, gallery, at, commission)
         self.duplicate, self.sold, self.printed, self.at = duplicate, sold, printed, at
         self.commission, self.price, self.gallery, self.sale, self.settled = (
@@ -301,9 +289,9 @@ class _Base:
         after = self._pick(np.flatnonzero(dated & shown & free), k(137))
         gallery_day[after] = sale_day[after] + rng.integers(1, 300, len(after))
         for row in np.flatnonzero(shown):
-            gallery[row] = _day(int(gallery_day[row]))
+            gallery[row] = day_of(int(gallery_day[row]))
         for row in np.flatnonzero(dated):
-            sale[row] = _day(int(sale_day[row]))
+            sale[row] = day_of(int(sale_day[row]))
         recent = dated & shown & free & (sale_day > 18_700)  # sold after 2020, the year that is meant
         odd = np.setdiff1d(np.flatnonzero(recent), after)[:2]
         gallery[odd[0]], gallery[odd[1]] = (202, 3, 14), (1920, 4, 2)
@@ -435,14 +423,14 @@ class _Base:
         wanted = [c for c in EDITION_COLUMNS if all_columns or c not in FORMULA_COLUMNS]
         rows = zip(*(columns[c][self.order] for c in wanted), strict=True)
         return Export(
-            prints=_csv(PRINT_COLUMNS, self._print_rows(columns["Print - Edition"])),
-            distributors=_csv(DISTRIBUTOR_COLUMNS, self._distributor_rows()),
-            editions=_csv(wanted, rows),
+            prints=csv_file(PRINT_COLUMNS, self._print_rows(columns["Print - Edition"])),
+            distributors=csv_file(DISTRIBUTOR_COLUMNS, self._distributor_rows()),
+            editions=csv_file(wanted, rows),
             exported_on=on,
         )
 
     def _edition_columns(self, on: date) -> dict[str, np.ndarray]:
-        names = np.array([_in_list(name) for name in self.print_names] + [""], dtype=object)
+        names = np.array([in_list(name) for name in self.print_names] + [""], dtype=object)
         ids = np.append(self.print_ids, "")
         two = self.second_link >= 0
         linked = np.where(two, names[self.owner] + "," + names[self.second_link], names[self.owner])
@@ -451,19 +439,19 @@ class _Base:
         display = np.where(self.blank, "-", linked + " - " + number)
         owed, share = self._amounts()
         sold_on = np.array([d is not None for d in self.sale])
-        galleries = np.array([_in_list(name) for name in self.distributor_names] + [""], dtype=object)
+        galleries = np.array([in_list(name) for name in self.distributor_names] + [""], dtype=object)
         gallery_ids = np.append(self.distributor_ids, "")
         at = np.array([-1 if a is None else a for a in self.at])
         return {
             "Print - Edition": display, "Print": linked, "Print Edition": number,
-            "Printed": _ticks(self.printed), "Size": _text(self.frame_size), "Frame": _text(self.frame),
-            "Distributor": galleries[at], "Sold": _ticks(self.sold), "Retail Price": _money(self.price),
-            "Date Sold": _dates(self.sale), "Settled": _ticks(self.settled), "Notes": _text(self.notes),
-            "Variation": _text(self.variation), "Date in Gallery": _dates(self.gallery),
-            "Stock Checked": _ticks(self.checked), "To check in detail": _ticks(self.in_detail),
+            "Printed": ticks(self.printed), "Size": texts(self.frame_size), "Frame": texts(self.frame),
+            "Distributor": galleries[at], "Sold": ticks(self.sold), "Retail Price": amounts(self.price),
+            "Date Sold": days(self.sale), "Settled": ticks(self.settled), "Notes": texts(self.notes),
+            "Variation": texts(self.variation), "Date in Gallery": days(self.gallery),
+            "Stock Checked": ticks(self.checked), "To check in detail": ticks(self.in_detail),
             "Commission": np.array(["" if c is None else f"{c}%" for c in self.commission], dtype=object),
-            "Invoice Amount": _money(owed), "Commissions": _money(share), "Payment": _text(self.payment),
-            "Month Sold": np.array([f"{d[1]:02d} {_MONTHS[d[1] - 1]}" if s else "#ERROR!"
+            "Invoice Amount": amounts(owed), "Commissions": amounts(share), "Payment": texts(self.payment),
+            "Month Sold": np.array([f"{d[1]:02d} {MONTHS[d[1] - 1]}" if s else "#ERROR!"
                                     for d, s in zip(self.sale, sold_on, strict=True)], dtype=object),
             "Year Sold": np.array([f"{d[0]:04d}" if s else "#ERROR!"
                                    for d, s in zip(self.sale, sold_on, strict=True)], dtype=object),
@@ -490,7 +478,7 @@ class _Base:
             total = self.print_totals[p]
             rows.append([name, picture, "Linocut" if p % 2 else "", "" if total is None else str(total),
                          f"https://prints.invalid/{p}" if p % 4 == 0 else "",
-                         ",".join(_in_list(d) for d in mine), "", self.print_ids[p]])  # fmt: skip
+                         ",".join(in_list(d) for d in mine), "", self.print_ids[p]])  # fmt: skip
         return rows
 
     def _distributor_rows(self) -> list[list[str]]:
@@ -508,40 +496,3 @@ class _Base:
                          *(f"£{v // 100}.{v % 100:02d}" for v in (net, retail - net, retail, unpaid, unpaid)),
                          f"October {d + 1}, 2025" if real else "", self.distributor_ids[d]])  # fmt: skip
         return rows
-
-
-def _csv(header: list[str], rows: Any) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return b"\xef\xbb\xbf" + text.getvalue().rstrip("\n").encode()
-
-
-def _in_list(name: str) -> str:
-    return f'"{name}"' if "," in name else name
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    return np.array(["" if v is None else v for v in values], dtype=object)
-
-
-def _ticks(values: np.ndarray) -> np.ndarray:
-    return np.where(values, "checked", "").astype(object)
-
-
-def _money(values: np.ndarray) -> np.ndarray:
-    return np.array(["" if v is None else f"£{v // 100}.{v % 100:02d}" for v in values], dtype=object)
-
-
-def _dates(values: np.ndarray) -> np.ndarray:
-    return np.array(["" if d is None else f"{d[1]}/{d[2]}/{d[0]:04d}" for d in values], dtype=object)
-
-
-def _day(number: int) -> tuple[int, int, int]:
-    d = date.fromordinal(number + 719_163)
-    return d.year, d.month, d.day
-
-
-def _number(day: tuple[int, int, int] | None) -> int:
-    return 0 if day is None else date(*day).toordinal() - 719_163

@@ -25,7 +25,7 @@ from crown_cli.common.output import json_option, show_json
 
 if TYPE_CHECKING:
     from crown.art_records.acts.bookkeeping import BulkReport
-    from crown.art_records.acts.local import LocalReport
+    from crown.art_records.acts.transaction import LocalReport
     from crown.art_records.history.erasing import ErasureReport
 
 

@@ -1,6 +1,6 @@
 """The book-keeper's other acts: a gallery, an edition, closing, reopening, taking a sale back, many at once.
 
-Belongs here: acts beside those of `local.py`, whose transactions and validation they share. Those that touch
+Belongs here: acts beside those of `local.py`. Those that touch
 many editions make a plan first and write only when told to, as one sync. Does not belong here: documents.
 """
 
@@ -16,14 +16,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from crown.art_records.acts.local import (
+from crown.art_records.acts.transaction import (
     LocalReport,
-    _act,
-    _active_edition,
-    _distributor,
-    _jsonable,
-    _update,
+    act,
+    active_distributor,
+    active_edition,
+    check_paid_on,
     check_price,
+    jsonable,
+    update,
 )
 from crown.art_records.history.comparing import masked
 from crown.art_records.history.states import find
@@ -100,7 +101,7 @@ def add_gallery(
         raise BadInput("A new gallery needs a name.")
     if commission is not None and not 0 <= commission <= 100:
         raise BadInput(f"{commission} is no commission; give a percentage from 0 to 100.")
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         taken = connection.execute(
             text("select airtable_id from art.distributors where is_active and lower(name) = lower(:n)"), {"n": name}
         ).scalars().first()  # fmt: skip
@@ -122,7 +123,7 @@ def add_edition(
     """
     if price is not None:
         check_price(price)
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         of = _active(connection, "prints", work)
         total = of["total_editions"]
         if number < 1 or (total is not None and number > total):
@@ -134,7 +135,7 @@ def add_edition(
         if taken:
             raise Refused(f"{of['name']} - {number} is in the art tables already ({taken}).")
         if at is not None:
-            place = _distributor(connection, at)["airtable_id"]
+            place = active_distributor(connection, at)["airtable_id"]
         else:
             place = connection.execute(
                 text("select airtable_id from art.distributors where is_active and kind = 'direct' order by 1")
@@ -156,7 +157,7 @@ def _insert(connection: Connection, table: str, values: dict[str, Any], *, who: 
     number = _sync_number(connection)
     activity.record(
         connection, who=who, what="create", subject=f"{table}/{airtable_id}", department=_DEPARTMENT, via=via,
-        new=_jsonable({name: masked(name, value) for name, value in known.items()}), context={"sync_number": number},
+        new=jsonable({name: masked(name, value) for name, value in known.items()}), context={"sync_number": number},
     )  # fmt: skip
     changes = [(name, None, masked(name, value)) for name, value in known.items()]
     record = find(connection, table, airtable_id)
@@ -197,7 +198,7 @@ def close(
     """
     if not reason.strip():
         raise BadInput("Closing needs a reason; it is shown wherever the record is.")
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         record = find(connection, table, key)
         if not record["is_active"]:
             raise Refused(f"{_name(table, record)} is closed already ({record['close_reason']}).")
@@ -211,7 +212,7 @@ def close(
                 verb = "move" if table == "distributors" else "close"
                 raise Refused(f"{count} active editions belong to {_name(table, record)}; {verb} them first.")
         values = {"is_active": False, "close_reason": reason.strip()}
-        return _update(connection, table, record, values, what="close", who=who, via=via)
+        return update(connection, table, record, values, what="close", who=who, via=via)
 
 
 def reopen(
@@ -223,7 +224,7 @@ def reopen(
         BadInput: no such record.
         Refused: it is not closed, or its number was given to another edition meanwhile.
     """
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         record = find(connection, table, _closed_id(connection, table, key))
         if record["is_active"]:
             raise Refused(f"{_name(table, record)} is not closed; there is nothing to reopen.")
@@ -234,7 +235,7 @@ def reopen(
             ).scalars().first()  # fmt: skip
             if taken:
                 raise Refused(f"{_name(table, record)} exists as {taken} now; close that one first.")
-        return _update(connection, table, record, {"is_active": True, "close_reason": None}, what="reopen", who=who,
+        return update(connection, table, record, {"is_active": True, "close_reason": None}, what="reopen", who=who,
                        via=via)  # fmt: skip
 
 
@@ -268,8 +269,8 @@ def take_back_sale(
     """
     if not reason.strip():
         raise BadInput("Taking a sale back needs a reason.")
-    with _act(engine, who, via, reason) as connection:
-        record = _active_edition(connection, edition)
+    with act(engine, who, via, reason) as connection:
+        record = active_edition(connection, edition)
         name = record["edition_display_name"]
         if not record["is_sold"]:
             raise Refused(f"{name} is not sold; there is no sale to take back.")
@@ -282,7 +283,7 @@ def take_back_sale(
             "date_settled": None,
             "payment_note": None,
         }
-        done = _update(connection, "editions", record, values, what="take back", who=who, via=via)
+        done = update(connection, "editions", record, values, what="take back", who=who, via=via)
         label = connection.execute(
             text("select label from art.invoiced_sales where edition_id = :i order by document_id desc limit 1"),
             {"i": record["airtable_id"]},
@@ -315,7 +316,7 @@ def settle_month(
         Refused: nothing of that month is unsettled, a sale has no price, or the day cannot be.
     """
     check_paid_on(paid_on, None, today)
-    with _act(engine, who, via, reason, paid_on) as connection:
+    with act(engine, who, via, reason, paid_on) as connection:
         place = _active(connection, "distributors", gallery)
         rows = _editions(
             connection,
@@ -343,16 +344,6 @@ def settle_month(
         return BulkReport(f"settle {place['name']} {month:%Y-%m}, paid {paid_on}", listed, left, number, True)
 
 
-def check_paid_on(paid_on: date, record: dict[str, Any] | None, today: date | None) -> None:
-    """Refuse a payment in the future or before its sale."""
-    if paid_on > (today or date.today()):  # noqa: DTZ011
-        raise Refused(f"{paid_on} lies in the future; give the day the money came in.")
-    if record is not None and record["date_sold"] and paid_on < record["date_sold"]:
-        raise Refused(
-            f"{record['edition_display_name']} was sold on {record['date_sold']}, after {paid_on}; correct one."
-        )
-
-
 def mark_printed(
     engine: Engine, work: str, numbers: Sequence[int], *, who: str, apply: bool = False, via: Via = "cli",
     reason: str | None = None,
@@ -363,7 +354,7 @@ def mark_printed(
         BadInput: no such work, or a number that is not in the art tables.
         Refused: all of them are printed already.
     """
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         of = _active(connection, "prints", work)
         rows = _editions(connection, "print_id = :p and kind = 'edition'", p=of["airtable_id"])
         if numbers:
@@ -419,5 +410,5 @@ def _write_many(
 ) -> int:
     number = 0
     for row in rows:
-        number = _update(connection, "editions", row, values, what=what, who=who, via=via).sync_number
+        number = update(connection, "editions", row, values, what=what, who=who, via=via).sync_number
     return number

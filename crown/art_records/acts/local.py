@@ -9,20 +9,30 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
-from crown.art_records.history.comparing import masked
-from crown.art_records.history.erased_texts import refuse as refuse_erased
+from crown.art_records.acts.transaction import (
+    LocalReport,
+    act,
+    active_distributor,
+    active_edition,
+    by_id,
+    check_not_future,
+    check_paid_on,
+    check_price,
+    entered,
+    oversold,
+    update,
+)
 from crown.art_records.history.states import find
-from crown.art_records.tables import ENTITIES, LOCK, PERSONAL
-from crown.art_records.wording import LINKS, day, named, names_of, said
+from crown.art_records.tables import ENTITIES, PERSONAL
+from crown.art_records.wording import day
 from crown.errors import BadInput, Refused
 from crown.journal import activity
 from crown.journal.activity import Via
@@ -33,97 +43,7 @@ if TYPE_CHECKING:
 _DEPARTMENT = "art_records"
 
 
-@dataclass(frozen=True)
-class LocalReport:
-    """What an act changed: (field, old, new) with personal texts masked."""
-
-    sync_number: int
-    table: str
-    airtable_id: str
-    what: str
-    changes: list[tuple[str, Any, Any]] = field(default_factory=list)
-    name: str | None = None
-    warning: str | None = None
-    names: dict[str, str] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        changes = [{"field": f, "old": old, "new": new} for f, old, new in self.changes]
-        return {"sync_number": self.sync_number, "table": self.table, "airtable_id": self.airtable_id,
-                "name": self.name, "what": self.what, "changes": changes, "warning": self.warning}  # fmt: skip
-
-    def text(self) -> str:
-        """One line for a terminal, and one more for a warning."""
-        parts = ", ".join(
-            f"{f}: {said(f, old, self.names)} → {said(f, new, self.names)}" for f, old, new in self.changes
-        )
-        subject = named(self.airtable_id, {self.airtable_id: self.name} if self.name else None)
-        line = f"{self.what} {subject} as sync {self.sync_number}" + (f": {parts}" if parts else "")
-        return f"{line}\n{self.warning}" if self.warning else line
-
-
-@contextmanager
-def _act(
-    engine: Engine, who: str, via: Via, reason: str | None, effective_on: date | None = None
-) -> Iterator[Connection]:
-    """A transaction that holds the writers' lock before it reads, so that what it judges is what it writes over.
-
-    The views' triggers write in this person's name, and as of `effective_on` where the act has a day of its own.
-    """
-    if not who.strip():
-        raise BadInput("An act in the art tables needs a name: say who you are.")
-    with engine.begin() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        own_day = effective_on.isoformat() if effective_on else ""
-        for name, value in (("who", who), ("via", via), ("reason", reason or ""), ("effective_on", own_day)):
-            connection.execute(text("select set_config(:n, :v, true)"), {"n": f"crown.{name}", "v": value})
-        yield connection
-
-
-def _update(
-    connection: Connection, table: str, record: Mapping[str, Any], values: Mapping[str, Any], *, what: str, who: str,
-    via: Via, details: str | None = None,
-) -> LocalReport:  # fmt: skip
-    """Write some fields of one record and its line in the activity trail."""
-    changed = {name: value for name, value in values.items() if record[name] != value}
-    if not changed:
-        raise Refused(f"{record['airtable_id']} has these values already; nothing to {what}.")
-    refuse_erased(connection, changed)
-    sets = ", ".join(f"{name} = :{name}" for name in changed)
-    connection.execute(
-        text(f"update art.{table} set {sets} where airtable_id = :id"),
-        {**changed, "id": record["airtable_id"]},
-    )
-    number = connection.execute(
-        text("select max(sync_number) from art.syncs where transaction_id = pg_current_xact_id()")
-    ).scalar_one()
-    old = {name: masked(name, record[name]) for name in changed}
-    new = {name: masked(name, value) for name, value in changed.items()}
-    activity.record(
-        connection, who=who, what=what, subject=f"{table}/{record['airtable_id']}", department=_DEPARTMENT,
-        via=via, old=_jsonable(old), new=_jsonable(new), details=details, context={"sync_number": number},
-    )  # fmt: skip
-    linked = {v for side in (old, new) for n, v in side.items() if n in LINKS and isinstance(v, str)}
-    names = names_of(connection, {record["airtable_id"], *linked})
-    return LocalReport(number, table, record["airtable_id"], what, [(n, old[n], new[n]) for n in changed],
-                       name=names.get(record["airtable_id"]), names=names)  # fmt: skip
-
-
-def _jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v if isinstance(v, (str, int, bool, list, type(None))) else str(v) for k, v in values.items()}
-
-
 # ---- editions ---------------------------------------------------------------------------------------------
-
-
-def check_price(price: Decimal) -> None:
-    """A price is zero or more, and less than a hundred million.
-
-    Raises:
-        BadInput: it is not.
-    """
-    if not 0 <= price < 100_000_000:
-        raise BadInput(f"{price} cannot be a price; give an amount from 0 to 99,999,999.99.")
 
 
 def sell(
@@ -150,23 +70,23 @@ def sell(
         Refused: sold already, not printed, before it came to the gallery, or in the future.
         BadInput: no such edition or distributor, or price or commission unknown.
     """
-    with _act(engine, who, via, reason, sold_on) as connection:
-        record = _active_edition(connection, edition)
+    with act(engine, who, via, reason, sold_on) as connection:
+        record = active_edition(connection, edition)
         name = record["edition_display_name"]
         if record["is_sold"]:
             raise Refused(
                 f"{name} is sold already: on {record['date_sold'] or 'an unknown day'}, "
-                f"{_entered(connection, record, 'is_sold')}; edit it instead."
+                f"{entered(connection, record, 'is_sold')}; edit it instead."
             )
         if record["is_printed"] is False:
             raise Refused(f"{name} is not printed yet; set is_printed first.")
-        _check_not_future(sold_on, "the sale", today)
+        check_not_future(sold_on, "the sale", today)
         if record["date_in_gallery"] and sold_on < record["date_in_gallery"]:
             raise Refused(
                 f"{name} came to its gallery on {record['date_in_gallery']}, after {sold_on}; correct one."
             )
-        place = _distributor(connection, distributor) if distributor else None
-        at = place or (_by_id(connection, "distributors", record["distributor_id"]))
+        place = active_distributor(connection, distributor) if distributor else None
+        at = place or (by_id(connection, "distributors", record["distributor_id"]))
         known = [commission, record["commission_percentage"] if place is None else None,
                  at["commission_percentage"] if at else None]  # fmt: skip
         share = next((c for c in known if c is not None), None)
@@ -182,8 +102,8 @@ def sell(
             values["distributor_id"] = place["airtable_id"]
         if payment:
             values["payment_note"] = payment
-        done = _update(connection, "editions", record, values, what="sell", who=who, via=via)
-        return replace(done, warning=_oversold(connection, record["print_id"]))
+        done = update(connection, "editions", record, values, what="sell", who=who, via=via)
+        return replace(done, warning=oversold(connection, record["print_id"]))
 
 
 def settle(
@@ -202,20 +122,18 @@ def settle(
     Raises:
         Refused: not sold, settled already, or paid in the future or before the sale.
     """
-    from crown.art_records.acts.bookkeeping import check_paid_on
-
-    with _act(engine, who, via, reason, paid_on) as connection:
-        record = _active_edition(connection, edition)
+    with act(engine, who, via, reason, paid_on) as connection:
+        record = active_edition(connection, edition)
         if not record["is_sold"]:
             raise Refused(f"{record['edition_display_name']} is not sold; there is nothing to settle.")
         if record["is_settled"]:
             raise Refused(
-                f"{record['edition_display_name']} is settled already, {_entered(connection, record, 'is_settled')}."
+                f"{record['edition_display_name']} is settled already, {entered(connection, record, 'is_settled')}."
             )
         check_paid_on(paid_on, record, today)
         values: dict[str, Any] = {"is_settled": True, "date_settled": paid_on}
         values |= {"payment_note": payment} if payment else {}
-        return _update(connection, "editions", record, values, what="settle", who=who, via=via)
+        return update(connection, "editions", record, values, what="settle", who=who, via=via)
 
 
 def move(
@@ -227,20 +145,20 @@ def move(
     Raises:
         Refused: sold, not printed, or in the future.
     """
-    with _act(engine, who, via, reason, on) as connection:
-        record = _active_edition(connection, edition)
-        _check_not_future(on, "the move", today)
+    with act(engine, who, via, reason, on) as connection:
+        record = active_edition(connection, edition)
+        check_not_future(on, "the move", today)
         if record["is_sold"]:
             raise Refused(f"{record['edition_display_name']} is sold; it does not move.")
         if record["is_printed"] is False:
             raise Refused(f"{record['edition_display_name']} is not printed yet; set is_printed first.")
-        place = _distributor(connection, to)
+        place = active_distributor(connection, to)
         if place["kind"] == "placeholder":
             raise Refused(f"{place['name']} is a placeholder in the list of distributors, not a place.")
         values: dict[str, Any] = {"distributor_id": place["airtable_id"], "date_in_gallery": on}
         if place["commission_percentage"] is not None:
             values["commission_percentage"] = place["commission_percentage"]
-        return _update(connection, "editions", record, values, what="move", who=who, via=via,
+        return update(connection, "editions", record, values, what="move", who=who, via=via,
                        details=f"to {place['name']}")  # fmt: skip
 
 
@@ -265,7 +183,7 @@ def edit(
         if layout.rules[c] not in ("record_id", "edition_name")
     }
     rules |= {"print_id": "print_links", "date_settled": "date"} if table == "editions" else {}
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         found = find(connection, table, record)
         cleaned: dict[str, Any] = {}
         for name, given in values.items():
@@ -279,11 +197,11 @@ def edit(
                 raise BadInput(f"{table}.{name}: {shown} {verdict.problem}.")
             cleaned |= _fields_of(name, rules[name], verdict.value)
             if isinstance(verdict.value, date):
-                _check_not_future(verdict.value, name, today)
+                check_not_future(verdict.value, name, today)
         for name, parent in (("print_id", "prints"), ("distributor_id", "distributors")):
-            if cleaned.get(name) and _by_id(connection, parent, cleaned[name]) is None:
+            if cleaned.get(name) and by_id(connection, parent, cleaned[name]) is None:
                 raise BadInput(f"{cleaned[name]} is not in {parent}; give the record id of an existing one.")
-        return _update(connection, table, found, cleaned, what="update", who=who, via=via)
+        return update(connection, table, found, cleaned, what="update", who=who, via=via)
 
 
 def _cell(given: str, rule: str) -> str:
@@ -409,7 +327,7 @@ def resolve(
     """
     if take not in ("local", "source"):
         raise BadInput(f"{take!r} is neither local nor source.")
-    with _act(engine, who, via, reason) as connection:
+    with act(engine, who, via, reason) as connection:
         conflict = connection.execute(
             text("select * from art.conflicts where conflict_id = :i for update"), {"i": conflict_id}
         ).one_or_none()
@@ -429,7 +347,7 @@ def resolve(
                 {"f": conflict.field, "v": json.dumps(_newest_source_value(connection, conflict))},
             ).scalar_one()
             if record[conflict.field] != typed:
-                _update(
+                update(
                     connection,
                     conflict.table_name,
                     record,
@@ -455,78 +373,3 @@ def _newest_source_value(connection: Connection, conflict: Any) -> Any:
         {"t": conflict.table_name, "i": conflict.airtable_id, "f": conflict.field},
     ).one_or_none()
     return conflict.source_value if found is None else found.value
-
-
-# ---- judging ----------------------------------------------------------------------------------------------
-
-
-def _entered(connection: Connection, record: Mapping[str, Any], name: str) -> str:
-    """Who gave a field of an edition its value, and when: a part of a sentence."""
-    row = connection.execute(
-        text("""
-            select s.sync_number, s.sync_type, s.who, s.completed_at from art.syncs s
-            where s.sync_number = coalesce(
-                (select max(c.sync_number) from art.changes c
-                 where c.table_name = 'editions' and c.airtable_id = :i and c.field = :f and c.op <> 'create'),
-                (select v.created_sync from art.edition_versions v
-                 where v.airtable_id = :i and v.valid_to_sync is null))
-        """),
-        {"i": record["airtable_id"], "f": name},
-    ).one()
-    act = {"manual": "entered", "rollback": "restored by a rollback"}.get(
-        row.sync_type, "read from an export"
-    )
-    when = row.completed_at.astimezone()
-    return f"{act} by {row.who} at {when:%Y-%m-%d %H:%M} (sync {row.sync_number})"
-
-
-def _oversold(connection: Connection, print_id: str | None) -> str | None:
-    """A warning when more copies of a print are sold than it has."""
-    row = connection.execute(
-        text("""
-            select p.name, p.total_editions as total, count(*) as sold
-            from art.prints p join art.editions e on e.print_id = p.airtable_id
-            where p.airtable_id = :p and e.is_active and e.is_sold and e.kind = 'edition'
-            group by p.name, p.total_editions having count(*) > p.total_editions
-        """),
-        {"p": print_id},
-    ).one_or_none()
-    if row is None:
-        return None
-    return f"{row.name} is oversold: {row.sold} of {row.total} copies are sold; correct its total or a sale."
-
-
-def _check_not_future(day: date, of: str, today: date | None) -> None:
-    if day > (today or date.today()):  # noqa: DTZ011 - a book-keeper's day is the local one
-        raise Refused(f"{day} lies in the future; give the day of {of}.")
-
-
-# ---- finding ----------------------------------------------------------------------------------------------
-
-
-def _active_edition(connection: Connection, key: str) -> dict[str, Any]:
-    record = find(connection, "editions", key)
-    if not record["is_active"]:
-        raise Refused(
-            f"{record['edition_display_name']} is closed ({record['close_reason']}); reopen it first: "
-            f"`crown art reopen editions {record['airtable_id']}`."
-        )
-    if record["kind"] == "blank":
-        raise Refused(f"{record['airtable_id']} is a blank record: it has neither print nor number.")
-    return record
-
-
-def _distributor(connection: Connection, key: str) -> dict[str, Any]:
-    record = find(connection, "distributors", key)
-    if not record["is_active"]:
-        raise Refused(f"{record['name']} is closed ({record['close_reason']}).")
-    return record
-
-
-def _by_id(connection: Connection, table: str, airtable_id: str | None) -> dict[str, Any] | None:
-    if airtable_id is None:
-        return None
-    row = connection.execute(
-        text(f"select * from art.{table} where airtable_id = :i"), {"i": airtable_id}
-    ).one_or_none()  # fmt: skip
-    return None if row is None else dict(row._mapping)
