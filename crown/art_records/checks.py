@@ -2,18 +2,29 @@
 
 Belongs here: questions in SQL on the current art tables and their words. Does not belong here: single cells
 (`rules.py`) and the comparison with the export's formulas (`oracles.py`). Nothing is corrected.
+
+Doubtful records that a person has looked at and accepted are a baseline: they are counted and shown, and a check
+warns only of what is new. Accepting is a decision on exactly what the check said of the record.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.history.replay import replay_sql
 from crown.art_records.tables import ENTITIES
+from crown.art_records.wording import names_of
+from crown.errors import BadInput, Refused
+from crown.journal.activity import Via
+from crown.ledger import decisions
+from crown.ledger.decisions import Verdict
+
+STAGE = "art_records/checks"
+"""Of decisions: their subject is a check and a record, their content hash that of what the check said."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +39,33 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The answer: how many rows, the money in them, and up to 20 of them."""
+    """The answer: how many rows, the money in them, and up to 20 of them, what nobody has accepted first."""
 
     check: Check
     count: int
     money: Decimal
     examples: list[tuple[str, str]]
+    accepted: int = 0
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def new(self) -> int:
+        """Rows that nobody has accepted."""
+        return self.count - self.accepted
 
     @property
     def passed(self) -> bool:
-        """Whether there is nothing to look at."""
-        return self.count == 0
+        """Whether there is nothing new to look at."""
+        return self.new == 0
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """JSON values; money as a number."""
+        rows = [
+            {"airtable_id": i, "name": self.names.get(i), "detail": detail} for i, detail in self.examples
+        ]
         return {"name": self.check.name, "says": self.check.says, "severity": self.check.severity,
-                "count": self.count, "money": str(self.money), "examples": [list(e) for e in self.examples]}  # fmt: skip
+                "count": self.count, "accepted": self.accepted, "new": self.new, "money": float(self.money),
+                "examples": rows}  # fmt: skip
 
 
 def _flag(name: str, says: str) -> Check:
@@ -143,20 +165,79 @@ CHECKS = (
 )  # fmt: skip
 
 
+_FOUND = """
+    with found as ({sql}),
+    judged as (
+        select f.*, :name || '/' || coalesce(f.airtable_id, '-') as subject,
+               encode(sha256(convert_to(f.detail, 'UTF8')), 'hex') as content_hash
+        from found f
+    ),
+    rows as (
+        select j.*, exists (select from ledger.verdicts v where v.stage = :stage and v.subject = j.subject
+                            and v.content_hash = j.content_hash and v.verdict = 'approve') as accepted
+        from judged j
+    )
+"""
+
+
 def run_checks(engine: Engine, names: tuple[str, ...] = ()) -> list[CheckResult]:
     """Ask every check, or the named ones."""
-    results = []
     with engine.connect() as connection:
-        for check in CHECKS:
-            if names and check.name not in names:
-                continue
-            row = connection.execute(
-                text(
-                    f"with found as ({check.sql}) select count(*), coalesce(sum(money), 0), "
-                    "(select array_agg(array[airtable_id, detail]) "
-                    "from (select * from found order by airtable_id limit 20) f) "
-                    "from found"
-                )
-            ).one()
-            results.append(CheckResult(check, row[0], row[1], [(i, d) for i, d in row[2] or []]))
-    return results
+        return [_ask(connection, check) for check in CHECKS if not names or check.name in names]
+
+
+def _ask(connection: Connection, check: Check) -> CheckResult:
+    row = connection.execute(
+        text(
+            f"{_FOUND.format(sql=check.sql)} select count(*), coalesce(sum(money), 0), "
+            "(select array_agg(array[airtable_id, detail]) "
+            "from (select * from rows order by accepted, airtable_id limit 20) f), "
+            "count(*) filter (where accepted) from rows"
+        ),
+        {"name": check.name, "stage": STAGE},
+    ).one()
+    examples = [(i, d) for i, d in row[2] or []]
+    return CheckResult(
+        check, row[0], row[1], examples, row[3], names_of(connection, {i for i, _ in examples if i})
+    )
+
+
+def accept(
+    engine: Engine, name: str, *, who: str, via: Via, verdict: Verdict = "approve", apply: bool = False,
+    reason: str | None = None,
+) -> int:  # fmt: skip
+    """Accept what a check finds now, so that it warns of what is new only; returns how many rows that are.
+
+    Args:
+        engine: The database.
+        name: The check.
+        who: The person.
+        via: From where.
+        verdict: approve, or withdraw what was accepted before.
+        apply: Record it; otherwise only count.
+        reason: Why.
+
+    Raises:
+        BadInput: no such check, or no name.
+        Refused: its findings are errors, which nobody can accept, or there is nothing to decide.
+    """
+    check = next((check for check in CHECKS if check.name == name), None)
+    if check is None:
+        raise BadInput(f"There is no check {name}; `crown art checks` lists those that found something.")
+    if check.severity == "error":
+        raise Refused(f"What {name} finds is an error: correct the records, nobody can accept it.")
+    if not who.strip():
+        raise BadInput("A decision needs a name: say who you are.")
+    with engine.begin() as connection:
+        found = connection.execute(
+            text(f"{_FOUND.format(sql=check.sql)} select distinct subject, content_hash from rows "
+                 "where accepted = :accepted order by 1, 2"),
+            {"name": name, "stage": STAGE, "accepted": verdict == "withdraw"},
+        ).tuples().all()  # fmt: skip
+        if not found:
+            raise Refused(f"{name} finds nothing that is {'accepted' if verdict == 'withdraw' else 'new'}.")
+        if apply:
+            decisions.decide_all(
+                connection, stage=STAGE, seen=[(s, h) for s, h in found], verdict=verdict, who=who, via=via, reason=reason
+            )  # fmt: skip
+    return len(found)

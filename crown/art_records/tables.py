@@ -27,8 +27,8 @@ BOOKKEEPING = (
     "is_active", "close_reason", "valid_from_sync", "valid_to_sync", "op", "source", "row_hash", "sync_version",
     "created_sync", "exported_sync",
 )  # fmt: skip
-PERSONAL = frozenset({"notes", "payment_note"})
-"""Fields that hold people's names: masked wherever a change is shown."""
+PERSONAL = frozenset({"notes", "payment_note", "contact_number"})
+"""Fields that hold people's names and numbers: masked wherever a change is shown."""
 
 APPLIED = ("completed", "rolling_back", "rollback_failed", "partly_rolled_back")
 """States of a sync whose changes (at least in part) stand in the art tables."""

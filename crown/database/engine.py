@@ -5,15 +5,16 @@ SQL of any department does not belong here.
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from crown.errors import ConfigurationError
+from crown.errors import ConfigurationError, SystemicFailure
 
 MINIMUM_MAJOR = 15
 #: What our connections are called where PGAPPNAME says nothing else.
 APPLICATION = "crown"
+_DISK_FULL = "53100"  # disk_full, appendix A of the PostgreSQL manual
 
 
 def our_url(url: str) -> URL:
@@ -51,7 +52,24 @@ def connect(url: str, *, pool_size: int = 5) -> Engine:
     PGAPPNAME names them in pg_stat_activity; the services have one each.
     """
     named = {"fallback_application_name": APPLICATION}
-    return create_engine(our_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=named)
+    engine = create_engine(our_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=named)
+    event.listen(engine, "handle_error", _name_a_full_disk)
+    return engine
+
+
+def _name_a_full_disk(context: ExceptionContext) -> None:
+    """When the database's own disk is full, statements raise SystemicFailure with a sentence."""
+    if getattr(context.original_exception, "sqlstate", None) == _DISK_FULL:
+        raise full_disk(context.original_exception) from context.original_exception
+
+
+def full_disk(error: BaseException) -> SystemicFailure:
+    """The sentence for a database whose disk is full; for COPY, whose errors SQLAlchemy does not see."""
+    said = str(error).splitlines()[0] if str(error) else "no space left on device"
+    return SystemicFailure(
+        f"The disk of the database is full ({said}); nothing of this step was written."
+        " Free space on the database's disk, then run again."
+    )
 
 
 def check_server(engine: Engine) -> int:

@@ -13,6 +13,7 @@ from crown.art_records.checks import CHECKS, CheckResult, run_checks
 from crown.art_records.exports.oracles import Oracle, formula_oracles
 from crown.art_records.exports.quarantine import quarantined
 from crown.art_records.tables import ENTITIES
+from crown.art_records.wording import named
 from crown.art_records.workspace import CLEAN, TABLES
 from crown_assets.art_records.assets import key
 from crown_assets.factories import sentences_as_failures
@@ -85,19 +86,28 @@ def _build(table: str) -> dg.AssetChecksDefinition:
 
 
 def _answered(asset: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
-    rows = "\n".join(f"| {record} | {detail} |" for record, detail in result.examples)
+    rows = "\n".join(f"| {named(record, result.names)} | {detail} |" for record, detail in result.examples)
     return dg.AssetCheckResult(
         passed=result.passed,
         check_name=result.check.name,
         asset_key=asset,
         severity=_SEVERITY[result.check.severity],
-        description=None if result.passed else f"{result.count} records need a look.",
+        description=_said(result),
         metadata={
             "records": result.count,
+            "new": result.new,
+            "accepted": result.accepted,
             "money": float(result.money),
             "some_of_them": dg.MetadataValue.md(f"| record | what |\n| --- | --- |\n{rows}"),
         },
     )
+
+
+def _said(result: CheckResult) -> str | None:
+    accepted = f"{result.accepted} were looked at and accepted." if result.accepted else ""
+    if result.passed:
+        return accepted or None
+    return f"{result.new} records need a look. {accepted}".strip()
 
 
 def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.AssetCheckResult:
@@ -110,14 +120,18 @@ def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.Asse
         passed=oracle.passed,
         check_name=_formula(column),
         asset_key=asset,
-        description=None if oracle.passed else f"{len(oracle.wrong)} of {oracle.rows} rows differ.",
+        description=oracle.sentence(),
         metadata={
             "rows": oracle.rows,
             "equal": oracle.equal,
             "excused": oracle.excused,
             "differ": len(oracle.wrong),
             "record_ours_export": dg.MetadataValue.json(oracle.as_dict()["examples"]),
-            **({"signed_exception": oracle.exception} if oracle.exception else {}),
+            **(
+                {"exception": oracle.exception, "signed_by": oracle.exemption.signed_by or "nobody yet"}
+                if oracle.exemption
+                else {}
+            ),
         },
     )
 

@@ -33,10 +33,20 @@ def syncs(limit: int, as_json: bool) -> None:
 
     with workspace() as art_records:
         rows = newest(art_records.engine, limit)
-    columns = ("sync_number", "table_name", "sync_type", "status", "who", "records_created", "records_updated",
-               "records_unchanged", "records_deleted", "values_quarantined", "completed_at", "source_file",
-               "reason")  # fmt: skip
-    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was written yet.")
+    if as_json:
+        show_json(rows)
+        return
+    shown = [
+        {
+            "sync": row["sync_number"], "table": row["table_name"], "what": f"{row['sync_type']}, {row['status']}",
+            "who": row["who"], "new": row["records_created"], "changed": row["records_updated"],
+            "closed": row["records_deleted"], "set aside": row["values_quarantined"],
+            "at": f"{row['completed_at'].astimezone():%Y-%m-%d %H:%M}" if row["completed_at"] else None,
+            "from": row["source_file"] or row["reason"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    show_rows(shown, empty="Nothing was written yet.", width=100)
 
 
 @click.command()
@@ -56,6 +66,8 @@ def history(record: str, as_json: bool) -> None:
     if as_json:
         show_json(events)
         return
+    if events:
+        click.echo(events[0].subject)
     for event in events:
         click.echo(event.text())
 
@@ -116,14 +128,25 @@ def quarantine(
     crown art quarantine --sync 7 --json
     """  # noqa: D301
     from crown.art_records.exports.quarantine import quarantined
+    from crown.art_records.wording import money
 
     with workspace() as art_records:
         rows = quarantined(
             art_records.engine, table=table, outcome=outcome, sync_number=sync_number, limit=limit
         )
-    columns = ("sync_number", "table_name", "file_row", "airtable_id", "column_name", "rule", "outcome", "problem",
-               "raw_value", "loaded_value", "money_at_stake")  # fmt: skip
-    show_rows(rows, as_json=as_json, columns=columns, empty="Nothing was set aside.")
+    if as_json:
+        show_json(rows)
+        return
+    shown = [
+        {
+            "table": row["table_name"], "row": row["file_row"],
+            "record": row["name"] or row["airtable_id"], "column": row["column_name"], "outcome": row["outcome"],
+            "problem": row["problem"], "text": row["raw_value"], "read as": row["loaded_value"],
+            "at stake": None if row["money_at_stake"] is None else money(row["money_at_stake"]),
+        }
+        for row in rows
+    ]  # fmt: skip
+    show_rows(shown, empty="Nothing was set aside.", width=100)
 
 
 @click.command()
@@ -132,7 +155,8 @@ def quarantine(
 def checks(context: click.Context, as_json: bool) -> None:
     """What deserves a look in the art tables, and whether our figures are those of the export's own formulas.
 
-    Exit code 1 when an error stands; doubtful records are warnings.
+    Exit code 1 when an error stands; doubtful records are warnings. What was
+    accepted (`crown art accept`) stays in the counts and warns no more.
 
     \b
     crown art checks
@@ -140,6 +164,7 @@ def checks(context: click.Context, as_json: bool) -> None:
     """  # noqa: D301
     from crown.art_records.checks import run_checks
     from crown.art_records.exports.oracles import formula_oracles
+    from crown.art_records.wording import money
 
     with workspace() as art_records:
         asked = run_checks(art_records.engine)
@@ -152,11 +177,12 @@ def checks(context: click.Context, as_json: bool) -> None:
     else:
         show_rows(
             [
-                {"check": r.check.name, "severity": r.check.severity, "records": r.count, "money": float(r.money),
-                 "promise": r.check.says} for r in asked if not r.passed
+                {"check": r.check.name, "severity": r.check.severity, "new": r.new, "accepted": r.accepted,
+                 "money": money(r.money), "promise": r.check.says} for r in asked if r.count
             ],
             title=f"{len(asked)} questions",
             empty="Nothing deserves a look.",
+            width=100,
         )  # fmt: skip
         show_rows(
             [
@@ -165,7 +191,11 @@ def checks(context: click.Context, as_json: bool) -> None:
             ],
             title="The export's formulas",
             empty="No export with formula columns is in the art tables.",
+            width=100,
         )  # fmt: skip
+        for formula in formulas:
+            if not formula.passed:
+                click.echo(f"{formula.column}: {formula.sentence()}")
     context.exit(1 if wrong else 0)
 
 

@@ -15,6 +15,7 @@ import click
 from crown_cli.art.shared import (
     AMOUNT,
     TABLES,
+    apply_option,
     on_option,
     payment_option,
     reason_option,
@@ -173,6 +174,85 @@ def resolve(conflict: int, take: str, reason: str | None, who: str, as_json: boo
 
 
 @click.command()
+@click.argument("check")
+@click.option("--withdraw", is_flag=True, help="Warn again of what was accepted.")
+@apply_option
+@reason_option
+@who_option
+@json_option
+def accept(check: str, withdraw: bool, apply: bool, reason: str | None, who: str, as_json: bool) -> None:
+    """Accept what CHECK finds now, so that it warns of what is new only.
+
+    What was accepted is counted and shown; a record of which the check says
+    something else later is new again. Errors cannot be accepted.
+
+    \b
+    crown art accept double_linked
+    crown art accept double_linked --apply --reason 'old diptychs'
+    crown art accept double_linked --withdraw --apply
+    """  # noqa: D301
+    from crown.art_records import checks
+
+    with workspace() as art_records:
+        count = checks.accept(
+            art_records.engine, check, who=who, via="cli", verdict="withdraw" if withdraw else "approve", apply=apply,
+            reason=reason,
+        )  # fmt: skip
+    if as_json:
+        show_json({"check": check, "findings": count, "withdrawn": withdraw, "applied": apply})
+        return
+    verb = "are" if apply else "would be"
+    click.echo(f"{count} findings of {check} {verb} {'accepted no longer' if withdraw else 'accepted'}.")
+    if not apply:
+        click.echo("Nothing was written; --apply records it.", err=True)
+
+
+@click.command()
+@click.argument("column", required=False)
+@click.argument("text_hash", metavar="HASH", required=False)
+@click.option("--withdraw", is_flag=True, help="Take the signature back.")
+@reason_option
+@who_option
+@json_option
+def sign(
+    column: str | None, text_hash: str | None, withdraw: bool, reason: str | None, who: str, as_json: bool
+) -> None:
+    """Sign an exception from the comparison with the export's formulas.
+
+    Without HASH the exceptions are shown, each with the hash of its text; an
+    exception counts only while exactly that text is signed.
+
+    \b
+    crown art sign
+    crown art sign Commissions 3f0c22ab90d1 --who 'Ann Hall'
+    crown art sign Commissions 3f0c22ab90d1 --withdraw
+    """  # noqa: D301
+    from crown.art_records.exports import signatures
+
+    with workspace() as art_records, art_records.engine.begin() as connection:
+        if column and text_hash:
+            found = [
+                signatures.sign(
+                    connection, column, text_hash, "withdraw" if withdraw else "approve", who=who, via="cli",
+                    reason=reason,
+                )
+            ]  # fmt: skip
+        else:
+            found = [e for e in signatures.exemptions(connection).values() if column in (None, e.column)]
+    if as_json:
+        show_json(found)
+        return
+    for exemption in found:
+        signed = (
+            f"signed by {exemption.signed_by} on {exemption.signed_at:%Y-%m-%d}"
+            if exemption.signed_by
+            else "unsigned"
+        )
+        click.echo(f"{exemption.column} ({exemption.rows} rows), {exemption.text_hash[:12]}, {signed}")
+        click.echo(f"  {exemption.reason}")
+
+
+@click.command()
 @click.argument("text", required=False)
 @click.option("--reason", required=True, help="Why; it is kept, so it must not name the person.")
 @click.option("--apply", is_flag=True, help="Do it; without this only the places are counted.")
@@ -199,4 +279,4 @@ def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -
         click.echo("Nothing was changed; --apply does it.")
 
 
-COMMANDS = (add_print, sell, move, edit, resolve, erase)
+COMMANDS = (add_print, sell, move, edit, resolve, accept, sign, erase)

@@ -9,14 +9,16 @@ from decimal import Decimal
 
 import pytest
 from PIL import Image
+from sqlalchemy import Engine
 
-from crown.art_records.checks import CHECKS, run_checks
+from crown.art_records.checks import CHECKS, accept, run_checks
+from crown.art_records.exports import signatures
 from crown.art_records.exports.oracles import formula_oracles
 from crown.art_records.history.rollback import rollback
 from crown.art_records.outgoing import art_records_csv
 from crown.art_records.previews import sales_by_month_png, sell_through_png
 from crown.art_records.samples import EDITION_COLUMNS, Export
-from crown.errors import BadInput
+from crown.errors import BadInput, Refused
 
 from .conftest import ArtTables, csv_bytes, distributor_row, edition_row, print_row, rid
 
@@ -27,7 +29,70 @@ def loaded(art_records: ArtTables, exports: tuple[Export, Export]) -> ArtTables:
     return art_records
 
 
+def sign_all(engine: Engine) -> None:
+    """A person signs both exceptions."""
+    with engine.begin() as connection:
+        for column, exemption in signatures.exemptions(connection).items():
+            signatures.sign(connection, column, exemption.text_hash, "approve", who="ann", via="cli")
+
+
+def test_an_exception_excuses_nothing_until_a_person_signs_exactly_its_text(loaded: ArtTables) -> None:
+    def judged() -> tuple[int, int, str | None]:
+        by_column = {oracle.column: oracle for oracle in formula_oracles(loaded.engine, loaded.objects)}
+        oracle = by_column["Commissions"]
+        return len(oracle.wrong), oracle.excused, oracle.exemption.signed_by if oracle.exemption else None
+
+    wrong, excused, signer = judged()
+    assert (wrong > 1000, excused, signer) == (True, 0, None), "nobody has signed anything"
+    with loaded.engine.begin() as connection:
+        text_hash = signatures.exemptions(connection)["Commissions"].text_hash
+        with pytest.raises(Refused, match="read it again"):
+            signatures.sign(connection, "Commissions", "0" * 12, "approve", who="ann", via="cli")
+        with pytest.raises(BadInput, match="no exception for Invoice Amount"):
+            signatures.sign(connection, "Invoice Amount", text_hash, "approve", who="ann", via="cli")
+        signatures.sign(connection, "Commissions", text_hash[:12], "approve", who="ann", via="cli")
+    assert judged() == (0, wrong, "ann")
+    with loaded.engine.begin() as connection:
+        signatures.sign(connection, "Commissions", text_hash, "withdraw", who="ann", via="cli")
+    assert judged() == (wrong, 0, None)
+
+
+def test_what_a_person_accepted_is_counted_and_a_check_warns_of_what_is_new(loaded: ArtTables) -> None:
+    def asked() -> tuple[int, int, bool]:
+        (result,) = run_checks(loaded.engine, ("double_linked",))
+        return result.count, result.new, result.passed
+
+    count = asked()[0]
+    assert count > 100
+    assert asked() == (count, count, False)
+    assert accept(loaded.engine, "double_linked", who="ann", via="cli") == count
+    assert asked() == (count, count, False), "nothing is recorded without apply"
+    accept(loaded.engine, "double_linked", who="ann", via="cli", apply=True)
+    assert asked() == (count, 0, True)
+    with loaded.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "update art.editions set other_print_ids = array[(select max(airtable_id) from art.prints)] "
+            "where airtable_id = (select min(airtable_id) from art.editions "
+            "where is_active and kind = 'edition' and not is_double_linked)"
+        )
+    (result,) = run_checks(loaded.engine, ("double_linked",))
+    assert (result.count, result.new, result.passed) == (count + 1, 1, False)
+    newest = loaded.one(
+        "select max(airtable_id) from art.changes where sync_number = (select max(sync_number) from art.syncs)"
+    )
+    assert result.examples[0][0] == newest, "what is new comes first"
+    assert (
+        accept(loaded.engine, "double_linked", who="ann", via="cli", verdict="withdraw", apply=True) == count
+    )
+    assert asked() == (count + 1, count + 1, False)
+    with pytest.raises(Refused, match="is an error"):
+        accept(loaded.engine, "orphan_links", who="ann", via="cli")
+    with pytest.raises(Refused, match="nothing that is new"):
+        accept(loaded.engine, "open_conflicts", who="ann", via="cli")
+
+
 def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: ArtTables) -> None:
+    sign_all(loaded.engine)
     found = {oracle.column: oracle for oracle in formula_oracles(loaded.engine, loaded.objects)}
     assert set(found) == {"Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery", "Net Revenue",
                           "Retail Amount Sold", "Distributor Revenue"}  # fmt: skip
@@ -56,7 +121,7 @@ def test_a_formula_that_disagrees_is_shown_with_its_row(art_records: ArtTables) 
 def test_oracles_read_the_art_records_as_they_stood_and_say_nothing_without_an_export(
     loaded: ArtTables,
 ) -> None:
-    loaded.rows("select 1")
+    sign_all(loaded.engine)
     with loaded.engine.begin() as connection:
         connection.exec_driver_sql(
             "update art.editions set retail_price = 1 where is_sold and edition_number = 3"

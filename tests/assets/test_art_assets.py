@@ -175,10 +175,12 @@ def test_checks_ask_the_art_records_and_compare_our_figures_with_the_exports_for
     assert duplicates.metadata["records"].value == flagged > 0
     columns = {oracle.column for oracle in formula_oracles(engine, open_art_records(world).objects)}
     assert columns == {column for named in FORMULAS.values() for column in named}
-    excused = asked[TABLES["editions"], "formula_commissions"]
-    assert excused.passed
-    assert excused.metadata["excused"].value > 0
-    assert "whole price" in excused.metadata["signed_exception"].value
+    unsigned = asked[TABLES["editions"], "formula_commissions"]
+    assert not unsigned.passed
+    assert "An exception waits to be signed: `crown art sign 'Commissions'`." in str(unsigned.description)
+    assert "whole price" in unsigned.metadata["exception"].value
+    assert unsigned.metadata["signed_by"].value == "nobody yet"
+    assert asked[TABLES["editions"], "formula_invoice_amount"].passed
     assert asked[CLEAN["editions"], VALUES].passed
 
 

@@ -10,11 +10,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from crown.art_records.history.comparing import copy_in
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import newest_revision
 from crown.database.opening import embedded_folder, open_database, running_database, serve_database
-from crown.errors import ConfigurationError
+from crown.errors import ConfigurationError, SystemicFailure
 from crown.settings.model import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,3 +117,28 @@ def test_a_lock_file_of_another_user_in_the_temporary_folder_keeps_no_server_fro
         with engine.connect() as connection:
             assert connection.execute(text("select 1")).scalar_one() == 1
         engine.dispose()
+
+
+def test_a_full_disk_of_the_database_is_one_sentence_for_statements_and_for_copies(server_url: str) -> None:
+    full = "raise exception 'could not extend file \"base/5/1\": No space left on device' using errcode = 'disk_full'"
+    engine = connect(server_url)
+    sentence = "The disk of the database is full .*No space left on device.*Free space"
+    with engine.connect() as connection:
+        with pytest.raises(SystemicFailure, match=sentence):
+            connection.execute(text(f"do $$ begin {full}; end $$"))
+        connection.rollback()
+        connection.execute(text("create temporary table filling (line text)"))
+        connection.execute(
+            text(
+                f"create function pg_temp.disk_full() returns trigger language plpgsql as $$ begin {full}; end $$"
+            )
+        )
+        connection.execute(
+            text(
+                "create trigger disk_full before insert on filling for each row execute function pg_temp.disk_full()"
+            )
+        )
+        with pytest.raises(SystemicFailure, match=sentence):
+            copy_in(connection, "filling", ("line",), ["one"])
+        connection.rollback()
+    engine.dispose()

@@ -1,7 +1,8 @@
 """The export's own formulas as free tests: what the art tables compute must be what the base computed, row by row.
 
-Belongs here: comparing computed columns with the formula columns of the export that the art tables hold, and the
-signed exceptions. Does not belong here: the formulas (the views of the migration) and other checks (`checks.py`).
+Belongs here: comparing computed columns with the formula columns of the export that the art tables hold.
+Does not belong here: the formulas (the views of the migration), the exceptions (`signatures.py`), other checks
+(`checks.py`).
 An empty price counts as zero in the base and as unknown in the art tables; only there are zero and unknown equal.
 """
 
@@ -12,16 +13,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy import Connection, Engine, text
 
+from crown.art_records.exports.signatures import Exemption, described, exemptions
 from crown.art_records.history.states import state_at
 from crown.art_records.tables import APPLIED
-from crown.errors import ConfigurationError
 from crown.store.objects import Objects
 
 
@@ -34,7 +32,7 @@ class Oracle:
     equal: int = 0
     excused: int = 0
     wrong: list[tuple[str, Any, Any]] = field(default_factory=list)
-    exception: str | None = None
+    exemption: Exemption | None = None
 
     @property
     def passed(self) -> bool:
@@ -43,23 +41,28 @@ class Oracle:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; at most 20 wrong rows as (record, ours, export)."""
-        wrong = [[i, str(a), str(b)] for i, a, b in self.wrong[:20]]
+        wrong = [[i, float(a) if isinstance(a, Decimal) else a, str(b)] for i, a, b in self.wrong[:20]]
         return {"column": self.column, "rows": self.rows, "equal": self.equal, "excused": self.excused,
-                "wrong": len(self.wrong), "examples": wrong, "exception": self.exception}  # fmt: skip
+                "wrong": len(self.wrong), "examples": wrong, "exception": self.exception,
+                "signed_by": self.exemption.signed_by if self.exemption else None}  # fmt: skip
 
+    @property
+    def exception(self) -> str | None:
+        """Why rows may differ, whether or not somebody signed it."""
+        return self.exemption.reason if self.exemption else None
 
-@cache
-def _signed() -> dict[str, dict[str, Any]]:
-    """The exceptions by column.
+    @property
+    def may_differ(self) -> bool:
+        """Whether a signed exception excuses rows."""
+        return self.exemption is not None and self.exemption.signed_by is not None
 
-    Raises:
-        ConfigurationError: one of them is not signed.
-    """
-    described = yaml.safe_load((Path(__file__).parent / "oracles.yaml").read_text(encoding="utf-8"))
-    for exception in described["exceptions"]:
-        if not exception.get("signed_by") or not isinstance(exception.get("signed_on"), date):
-            raise ConfigurationError(f"oracles.yaml: the exception for {exception['column']} is not signed.")
-    return {exception["column"]: exception for exception in described["exceptions"]}
+    def sentence(self) -> str | None:
+        """What is wrong and what to do; None when nothing is."""
+        if self.passed:
+            return None
+        waits = self.exemption is not None and not self.may_differ
+        then = f" An exception waits to be signed: `crown art sign {self.column!r}`." if waits else ""
+        return f"{len(self.wrong)} of {self.rows} rows differ.{then}"
 
 
 def formula_oracles(
@@ -106,13 +109,11 @@ def _edition_columns(connection: Connection, raw: Any, objects: Objects) -> list
     export = parse(kept("editions", raw.file_name, raw.kept_as, objects))
     art_records = {row["airtable_id"]: row for row in state_at(connection, "editions", raw.sync_number)}
     repaired = _repaired(connection, raw.sync_number)
-    described = yaml.safe_load((Path(__file__).parent / "oracles.yaml").read_text(encoding="utf-8"))[
-        "columns"
-    ]
+    known = exemptions(connection)
     found = []
     ids = export.frame["record_id"].tolist()
-    for column, spec in described.items():
-        oracle = Oracle(column, exception=_signed().get(column, {}).get("reason"))
+    for column, spec in described()["columns"].items():
+        oracle = Oracle(column, exemption=known.get(column))
         for airtable_id, shown in zip(ids, export.frame[column].tolist(), strict=True):
             row = art_records[airtable_id]
             ours = _ours(row, spec["ours"], raw.exported_on)
@@ -121,7 +122,7 @@ def _edition_columns(connection: Connection, raw: Any, objects: Objects) -> list
             oracle.rows += 1
             if ours == theirs or unpriced:
                 oracle.equal += 1
-            elif column in _signed() and not row["is_sold"]:
+            elif oracle.may_differ and not row["is_sold"]:
                 oracle.excused += 1
             elif (airtable_id, _source_of(column)) in repaired:
                 oracle.excused += 1  # the base computed with the faulty year that a rule repaired
@@ -173,16 +174,15 @@ def _distributor_sums(connection: Connection, raw: Any, objects: Objects) -> lis
         "Retail Amount Sold": sold,
         "Distributor Revenue": {i: retail.get(i, Decimal(0)) - net.get(i, Decimal(0)) for i in retail},
     }
-    found = []
+    found, known = [], exemptions(connection)
     for column, sums in expected.items():
-        exception = _signed().get(column)
-        oracle = Oracle(column, exception=exception["reason"] if exception else None)
+        oracle = Oracle(column, exemption=known.get(column))
         for airtable_id, shown in zip(export.frame["Record_id"], export.frame[column], strict=True):
             ours, theirs = sums.get(airtable_id, Decimal(0)), _number(shown) or Decimal(0)
             oracle.rows += 1
             if ours == theirs:
                 oracle.equal += 1
-            elif exception and theirs == retail.get(airtable_id, Decimal(0)):
+            elif oracle.may_differ and theirs == retail.get(airtable_id, Decimal(0)):
                 oracle.excused += 1  # exactly the fault that was signed, nothing else
             else:
                 oracle.wrong.append((airtable_id, ours, shown))

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from crown.art_records.history.comparing import masked
+from crown.art_records.wording import names_of
 
 OUTCOMES = ("withheld", "repaired", "flagged")
 
@@ -22,7 +23,7 @@ def quarantined(
     sync_number: int | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of the quarantine, the most money first.
+    """Rows of the quarantine with the names of their records, the most money first.
 
     Args:
         engine: The database.
@@ -49,7 +50,9 @@ def quarantined(
             {"table": table, "outcome": outcome, "number": sync_number, "limit": limit},
         )
         found = [dict(row._mapping) for row in rows]
+        names = names_of(connection, {row["airtable_id"] for row in found if row["airtable_id"]})
     for row in found:
         for side in ("raw_value", "loaded_value"):
             row[side] = masked(row["field"], row[side])
+        row["name"] = names.get(row["airtable_id"])
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from crown.art_records.tables import APPLIED, PERSONAL, Entity, entity
+from crown.database.engine import full_disk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -273,13 +274,22 @@ def _local_work(connection: Connection, table: str, ids: list[str]) -> list[tupl
 
 
 def copy_in(connection: Connection, table: str, columns: tuple[str, ...], lines: list[str]) -> None:
-    """COPY prepared text lines into a table."""
+    """COPY prepared text lines into a table.
+
+    Raises:
+        SystemicFailure: the disk of the database is full.
+    """
+    import psycopg
+
     assert connection.connection.driver_connection is not None
-    with connection.connection.driver_connection.cursor().copy(
-        f"copy {table} ({', '.join(columns)}) from stdin"
-    ) as copy:
-        for start in range(0, len(lines), 20_000):
-            copy.write("\n".join(lines[start : start + 20_000]) + "\n")
+    try:
+        with connection.connection.driver_connection.cursor().copy(
+            f"copy {table} ({', '.join(columns)}) from stdin"
+        ) as copy:
+            for start in range(0, len(lines), 20_000):
+                copy.write("\n".join(lines[start : start + 20_000]) + "\n")
+    except psycopg.errors.DiskFull as error:
+        raise full_disk(error) from error
 
 
 def _erased(connection: Connection, table: str) -> dict[tuple[str, str], list[tuple[str, str]]]:

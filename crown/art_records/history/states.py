@@ -6,6 +6,7 @@ Reads only. People's names in notes are masked unless the caller asks for the pl
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.history.comparing import masked
 from crown.art_records.tables import BOOKKEEPING, ENTITIES
+from crown.art_records.wording import LINKS, named, names_of, said
 from crown.errors import BadInput
 
 
@@ -30,18 +32,23 @@ class Event:
     via: str
     op: str
     changes: tuple[tuple[str, Any, Any], ...]
+    record: str
+    names: dict[str, str]
+
+    @property
+    def subject(self) -> str:
+        """The record with its name."""
+        return named(self.record, self.names)
 
     def text(self) -> str:
         """One line for a terminal."""
         when = self.at.strftime("%Y-%m-%d %H:%M") if self.at else "unfinished"
-        parts = ", ".join(f"{f}: {_plain(o)} → {_plain(n)}" for f, o, n in self.changes)
+        parts = ", ".join(
+            f"{f}: {said(f, o, self.names)} → {said(f, n, self.names)}" for f, o, n in self.changes
+        )
         return f"{when}  sync {self.sync_number} ({self.sync_type}, {self.who})  {self.op}" + (
             f"  {parts}" if parts else ""
         )
-
-
-def _plain(value: Any) -> str:
-    return "unknown" if value is None else str(value)
 
 
 def find(connection: Connection, table: str, key: str) -> dict[str, Any]:
@@ -105,6 +112,7 @@ def history(engine: Engine, record: str) -> list[Event]:
             """),
             {"t": table, "i": airtable_id},
         ).all()
+        names = names_of(connection, {airtable_id} | _linked(rows))
     grouped: dict[int, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row.sync_number, []).append(row)
@@ -113,9 +121,16 @@ def history(engine: Engine, record: str) -> list[Event]:
             number, group[0].sync_type, group[0].status, group[0].completed_at, group[0].effective_on, group[0].who,
             group[0].via, next((r.op for r in group if r.op != "update"), "update"),
             tuple((r.field, masked(r.field, r.old_value), masked(r.field, r.new_value)) for r in group if r.field),
+            airtable_id, names,
         )
         for number, group in grouped.items()
     ]  # fmt: skip
+
+
+def _linked(rows: Iterable[Any]) -> set[str]:
+    """Record ids to which changes link."""
+    values = [v for row in rows if row.field in LINKS for v in (row.old_value, row.new_value)]
+    return {i for v in values for i in (v if isinstance(v, list) else [v]) if isinstance(i, str)}
 
 
 def as_of(engine: Engine, record: str, on: date, *, recorded: bool = False) -> dict[str, Any] | None:
