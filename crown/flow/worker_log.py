@@ -1,6 +1,6 @@
-"""The journal of work in queues: what each item's task says, in the run and in its worker processes.
+"""The log of worker processes: what each item's task logs, with the run and the item it is about.
 
-What the lines of a department say is decided there.
+What is logged of the results is stage_log.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crown.settings.model import Settings
 
 @dataclass(frozen=True)
 class WorkerLog:
-    """The `WorkerPool.worker_context`: whatever tasks log says which product and run it is about.
+    """The `WorkerPool.worker_context`: whatever tasks log says which item and run it is about.
 
     A worker process has no database: its records wait in the outbox for the process that has one.
 
@@ -25,13 +25,13 @@ class WorkerLog:
         settings: where the log goes; made by `without_secrets`, for they are sent to the workers.
         department: of all records.
         run_id: of all records.
-        product_number: the product that an item's key is about; a function at the top level of its module.
+        number_of: the number that people look for an item by, from its key; a function at the top level of its module.
     """
 
     settings: Settings
     department: str
     run_id: str | None
-    product_number: Callable[[str], str]
+    number_of: Callable[[str], str]
 
     @contextmanager
     def __call__(self, jobs: Sequence[Job]) -> Iterator[None]:
@@ -39,7 +39,7 @@ class WorkerLog:
         logs.set_up_once(self.settings, console=False)
         first = jobs[0]
         with log_context(
-            product_number=self.product_number(first.key),
+            product_number=self.number_of(first.key),
             run_id=self.run_id,
             department=self.department,
             asset=first.asset,

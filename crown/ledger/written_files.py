@@ -6,7 +6,11 @@ that looks like a person's.
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, text
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, text
+
+from crown.ledger import planning
 
 
 def intend(engine: Engine, root: str, path: str, content_hash: str) -> frozenset[str]:
@@ -68,3 +72,24 @@ def below(engine: Engine, root: str, folder: str) -> dict[str, frozenset[str]]:
             {"root": root, "folder": folder.rstrip("/") + "/"},
         )
         return {row.path: frozenset({row.content_hash, row.intended} - {None}) for row in rows}
+
+
+def mark_removed(connection: Connection, output_ids: Sequence[int]) -> None:
+    """Say that the files of these outputs are not there any more, or are a person's now."""
+    connection.execute(
+        text(
+            "with given as (select * from unnest(cast(:ids as bigint[])) as output_id),"
+            " gone as (delete from ledger.files f using given g where f.output_id = g.output_id)"
+            " update ledger.outputs m set present = false from given g where m.output_id = g.output_id"
+        ),
+        {"ids": list(output_ids)},
+    )
+
+
+def forget_root(connection: Connection, root: str) -> None:
+    """Say that everything of ours under a root is gone; what is wanted of it is made again."""
+    lost = connection.execute(
+        text("select output_id from ledger.outputs where root = :root and present"), {"root": root}
+    ).scalars()
+    planning.mark_lost(connection, list(lost))
+    connection.execute(text("delete from ledger.files where root = :root"), {"root": root})

@@ -6,18 +6,19 @@ then the next is planned on it. So a forecast can never differ from the plan, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
+from crown.flow.make import plan_stage
+from crown.flow.stage import HeldPlan, Stage
 from crown.ledger.locks import lock_assets
 from crown.product_images import stages
 from crown.product_images.names import VIEW
 from crown.product_images.publishing.removals import Held
 from crown.product_images.publishing.wanted import path_of, target_of
-from crown.product_images.stages import Stage
 from crown.product_images.workspace import (
     ASSETS,
     COMPLIANCE,
@@ -136,7 +137,7 @@ def forecast(workspace: Workspace, *, supposing: Callable[[Connection], object] 
             for asset in ASSETS:
                 one = stages.stage(workspace, asset, connection)
                 row, held = _one(connection, workspace, one)
-                told.held += held
+                told.held += [one for one in held if isinstance(one, Held)]
                 if row.to_make or row.to_wait or row.to_retire:
                     told.assets.append(row)
                 if asset == PUBLISHED:
@@ -192,8 +193,8 @@ def _less(row: Preview) -> Preview:
     return replace(row, **{name: value and -value for name, value in given.items()}, keys=())
 
 
-def _one(connection: Connection, workspace: Workspace, one: Stage) -> tuple[Preview, list[Held]]:
-    plan, held = stages.plan_stage(connection, workspace, one)
+def _one(connection: Connection, workspace: Workspace, one: Stage) -> tuple[Preview, Sequence[HeldPlan]]:
+    plan, held = plan_stage(connection, one)
     summary = _SUMMARY.format(product=_PRODUCT.get(one.asset, _ANY_PRODUCT))
     due = connection.execute(text(summary), {"asset": one.asset}).one()
     hands = 1 if one.pool.in_process else workspace.settings.workers

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from crown.errors import ConfigurationError, PermanentFailure, TemporaryFailure
+from crown.flow.task import each, located, objects, roots, stored, temporary, verified
 from crown.flow.worker_pool import failed
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.recipes import canonical
@@ -22,38 +23,21 @@ from crown.product_images.publishing import wanted as publishing
 from crown.product_images.renditions.specs import file_name
 from crown.product_images.workspace import MEDIA, OBJECTS, PRODUCTS
 from crown.store import files
-from crown.store.objects import Objects
-from crown.store.roots import Roots
 
 
 def keep_upload(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Enter uploads whose bytes are in the store already; the key of each ends with its hash."""
-    return [_kept(job, job.key.rsplit("@", 1)[1], context) for job in jobs]
+    return [stored(job, job.key.rsplit("@", 1)[1], context) for job in jobs]
 
 
 def keep_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Enter the newest version of photos: the bytes of their upload."""
-    return [_kept(job, job.inputs[0].content_hash, context) for job in jobs]
-
-
-def _kept(job: Job, content_hash: str, context: Mapping[str, Any]) -> Made | Failed:
-    started = time.perf_counter()
-    objects = Objects(Path(context["roots"][OBJECTS]))
-    if not objects.holds(content_hash):
-        path = objects.path(content_hash)
-        return failed(
-            job,
-            PermanentFailure(
-                f"The original {path} is missing or damaged; restore it from the backup, then retry."
-            ),
-        )
-    size = objects.path(content_hash).stat().st_size
-    return Made(job, content_hash, OBJECTS, content_hash, size, time.perf_counter() - started)
+    return [stored(job, job.inputs[0].content_hash, context) for job in jobs]
 
 
 def cut_out(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Cut photos out, or take the retouch that a person made in their stead."""
-    return [_each(job, context, _cut_out) for job in jobs]
+    return [each(job, context, _cut_out) for job in jobs]
 
 
 def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
@@ -62,7 +46,7 @@ def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
     if job.recipe_name == "retouch":
         retouch = job.inputs[1]
         verified(retouch, context)
-        size = Objects(Path(context["roots"][OBJECTS])).path(retouch.content_hash).stat().st_size
+        size = objects(context).path(retouch.content_hash).stat().st_size
         facts = {"retouch": True, "digital_source_type": texts.source_type("retouch", job.recipe_body, {})}
         return Made(job, retouch.content_hash, OBJECTS, retouch.content_hash, size, 0.0, facts)
     source = verified(job.inputs[0], context)
@@ -89,7 +73,7 @@ def _cut_out(job: Job, context: Mapping[str, Any]) -> Made:
 
 def copy_master(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Put approved bytes to the product's source folder."""
-    return [_each(job, context, _copy_master) for job in jobs]
+    return [each(job, context, _copy_master) for job in jobs]
 
 
 def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
@@ -97,27 +81,20 @@ def _copy_master(job: Job, context: Mapping[str, Any]) -> Made:
 
     number = photo_name(job.key).number
     # Approved bytes stay as they are, so a person's JPEG is a JPEG and is called one.
-    ending = ending_of(_located(job.inputs[0], context), job.key)
+    ending = ending_of(located(job.inputs[0], context), job.key)
     return _copied(job, MEDIA, f"{PRODUCTS}/{number}/source/{job.key}{ending}", context)
 
 
 def _copied(job: Job, root: str, path: str, context: Mapping[str, Any]) -> Made:
     source = job.inputs[0]
-    unfinished = _unfinished(root, path, context)
-    if files.copy(_located(source, context), unfinished, context["ownership"]) != source.content_hash:
+    unfinished = temporary(root, path, context)
+    if files.copy(located(source, context), unfinished, context["ownership"]) != source.content_hash:
         unfinished.unlink(missing_ok=True)
         raise TemporaryFailure(
             f"The picture of {source.key} changed before it was copied; it is planned again."
         )
     size = unfinished.stat().st_size
     return Made(job, source.content_hash, root, path, size, None, _carried(source), str(unfinished))
-
-
-def _unfinished(root: str, path: str, context: Mapping[str, Any]) -> Path:
-    """The temporary path of a file that is to be made, its folder made."""
-    target = _roots(context).path(root, path)
-    files.make_folder(target.parent, context["ownership"])
-    return files.temporary(target)
 
 
 def _carried(source: Input) -> dict[str, Any]:
@@ -129,7 +106,7 @@ def _carried(source: Input) -> dict[str, Any]:
 def keep_texts(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Enter the texts of products; they stand in the facts, there is no file."""
     said = context["standing"]([job.key for job in jobs])
-    return [_each(job, context, lambda job, given: _keep_texts(job, said, given["usual"])) for job in jobs]
+    return [each(job, context, lambda job, given: _keep_texts(job, said, given["usual"])) for job in jobs]
 
 
 def _keep_texts(job: Job, said: Mapping[str, Any], usual: Mapping[str, str]) -> Made:
@@ -141,7 +118,7 @@ def _keep_texts(job: Job, said: Mapping[str, Any], usual: Mapping[str, str]) -> 
 
 def judge_rendition(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Measure renditions and judge them under the profile that is their recipe; there is no file."""
-    return [_each(job, context, _judge) for job in jobs]
+    return [each(job, context, _judge) for job in jobs]
 
 
 def _judge(job: Job, context: Mapping[str, Any]) -> Made:
@@ -166,7 +143,7 @@ def _judge(job: Job, context: Mapping[str, Any]) -> Made:
 
 def publish(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Write renditions into their target, with the texts of their product in them; no pixel is encoded anew."""
-    return [_each(job, context, _publish) for job in jobs]
+    return [each(job, context, _publish) for job in jobs]
 
 
 def _publish(job: Job, context: Mapping[str, Any]) -> Made:
@@ -175,7 +152,7 @@ def _publish(job: Job, context: Mapping[str, Any]) -> Made:
     rendition, text = job.inputs
     root, path = publishing.target_of(job.key), publishing.path_of(job.key)
     source = verified(rendition, context)
-    unfinished = _unfinished(root, path, context)
+    unfinished = temporary(root, path, context)
     tags = texts.tags_from(text.facts, rendition.facts.get("digital_source_type", ""))
     write_tags(source, unfinished, tags)
     files.finish(unfinished, context["ownership"])
@@ -188,7 +165,7 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
     from crown.product_images.renditions.render import render
 
     started = time.perf_counter()
-    roots, specs = _roots(context), context["specs"]
+    folders, specs = roots(context), context["specs"]
     targets, unfinished = [], []
     try:
         master = verified(jobs[0].inputs[0], context)
@@ -197,7 +174,7 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
             spec = specs[name]
             folder = f"{PRODUCTS}/{photo_name(photo).number}/formats/{spec.category}"
             path = f"{folder}/{file_name(photo, spec)}"
-            target = roots.path(MEDIA, path)
+            target = folders.path(MEDIA, path)
             files.make_folder(target.parent, context["ownership"])
             unfinished.append(files.temporary(target))
             targets.append((spec, path))
@@ -227,38 +204,3 @@ def render_photo(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made |
         }
         results.append(Made(job, output["sha256"], MEDIA, path, output["bytes"], seconds, facts, str(place)))
     return results
-
-
-def _each(job: Job, context: Mapping[str, Any], make: Any) -> Made | Failed:
-    started = time.perf_counter()
-    try:
-        made: Made = make(job, context)
-    except (PermanentFailure, TemporaryFailure) as error:
-        return failed(job, error)
-    return made if made.seconds is not None else replace(made, seconds=time.perf_counter() - started)
-
-
-def verified(given: Input, context: Mapping[str, Any]) -> Path:
-    """The path of an input whose bytes are what the ledger says.
-
-    Raises:
-        TemporaryFailure: they are not, or are gone.
-    """
-    path = _located(given, context)
-    if not path.is_file() or files.sha256(path) != given.content_hash:
-        raise TemporaryFailure(
-            f"The {given.asset} {given.key} ({path}) is missing or was changed since it was made; run `crown images verify`."
-        )
-    return path
-
-
-def _located(given: Input, context: Mapping[str, Any]) -> Path:
-    if given.root is None or given.path is None:
-        raise TemporaryFailure(f"{given.asset} {given.key} has no file; run `crown images verify`.")
-    # Cut-outs and masters are the same bytes; the store's copy is the one no one can touch.
-    stored = Objects(Path(context["roots"][OBJECTS])).path(given.content_hash)
-    return stored if stored.is_file() else _roots(context).path(given.root, given.path)
-
-
-def _roots(context: Mapping[str, Any]) -> Roots:
-    return Roots({name: Path(folder) for name, folder in context["roots"].items()})

@@ -14,8 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from crown.errors import SystemicFailure
-from crown.flow.worker_pool import Limits
-from crown.ledger.claims import Placing
+from crown.flow import workspace as flow_workspace
 from crown.product_images.publishing.targets import (
     DEFAULT,
     Target,
@@ -26,8 +25,6 @@ from crown.product_images.renditions.specs import Spec
 from crown.settings.model import Settings
 from crown.store import files, mounts, objects, watch
 from crown.store.files import Ownership
-from crown.store.objects import Objects
-from crown.store.roots import Roots
 
 MEDIA = "media"
 PRODUCTION = DEFAULT
@@ -68,27 +65,22 @@ ASSETS = tuple(asset for group in GROUPS for asset in group)
 
 
 @dataclass(frozen=True)
-class Workspace:
+class Workspace(flow_workspace.Workspace):
     """Everything the stages need; made by `open_workspace`."""
 
-    engine: Engine
-    settings: Settings
+    department = DEPARTMENT
+    assets = ASSETS
+    command = "crown images"
 
-    @cached_property
-    def roots(self) -> Roots:
-        """The folders by name: media, objects, and each target under its own."""
-        published = {target.name: target.folder for target in self.targets.values()}
-        return Roots({MEDIA: self.settings.media, OBJECTS: self.settings.objects, **published})
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """The share, and each target under its own name."""
+        return {MEDIA: self.settings.media} | {t.name: t.folder for t in self.targets.values()}
 
-    @cached_property
-    def ownership(self) -> Ownership:
-        """Mode and group of what we write on the share."""
-        return Ownership(self.settings.file_mode, self.settings.folder_mode, self.settings.file_group)
-
-    @cached_property
-    def objects(self) -> Objects:
-        """The content-addressed store."""
-        return Objects(self.settings.objects)
+    @property
+    def our_roots(self) -> tuple[str, ...]:
+        """The targets."""
+        return tuple(self.targets)
 
     @cached_property
     def targets(self) -> Mapping[str, Target]:
@@ -100,7 +92,7 @@ class Workspace:
         """The output specs that any target publishes, by name."""
         return needed_specs(self.targets)
 
-    def absent_targets(self) -> dict[str, str]:
+    def absent_roots(self) -> dict[str, str]:
         """Targets whose folder is gone or empty although pictures of ours lay there, with a sentence each.
 
         A share that is not mounted looks like that: nothing is written to it or removed from it.
@@ -134,40 +126,19 @@ class Workspace:
         return int(self.settings.product_images.max_megapixels * 1_000_000)
 
     @property
-    def limits(self) -> Limits:
-        """What bounds a run."""
-        settings = self.settings
-        return Limits(
-            settings.workers, settings.item_timeout_seconds, settings.lease_seconds, settings.max_attempts
-        )
-
-    @property
     def context(self) -> dict[str, Any]:
         """What tasks in other processes need to know."""
+        weights = self.settings.product_images.weights_dir
         return {
-            "roots": {name: str(folder) for name, folder in self.roots.folders.items()},
-            "ownership": self.ownership,
+            **super().context,
             "max_pixels": self.max_pixels,
-            "weights_dir": str(self.settings.product_images.weights_dir)
-            if self.settings.product_images.weights_dir
-            else None,
+            "weights_dir": str(weights) if weights else None,
             "specs": dict(self.specs),
         }
 
     def media(self, folder: str) -> Path:
         """A folder of the contract on the share."""
         return self.roots[MEDIA] / folder
-
-    def place(self, placing: Placing) -> None:
-        """Give a made file its final name; a person's file under that name is left alone."""
-        made = placing.made
-        if made.unfinished is None or made.root is None or made.path is None:
-            return
-        unfinished, target = Path(made.unfinished), self.roots.path(made.root, made.path)
-        if made.root == OBJECTS:
-            self.objects.adopt(unfinished, made.content_hash)
-        else:
-            files.publish(unfinished, target, placing.ours)
 
 
 def targets_of(settings: Settings) -> dict[str, Target]:
@@ -191,7 +162,7 @@ def open_workspace(engine: Engine, settings: Settings) -> Workspace:
     try:
         for folder in FOLDERS:
             files.make_folder(workspace.media(folder), workspace.ownership)
-        absent = workspace.absent_targets()
+        absent = workspace.absent_roots()
         for target in workspace.targets.values():
             if target.name not in absent:
                 files.make_folder(target.folder, workspace.ownership)

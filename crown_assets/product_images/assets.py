@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from crown.flow.make import StageReport
 from crown.flow.worker_pool import PoolReport, Progress
 from crown.journal.records import log_context
 from crown.ledger import counts
@@ -268,7 +269,7 @@ def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
     return log_context(run_id=context.run_id, department=DEPARTMENT)
 
 
-def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str) -> stages.StageReport:
+def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str) -> StageReport:
     """Make what is due of assets that share a worker pool, or the part of it that fits this run."""
     return stages.make(
         workspace,
@@ -313,7 +314,7 @@ def _showing(context: dg.AssetExecutionContext, workspace: Workspace) -> Progres
 def _result(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
-    report: stages.StageReport,
+    report: StageReport,
     asset: str,
     checks: Sequence[dg.AssetCheckResult] = (),
     **more: Any,
@@ -334,8 +335,8 @@ def _result(
             stats,
             states,
             planned=report.plans[asset].changed,
-            removed=report.removed,
-            kept_for_people=dg.MetadataValue.json(report.kept) if report.kept else None,
+            removed=report.removal.count,
+            kept_for_people=dg.MetadataValue.json(report.removal.kept) if report.removal.kept else None,
             **(
                 {"contact_sheet": preview(sheet, previews)}
                 if sheet

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 
 from crown.errors import ConfigurationError
+from crown.flow.verify import verify
 from crown.product_images.publishing import removals
 from crown.product_images.renditions import judgements
 from crown.product_images.renditions.compliance import load_profiles
-from crown.product_images.verify import verify
 from crown.product_images.workspace import COMPLIANCE, PUBLISHED, Workspace
 from crown.settings.model import load_settings
 from crown_assets.factories import sentences_as_failures

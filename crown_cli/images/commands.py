@@ -162,7 +162,7 @@ def _show_counts(workspace: Workspace, as_json: bool) -> None:
         states = counts.by_state(connection, f"{DEPARTMENT}/")
         held = removals.standing(connection)
         models = cutout_models.standing_sentences(connection, workspace.settings)
-    absent, counted = workspace.absent_targets(), counters(workspace)
+    absent, counted = workspace.absent_roots(), counters(workspace)
     if as_json:
         show_json({"counters": counted, "assets": states, "held": held, "absent": absent, "models": models})
         return
@@ -372,7 +372,7 @@ def verify(context: click.Context, quick: bool, emptied: tuple[str, ...], as_jso
     \b
     crown images verify && echo sound
     """  # noqa: D301
-    from crown.product_images.verify import verify as look
+    from crown.flow.verify import verify as look
 
     def say(checked: int) -> None:
         click.echo(f"{checked:,} files checked", err=True)

@@ -44,7 +44,7 @@ def plan(files: bool, as_json: bool) -> None:
 
     with open_images() as workspace:
         told = forecast(workspace)
-        absent = workspace.absent_targets()
+        absent = workspace.absent_roots()
     if as_json:
         show_json({**forecast_json(told, all_files=files), "notes": list(absent.values())})
         return

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from crown.flow.verify import verify
 from crown.ledger import counts
 from crown.product_images import orphans
-from crown.product_images.verify import verify
 from crown.product_images.workspace import INBOX, PRODUCTION, Workspace
 from crown.store import files
 from tests.crash.flow_process import STAGES, open_in, run

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageDraw
 from sqlalchemy import text
 
 from crown.errors import BadInput
+from crown.flow.verify import verify
 from crown.ledger import counts
 from crown.product_images import stages
 from crown.product_images.adopt import unknown_products
@@ -33,7 +34,6 @@ from crown.product_images.renditions.specs import (
 )
 from crown.product_images.share import intake, review
 from crown.product_images.trace import trace
-from crown.product_images.verify import verify
 from crown.product_images.workspace import (
     CUTOUTS,
     GROUPS,

@@ -13,12 +13,12 @@ from PIL import Image
 from sqlalchemy import text
 
 from crown.database.engine import connect, our_url
-from crown.ledger import counts
+from crown.flow.verify import verify
+from crown.ledger import counts, planning
 from crown.product_images import stages
 from crown.product_images.counters import counters
 from crown.product_images.share import review
 from crown.product_images.trace import trace
-from crown.product_images.verify import verify
 from crown.product_images.workspace import (
     CUTOUTS,
     INBOX,
@@ -359,7 +359,7 @@ def test_a_hand_edited_published_file_is_reported_and_not_overwritten(done: Work
     assert edited.read_bytes() == b"edited by hand"
     edited.unlink()
     with done.engine.begin() as connection:
-        stages.planning.retry(connection, PUBLISHED)
+        planning.retry(connection, PUBLISHED)
     run(done)
     assert verify(done).sound
 

@@ -12,13 +12,13 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
+from crown.flow.verify import verify
 from crown.ledger import decisions
 from crown.pictures.tags import read_tags
 from crown.product_images.forecast import Forecast, forecast
 from crown.product_images.publishing import products, removals, texts
 from crown.product_images.renditions import judgements
 from crown.product_images.share import review
-from crown.product_images.verify import verify
 from crown.product_images.workspace import (
     COMPLIANCE,
     MASTERS,
@@ -512,9 +512,9 @@ def test_what_a_desktop_or_a_new_file_system_leaves_does_not_make_a_folder_full(
     shutil.rmtree(folder)
     for name in (".DS_Store", "Thumbs.db", "lost+found"):
         (folder / name).mkdir(parents=True)
-    assert list(workspace.absent_targets()) == [PRODUCTION]
+    assert list(workspace.absent_roots()) == [PRODUCTION]
     (folder / "theirs").mkdir()
-    assert workspace.absent_targets() == {}
+    assert workspace.absent_roots() == {}
 
 
 def test_a_target_that_was_emptied_on_purpose_is_filled_again_when_a_person_says_so(many: Workspace) -> None:

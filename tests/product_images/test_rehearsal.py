@@ -313,7 +313,7 @@ def test_a_small_difference_is_approved_by_the_promotion_and_published(workspace
     cutout = next(m for m in trace(workspace, str(source))["back"] if m["asset"] == CUTOUTS)
     assert cutout["recipe_body"]["model"] == OTHER
     assert cutout["facts"]["rehearsal"] == done.rehearsal_id
-    assert cutout["versions"] == stages.versions()
+    assert cutout["versions"] == stages.FLOW.versions()
     assert cutout["who"] == "ute"
 
 

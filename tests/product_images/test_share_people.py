@@ -19,11 +19,11 @@ from PIL import Image
 from sqlalchemy import text
 
 from crown.errors import SystemicFailure
+from crown.flow.verify import verify
 from crown.ledger import counts, planning
 from crown.product_images import stages
 from crown.product_images.share import folders, rejected, review
 from crown.product_images.trace import trace
-from crown.product_images.verify import verify
 from crown.product_images.workspace import (
     CUTOUTS,
     INBOX,

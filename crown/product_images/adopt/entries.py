@@ -337,7 +337,9 @@ class Batch:
                 left -= {job.key for job in claim.jobs}
                 try:
                     made = [result for job in claim.jobs if (result := make(job)) is not None]
-                    claims.finish(connection, claim, made, place=workspace.place, versions=stages.versions())
+                    claims.finish(
+                        connection, claim, made, place=workspace.place, versions=stages.FLOW.versions()
+                    )
                 finally:
                     claims.release(connection, claim)
 

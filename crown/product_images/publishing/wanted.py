@@ -116,7 +116,7 @@ def wanted_files(workspace: Workspace) -> Wanted:
     """One item per target and rendition of its specs; the key is the path, in other targets `<target>:<path>`."""
     publish = Recipe(PUBLISHED, "rendition with texts", {"version": 1})
     recipes = _profile_recipes(workspace)
-    absent = workspace.absent_targets()
+    absent = workspace.absent_roots()
     rows = []
     for target in workspace.targets.values():
         for spec in target.specs.values():

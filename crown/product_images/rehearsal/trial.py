@@ -19,11 +19,12 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, ConfigurationError
 from crown.flow import worker_pool
-from crown.flow.worker_log import WorkerLog, without_secrets
+from crown.flow.make import worker_log
+from crown.flow.task import verified
 from crown.flow.worker_pool import WorkerPool
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.recipes import Recipe
-from crown.product_images import stage_log, stages, tasks
+from crown.product_images import stages, tasks
 from crown.product_images.cutout import models as cutout_models
 from crown.product_images.cutout.mask_difference import SAME, between
 from crown.product_images.names import matches
@@ -208,9 +209,7 @@ def _results(
         else:
             to_do.append(_job(workspace, recipe, row))
     context = workspace.context | {"weights_dir": str(weights) if weights else None}
-    worker_context = WorkerLog(
-        without_secrets(workspace.settings), DEPARTMENT, None, stage_log.product_number
-    )
+    worker_context = worker_log(stages.FLOW, workspace, None)
     shadow = WorkerPool((REHEARSALS,), rehearse_photos, context, worker_context=worker_context)
     groups = ((job.key, [job]) for job in to_do)
     for photo, made in worker_pool.results(shadow, workspace.limits, groups, lambda: None):
@@ -320,7 +319,7 @@ def _rehearse(job: Job, context: Mapping[str, Any]) -> Made | Failed:
         else:
             store = Objects(Path(context["roots"][OBJECTS]))
             path = Path(made.unfinished) if made.unfinished else store.path(made.content_hash)
-            apart = between(tasks.verified(before, context), before.facts, path, made.facts)
+            apart = between(verified(before, context), before.facts, path, made.facts)
     except Exception as error:  # noqa: BLE001 a picture that cannot be compared is a result with a sentence
         if made.unfinished:
             Path(made.unfinished).unlink(missing_ok=True)
@@ -343,7 +342,7 @@ def _result(workspace: Workspace, row: Any, made: Made | Failed) -> Result:
         )
     if made.unfinished is not None:
         workspace.objects.adopt(Path(made.unfinished), made.content_hash)
-    facts = {"versions": stages.versions(), **made.facts}
+    facts = {"versions": stages.FLOW.versions(), **made.facts}
     measures = facts.pop("compared", {})
     return Result(
         row.photo,

@@ -13,20 +13,15 @@ from typing import Any
 from sqlalchemy import text
 
 from crown.errors import BadInput
+from crown.flow.workspace import OBJECTS, Workspace
 from crown.journal import activity
-from crown.ledger import planning
-from crown.product_images.workspace import (
-    DEPARTMENT,
-    MEDIA,
-    OBJECTS,
-    Workspace,
-)
+from crown.ledger import planning, written_files
 from crown.store import files, watch
 
 _CURRENT = """
     select m.output_id, m.asset, m.key, m.root, m.path, m.content_hash, m.size_bytes
     from ledger.items i join ledger.outputs m using (output_id)
-    where starts_with(i.asset, 'product_images/') and i.state = 'current' and m.path is not null
+    where i.asset = any(:assets) and i.state = 'current' and m.path is not null
       and m.root = any(:roots)
 """
 _AT_ONCE = 1_000
@@ -42,7 +37,7 @@ _UP_TO = "(root, path) <= (:start_root, :start_path)"
 class Verification:
     """What the files were found to be; paths are `root:relative`.
 
-    `absent` says which targets were left out because their folder is gone or empty. Of a rotating check with a budget,
+    `absent` says which roots were left out because their folder is gone or empty. Of a rotating check with a budget,
     `read_from` and `read_to` are the first and last file whose bytes were read, `round_ended_at` is when it last
     came past the last of all files.
     """
@@ -60,7 +55,7 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether every file is there with its bytes, and production holds no other."""
+        """Whether every file is there with its bytes, and our own roots hold no other."""
         return not (self.missing or self.changed or self.foreign or self.absent)
 
 
@@ -79,20 +74,22 @@ def verify(
         quick: compare presence and size only, not the bytes.
         byte_budget: stop reading bytes after about so many; what is left is compared by size, and the next call with
             a budget goes on there.
-        emptied: targets whose folder was emptied on purpose: everything of them is made again.
+        emptied: roots of ours whose folder was emptied on purpose: everything of them is made again.
         on_progress: called with the number of files checked.
 
     Raises:
         SystemicFailure: a root that holds files of ours is not there; nothing is marked then.
-        BadInput: `emptied` names no target, or one that holds files.
+        BadInput: `emptied` names no root of ours, or one that holds files.
     """
     with workspace.engine.connect() as connection:
         holding = text(f"select distinct root from ({_CURRENT}) as standing")
-        for root in connection.execute(holding, {"roots": [MEDIA, OBJECTS]}).scalars():
+        needed = [root for root in workspace.roots.folders if root not in workspace.our_roots]
+        bound = {"assets": list(workspace.assets), "roots": needed}
+        for root in connection.execute(holding, bound).scalars():
             workspace.roots.require(root)
-    for target in emptied:
-        _forget_target(workspace, target)
-    absent = workspace.absent_targets()
+    for root in emptied:
+        _forget_root(workspace, root)
+    absent = workspace.absent_roots()
     roots = [root for root in workspace.roots.folders if root not in absent]
     found = Verification(absent=list(absent.values()))
     missing, changed = [], []
@@ -116,7 +113,7 @@ def verify(
             changed.append(row.output_id)
             found.changed.append(f"{row.root}:{row.path}")
     found.foreign = [
-        name for target in workspace.targets if target not in absent for name in _foreign(workspace, target)
+        name for root in workspace.our_roots if root not in absent for name in _foreign(workspace, root)
     ]
     _mark(workspace, missing, changed, found)
     check.end(found)
@@ -129,7 +126,8 @@ def _files(workspace: Workspace, roots: Sequence[str], part: str, start: tuple[s
     No transaction is open while they are looked at.
     """
     statement = text(_SOME.format(part=part))
-    bound: dict[str, Any] = {"roots": list(roots), "start_root": start[0], "start_path": start[1]}
+    bound: dict[str, Any] = {"assets": list(workspace.assets), "roots": list(roots)}
+    bound |= {"start_root": start[0], "start_path": start[1]}
     last = {"root": "", "path": "", "id": 0}
     while True:
         with workspace.engine.connect() as connection:
@@ -152,7 +150,8 @@ class _RotatingCheck:
         if byte_budget is not None:
             with workspace.engine.connect() as connection:
                 last = connection.execute(
-                    text("select root, path from product_images.rotating_check")
+                    text("select root, path from store.rotating_checks where department = :department"),
+                    {"department": workspace.department},
                 ).first()
             self._start = None if last is None else (last.root, last.path)
 
@@ -190,31 +189,32 @@ class _RotatingCheck:
         with self._workspace.engine.begin() as connection:
             found.round_ended_at = connection.execute(
                 text(
-                    "insert into product_images.rotating_check as s (root, path, round_began_at, round_ended_at)"
-                    " values (:root, :path, clock_timestamp(), case when :round then clock_timestamp() end)"
-                    " on conflict (only_one) do update set root = excluded.root, path = excluded.path,"
-                    " swept_at = clock_timestamp(),"
+                    "insert into store.rotating_checks as s (department, root, path, round_began_at, round_ended_at)"
+                    " values (:department, :root, :path, clock_timestamp(),"
+                    "  case when :round then clock_timestamp() end)"
+                    " on conflict (department) do update set root = excluded.root, path = excluded.path,"
+                    " checked_at = clock_timestamp(),"
                     " round_began_at = case when :round then clock_timestamp() else s.round_began_at end,"
                     " round_ended_at = case when :round then clock_timestamp() else s.round_ended_at end"
                     " returning round_ended_at"
                 ),
-                {"root": self._last.root, "path": self._last.path, "round": self._came_round},
+                {
+                    "department": self._workspace.department,
+                    "root": self._last.root,
+                    "path": self._last.path,
+                    "round": self._came_round,
+                },
             ).scalar_one()
 
 
-def _forget_target(workspace: Workspace, target: str) -> None:
-    """Count everything that was published to a target as gone, because a person says so."""
-    if target not in workspace.absent_targets():
+def _forget_root(workspace: Workspace, root: str) -> None:
+    """Count everything that was written under a root as gone, because a person says so."""
+    if root not in workspace.absent_roots():
         raise BadInput(
-            f"{target} is not a target whose folder is gone or empty; the targets are {', '.join(workspace.targets)}."
+            f"{root} is not a target whose folder is gone or empty; the targets are {', '.join(workspace.our_roots)}."
         )
-    bound = {"root": target}
     with workspace.engine.begin() as connection:
-        lost = connection.execute(
-            text("select output_id from ledger.outputs where root = :root and present"), bound
-        ).scalars()
-        planning.mark_lost(connection, list(lost))
-        connection.execute(text("delete from ledger.files where root = :root"), bound)
+        written_files.forget_root(connection, root)
 
 
 def _state(workspace: Workspace, row: Any, *, read: bool) -> str:
@@ -229,21 +229,19 @@ def _state(workspace: Workspace, row: Any, *, read: bool) -> str:
         return "closed"  # what is in it cannot be told, so nothing follows from it but that it is said
 
 
-def _foreign(workspace: Workspace, target: str) -> list[str]:
-    folder = workspace.roots[target]
+def _foreign(workspace: Workspace, root: str) -> list[str]:
+    folder = workspace.roots[root]
     closed: list[str] = []
     listed = watch.listing(folder, depth=8, closed=closed) if folder.is_dir() else []
     names = [path for path, _ in listed]
-    ours = {path for path in names if watch.storable(path)} - set(_unknown(workspace, target, names))
+    ours = {path for path in names if watch.storable(path)} - set(_unknown(workspace, root, names))
     # Linux takes any bytes as a name; no row and no screen does.
     foreign = [watch.spelt_out(path) for path in names if path not in ours]
-    return [
-        f"{target}:{path}" for path in (*foreign, *(f"{one}/ (may not be looked into)" for one in closed))
-    ]
+    return [f"{root}:{path}" for path in (*foreign, *(f"{one}/ (may not be looked into)" for one in closed))]
 
 
-def _unknown(workspace: Workspace, target: str, names: Sequence[str]) -> Iterator[str]:
-    """Of names in a target, those at which we wrote nothing."""
+def _unknown(workspace: Workspace, root: str, names: Sequence[str]) -> Iterator[str]:
+    """Of names under a root, those at which we wrote nothing."""
     storable = [name for name in names if watch.storable(name)]
     with workspace.engine.connect() as connection:
         for first in range(0, len(storable), _AT_ONCE):
@@ -252,7 +250,7 @@ def _unknown(workspace: Workspace, target: str, names: Sequence[str]) -> Iterato
                     "select path from unnest(cast(:paths as text[])) as there(path) where not exists"
                     " (select from ledger.files f where f.root = :root and f.path = there.path)"
                 ),
-                {"root": target, "paths": storable[first : first + _AT_ONCE]},
+                {"root": root, "paths": storable[first : first + _AT_ONCE]},
             ).scalars()
 
 
@@ -265,14 +263,15 @@ def _mark(workspace: Workspace, missing: list[int], changed: list[int], found: V
         planning.mark_changed(
             connection,
             changed,
-            "The file was changed by someone else and is left alone; move it away, then `crown images retry --apply`.",
+            "The file was changed by someone else and is left alone; move it away, then"
+            f" `{workspace.command} retry --apply`.",
         )
         activity.record(
             connection,
             who="verify",
             what="files_differ",
-            subject=DEPARTMENT,
-            department=DEPARTMENT,
+            subject=workspace.department,
+            department=workspace.department,
             via="run",
             new={"missing": found.missing[:100], "changed": found.changed[:100]},
         )

@@ -1,0 +1,115 @@
+"""Plans and makes what is due of a department's assets. When and why is decided by whoever calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from sqlalchemy import Connection
+
+from crown.flow import removal, worker_pool
+from crown.flow.removal import Removed
+from crown.flow.stage import Flow, HeldPlan, Stage, W
+from crown.flow.stage_log import StageLog
+from crown.flow.worker_log import WorkerLog, without_secrets
+from crown.flow.worker_pool import PoolReport, Progress
+from crown.ledger import counts, planning, recipes
+from crown.ledger.locks import in_transaction
+from crown.ledger.planning import Plan
+
+_MANY = 5_000
+"""So many changed items make the statistics of the ledger old."""
+
+
+@dataclass
+class StageReport:
+    """What was planned and made of some assets in one run."""
+
+    plans: dict[str, Plan] = field(default_factory=dict)
+    pool: PoolReport = field(default_factory=PoolReport)
+    removal: Removed = field(default_factory=Removed)
+    #: Parts of the plans that wait for a person.
+    held: list[HeldPlan] = field(default_factory=list)
+
+
+def plan(flow: Flow[W], workspace: W, assets: Sequence[str]) -> tuple[dict[str, Plan], list[HeldPlan]]:
+    """Plan the assets, in the given order, each in a transaction of its own."""
+    plans: dict[str, Plan] = {}
+    held: list[HeldPlan] = []
+    for asset in assets:
+        plan_one = partial(plan_stage, one=flow.stage(workspace, asset, None))
+        plans[asset], waiting = in_transaction(workspace.engine, plan_one)
+        held += waiting
+        if plans[asset].changed > _MANY:
+            planning.analyze(workspace.engine)
+    return plans, held
+
+
+def plan_stage(connection: Connection, one: Stage) -> tuple[Plan, Sequence[HeldPlan]]:
+    """Plan one stage in the caller's transaction."""
+    recipes.register(connection, one.recipes)
+    if one.planner is not None:
+        return one.planner(connection, one)
+    planned = planning.plan(
+        connection, one.asset, one.wanted, one.parameters, inputs_decide=True, looked_up=one.looked_up
+    )
+    return planned, ()
+
+
+def make(
+    flow: Flow[W],
+    workspace: W,
+    assets: Sequence[str],
+    *,
+    run_id: str | None = None,
+    on_progress: Progress | None = None,
+    seconds: float | None = None,
+    copies_only: bool = False,
+) -> StageReport:
+    """Plan and make assets that share a worker pool, then remove what is no longer wanted of them.
+
+    Args:
+        flow: the department's.
+        workspace: the department's.
+        assets: what to make; the pool and the time limit are those of the first one's stage.
+        run_id: stamped on what is made.
+        on_progress: called after each commit.
+        seconds: begin nothing new after so long; None makes everything that is due.
+        copies_only: make only what is a copy of its input, such as a person's own version.
+
+    Raises:
+        SystemicFailure: the disk or the database failed; what was done is entered.
+    """
+    plans, held = plan(flow, workspace, assets)
+    report = StageReport(plans, held=held)
+    chosen = [flow.stage(workspace, asset, None) for asset in assets]
+    keys = _copies(workspace, chosen) if copies_only else None
+    if keys is None or keys:
+        report.pool = worker_pool.run(
+            workspace.engine,
+            replace(chosen[0].pool, assets=tuple(assets), worker_context=worker_log(flow, workspace, run_id)),
+            replace(
+                workspace.limits,
+                run_seconds=seconds,
+                item_timeout_seconds=chosen[0].item_seconds or workspace.limits.item_timeout_seconds,
+            ),
+            run_id=run_id,
+            versions=flow.versions(),
+            on_progress=StageLog(flow.messages, workspace, run_id, on_progress),
+            keys=keys,
+        )
+    report.removal = removal.remove_unwanted(workspace, assets, flow.messages)
+    return report
+
+
+def worker_log(flow: Flow[W], workspace: W, run_id: str | None) -> WorkerLog:
+    """The log of the worker processes of a run."""
+    return WorkerLog(
+        without_secrets(workspace.settings), workspace.department, run_id, flow.messages.number_of
+    )
+
+
+def _copies(workspace: W, chosen: Sequence[Stage]) -> list[str]:
+    with workspace.engine.connect() as connection:
+        return [key for one in chosen for key in counts.due_by_recipe(connection, one.asset, one.copying)]
