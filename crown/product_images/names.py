@@ -10,10 +10,12 @@ from __future__ import annotations
 import fnmatch
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from crown.errors import BadInput
+from crown.flow.patterns import Patterns
 
 #: Endings taken in, lower case, with the dot.
 EXTENSIONS = (
@@ -191,6 +193,11 @@ def matches(photo: str, pattern: str) -> bool:
     """
     name, wanted = _capitals(photo), _capitals(pattern)
     return name == wanted or fnmatch.fnmatchcase(name, wanted)
+
+
+def patterns_of(patterns: Iterable[str]) -> Patterns:
+    """The patterns for a condition in SQL on photo keys, which are in normal form; it says what `matches` says."""
+    return Patterns.of(patterns, _capitals)
 
 
 def _capitals(name: str) -> str:

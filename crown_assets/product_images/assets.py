@@ -22,12 +22,7 @@ from crown.ledger import counts
 from crown.ledger.claims import Finished
 from crown.pictures.contact_sheet import contact_sheet
 from crown.product_images import stages
-from crown.product_images.share import (
-    intake,
-    rejected,
-    review,
-    unrendered,
-)
+from crown.product_images.share import intake, moves, rejected, review_folder, unrendered
 from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
@@ -112,12 +107,12 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
         )
 
 
-def look(workspace: Workspace) -> tuple[intake.IntakeReport, review.ReviewReport]:
+def look(workspace: Workspace) -> tuple[intake.IntakeReport, moves.ReviewReport]:
     """Look at the folders; when something is not at rest, once more after the settling time."""
-    seen, reviewed = intake.take_in(workspace), review.collect(workspace)
+    seen, reviewed = intake.take_in(workspace), moves.collect(workspace)
     if seen.unfinished or reviewed.unfinished:
         threading.Event().wait(SETTLE_SECONDS + 0.1)
-        again, more = intake.take_in(workspace), review.collect(workspace)
+        again, more = intake.take_in(workspace), moves.collect(workspace)
         # What is still unfinished, stalled or held is what the second look says.
         seen = replace(
             again,
@@ -158,8 +153,8 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
             seconds=_seconds(context, workspace, _CUTOUT_TURNS),
             copies_only=queue == queues.PRODUCT_IMAGES,
         )
-        review.show(workspace)
-        review.show_failures(workspace)
+        review_folder.show(workspace)
+        review_folder.show_failures(workspace)
         rejected.show(workspace)
         if queue == queues.CUTOUTS:
             stages.plan(workspace, [MASTERS])  # those that wait for approval now
@@ -171,7 +166,7 @@ def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
     """Approved cut-outs: exactly the bytes that a person approved."""
     with _told(context), sentences_as_failures(), images.workspace() as workspace:
         report = _make(context, workspace, MASTERS)
-        review.show(workspace, new=False)
+        review_folder.show(workspace, new=False)
         return _result(context, workspace, report, MASTERS)
 
 
@@ -304,9 +299,9 @@ def _showing(context: dg.AssetExecutionContext, workspace: Workspace) -> Progres
     def show(report: PoolReport, finished: Finished) -> None:
         say(report, finished)
         if finished.made:
-            review.show(workspace, photos={made.job.key for made in finished.made})
+            review_folder.show(workspace, photos={made.job.key for made in finished.made})
         if finished.failed:
-            review.show_failures(workspace)
+            review_folder.show_failures(workspace)
 
     return show
 

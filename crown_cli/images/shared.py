@@ -92,7 +92,7 @@ def decide_on(
         and_then: another act that belongs to it, given the workspace and the person.
     """
     from crown.product_images.forecast import consequences
-    from crown.product_images.share import rejected, review
+    from crown.product_images.share import rejected, review, review_folder
 
     person = who or getpass.getuser()
     with open_images() as workspace:
@@ -111,7 +111,7 @@ def decide_on(
             if more is not None:
                 with workspace.engine.begin() as connection:
                     more(connection)
-            review.show(workspace)
+            review_folder.show(workspace)
             rejected.show(workspace)
     rows = [
         {

@@ -11,7 +11,7 @@ from pathlib import Path
 from crown.database.engine import connect
 from crown.errors import CrownError
 from crown.product_images import stages
-from crown.product_images.share import intake, review
+from crown.product_images.share import intake, review, review_folder
 from crown.product_images.workspace import GROUPS, Workspace, open_workspace
 from crown.settings.model import load_settings
 
@@ -40,11 +40,11 @@ def run(workspace: Workspace, say=lambda stage: None) -> int:  # type: ignore[no
         made += stages.make(workspace, assets, run_id="crash").pool.made
         if name == "cutouts":
             say("review")
-            review.show(workspace)
+            review_folder.show(workspace)
             if review.cutouts(workspace, undecided=True):
                 review.decide(workspace, "*", "approve", who="eva", via="cli")
         if name == "masters":
-            review.show(workspace)
+            review_folder.show(workspace)
     return made
 
 

@@ -9,12 +9,7 @@ from PIL import Image, ImageDraw
 from crown.flow.worker_pool import PoolReport, Progress
 from crown.ledger.claims import Finished
 from crown.product_images import stages
-from crown.product_images.share import (
-    intake,
-    rejected,
-    review,
-    unrendered,
-)
+from crown.product_images.share import intake, moves, rejected, review, review_folder, unrendered
 from crown.product_images.workspace import (
     CUTOUTS,
     GROUPS,
@@ -45,11 +40,11 @@ def any_number(workspace: Workspace) -> Workspace:
     )
 
 
-def look(workspace: Workspace) -> review.ReviewReport:
+def look(workspace: Workspace) -> moves.ReviewReport:
     """Two looks at every folder, as two sensor ticks would."""
     for _ in range(2):
         intake.take_in(workspace, settle_seconds=0)
-        report = review.collect(workspace, settle_seconds=0)
+        report = moves.collect(workspace, settle_seconds=0)
     return report
 
 
@@ -70,10 +65,10 @@ def run(workspace: Workspace) -> dict[str, list[str]]:
     for assets in GROUPS:
         stages.make(workspace, assets, run_id="run-1", on_progress=noting(made))
         if assets in ((CUTOUTS,), (MASTERS,)):
-            review.show(workspace)
+            review_folder.show(workspace)
         if RENDITIONS["web"] in assets:
             unrendered.show(workspace)
-    review.show_failures(workspace)
+    review_folder.show_failures(workspace)
     rejected.show(workspace)
     return made
 

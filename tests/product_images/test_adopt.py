@@ -32,7 +32,7 @@ from crown.product_images.renditions.specs import (
     load_specs,
     select_specs,
 )
-from crown.product_images.share import intake, review
+from crown.product_images.share import intake, moves, review
 from crown.product_images.trace import trace
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -154,7 +154,7 @@ def run(workspace: Workspace) -> dict[str, list[str]]:
     made: dict[str, list[str]] = {}
     for _ in range(2):
         intake.take_in(workspace, settle_seconds=0)
-        review.collect(workspace, settle_seconds=0)
+        moves.collect(workspace, settle_seconds=0)
     for assets in GROUPS:
         stages.make(workspace, assets, on_progress=noting(made))
     return made

@@ -18,7 +18,7 @@ from crown.pictures.tags import read_tags
 from crown.product_images.forecast import Forecast, forecast
 from crown.product_images.publishing import products, removals, texts
 from crown.product_images.renditions import judgements
-from crown.product_images.share import review
+from crown.product_images.share import moves, review
 from crown.product_images.workspace import (
     COMPLIANCE,
     MASTERS,
@@ -690,8 +690,8 @@ def test_a_new_master_is_foretold_down_to_production_and_an_unapproved_cutout_on
     run(workspace)
     finish(workspace, "52000123", red=90)
     finish(workspace, "52000124")
-    review.collect(workspace, settle_seconds=0)
-    review.collect(workspace, settle_seconds=0)
+    moves.collect(workspace, settle_seconds=0)
+    moves.collect(workspace, settle_seconds=0)
     told = forecast(workspace)
     assert as_counts(told)[MASTERS] == (2, 2)
     assert as_counts(told)[PUBLISHED] == (2, 2)

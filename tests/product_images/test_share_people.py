@@ -22,7 +22,7 @@ from crown.errors import SystemicFailure
 from crown.flow.verify import verify
 from crown.ledger import counts, planning
 from crown.product_images import stages
-from crown.product_images.share import folders, rejected, review
+from crown.product_images.share import folders, moves, rejected, review, review_folder
 from crown.product_images.trace import trace
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -99,7 +99,7 @@ def cut_already(workspace: Workspace, red: int = 200) -> Path:
     look(workspace)
     for asset in (INBOX_PHOTOS, PHOTOS, CUTOUTS):
         stages.make(workspace, [asset], run_id="run-1")
-    review.show(workspace)
+    review_folder.show(workspace)
     return workspace.media(REVIEW) / "52000123.png"
 
 
@@ -270,7 +270,7 @@ def test_a_change_of_case_in_review_is_no_decision_and_the_file_goes_when_it_is_
     assert decisions(shown) == []
     assert names(shown, REVIEW) == [name]
     approve(shown)
-    review.show(shown)
+    review_folder.show(shown)
     assert names(shown, REVIEW) == []
 
 
@@ -313,7 +313,7 @@ def test_a_picture_that_we_set_aside_from_review_is_no_rejection_and_is_laid_out
         cut_already(workspace, red=100)
         shutil.copyfile(tmp_path / "old.png", path)
     look(workspace)
-    review.show(workspace)
+    review_folder.show(workspace)
     assert [name for name in names(workspace, "errors") if name.endswith("52000123.png")]
     assert decisions(workspace) == []
     assert files.sha256(path) == review.cutouts(workspace)[0].content_hash
@@ -325,14 +325,14 @@ def test_a_rejection_by_taking_away_is_undone_by_putting_the_file_back(
     path = cut_already(workspace)
     path.rename(tmp_path / "recycled.png")
     look(workspace)
-    review.show(workspace)
+    review_folder.show(workspace)
     shutil.copyfile(tmp_path / "recycled.png", path)
     look(workspace)
-    review.show(workspace)
+    review_folder.show(workspace)
     assert decisions(workspace) == [("52000123", "reject", "share"), ("52000123", "withdraw", "share")]
     assert names(workspace, REVIEW) == ["52000123.png"]
     approve(workspace)
-    review.show(workspace)
+    review_folder.show(workspace)
     assert names(workspace, REVIEW) == []
 
 
@@ -343,7 +343,7 @@ def test_a_decided_picture_put_into_review_again_goes_and_the_log_says_what_was_
     path = cut_already(workspace)
     shutil.copyfile(path, tmp_path / "copy.png")
     review.decide(workspace, "52000123", verdict, who="eva", via="cli", reason="seen")
-    review.show(workspace)
+    review_folder.show(workspace)
     shutil.copyfile(tmp_path / "copy.png", path)
     look(workspace)
     assert decisions(workspace) == [("52000123", verdict, "eva")]
@@ -357,7 +357,7 @@ def test_a_program_that_saves_under_a_name_of_its_own_is_not_disturbed(
 ) -> None:
     saving = workspace.media(folder) / "52000123.png.sb-a1b2c3"
     saving.write_bytes(b"half of it")
-    assert review.collect(workspace, settle_seconds=0).unfinished == [saving.name]
+    assert moves.collect(workspace, settle_seconds=0).unfinished == [saving.name]
     assert saving.exists()
 
 
@@ -366,14 +366,14 @@ def test_a_file_that_grows_for_ever_holds_up_no_rejection_of_another(workspace: 
     growing = workspace.media(READY) / "52000999.png"
     growing.write_bytes(b"1")
     path.unlink()
-    assert review.collect(workspace, settle_seconds=0).unfinished == [growing.name]
+    assert moves.collect(workspace, settle_seconds=0).unfinished == [growing.name]
     assert decisions(workspace) == [("52000123", "reject", "share")]
 
 
 def test_a_picture_that_is_still_copied_to_ready_is_not_rejected_meanwhile(workspace: Workspace) -> None:
     path = cut_already(workspace)
     path.rename(workspace.media(READY) / "52000123.PNG")
-    assert review.collect(workspace, settle_seconds=0).rejected == []
+    assert moves.collect(workspace, settle_seconds=0).rejected == []
     look(workspace)
     assert decisions(workspace) == [("52000123", "approve", "share")]
 
@@ -435,7 +435,7 @@ def test_brackets_in_a_number_are_decided_like_any_other(workspace: Workspace) -
 
 
 def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(workspace: Workspace) -> None:
-    numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
+    numbers = [f"5200{n:04}" for n in range(moves.MOST_GONE + 1)]
     for number in numbers:
         Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
             workspace.media(REVIEW) / f"{number}.png"
@@ -444,19 +444,19 @@ def test_a_folder_emptied_by_accident_rejects_nothing_and_is_filled_again(worksp
     assert len(names(workspace, REVIEW)) == len(numbers)
     shutil.rmtree(workspace.media(REVIEW))
     workspace.media(REVIEW).mkdir()
-    report = review.collect(workspace, settle_seconds=0)
+    report = moves.collect(workspace, settle_seconds=0)
     assert (report.rejected, report.held) == ([], numbers)
     assert decisions(workspace) == []
     run(workspace)
     assert names(workspace, REVIEW) == [f"{number}.png" for number in numbers]
-    for number in numbers[: review.MOST_GONE]:
+    for number in numbers[: moves.MOST_GONE]:
         (workspace.media(REVIEW) / f"{number}.png").unlink()
     look(workspace)
-    assert len(decisions(workspace)) == review.MOST_GONE
+    assert len(decisions(workspace)) == moves.MOST_GONE
 
 
 def test_approving_many_at_once_by_moving_them_is_no_accident(workspace: Workspace) -> None:
-    numbers = [f"5200{n:04}" for n in range(review.MOST_GONE + 1)]
+    numbers = [f"5200{n:04}" for n in range(moves.MOST_GONE + 1)]
     for number in numbers:
         Image.new("RGBA", (60, 40), (int(number) % 256, 30, 30, 255)).save(
             workspace.media(REVIEW) / f"{number}.png"
@@ -476,7 +476,7 @@ def test_a_persons_file_under_a_name_of_ours_is_a_retouch_and_its_removal_no_rej
     picture = Image.new("RGBA", (300, 200), (1, 2, 3, 255))
     look(workspace)
     picture.save(workspace.media(REVIEW) / "52000123.png")
-    review.show(workspace)
+    review_folder.show(workspace)
     run(workspace)
     assert review.cutouts(workspace)[0].facts["retouch"]
     assert decisions(workspace) == []
@@ -638,7 +638,7 @@ def test_a_finished_picture_keeps_its_kind_and_is_called_what_it_is(
     run(workspace)
     assert [path.name for path in master.parent.iterdir()] == ["52000777.png"]
     approve(workspace)
-    review.show(workspace)
+    review_folder.show(workspace)
     assert names(workspace, REVIEW) == []
 
 

@@ -18,10 +18,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, ConfigurationError, Refused
+from crown.flow.patterns import condition
 from crown.journal import activity
 from crown.ledger import decisions, planning, recipes
 from crown.ledger.recipes import Recipe
-from crown.product_images.names import matches, photo_name
+from crown.product_images.names import patterns_of, photo_name
 from crown.product_images.workspace import (
     CUTOUTS,
     DEPARTMENT,
@@ -254,11 +255,11 @@ def _matching(connection: Connection, pattern: str) -> dict[str, bool]:
             "select p.key as photo, coalesce(q.name = 'retouch', false) as retouched from ledger.items p"
             " left join ledger.items c on c.asset = :cutouts and c.key = p.key"
             " left join ledger.recipes q on q.recipe = c.recipe"
-            " where p.asset = :photos and p.state <> 'retired' order by p.key"
+            f" where p.asset = :photos and p.state <> 'retired' and {condition('p.key')} order by p.key"
         ),
-        {"photos": PHOTOS, "cutouts": CUTOUTS},
+        {"photos": PHOTOS, "cutouts": CUTOUTS, **patterns_of([pattern]).parameters},
     ).tuples()
-    found = {photo: retouched for photo, retouched in rows if matches(photo, pattern)}
+    found = dict(rows.all())
     if not found:
         raise BadInput(f"No photo matches {pattern!r}; write its name as in review, such as 52000123_1.")
     return found

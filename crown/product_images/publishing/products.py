@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, Refused
+from crown.flow.patterns import condition
 from crown.journal import activity
 from crown.ledger import decisions, planning
 from crown.ledger.locks import lock_assets
-from crown.product_images.names import matches, product_number
+from crown.product_images.names import patterns_of, product_number
 from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
@@ -154,12 +155,12 @@ def rebuild(
     for asset in assets:
         rows = connection.execute(
             text(
-                f"select i.key, {_PHOTO[asset]} as photo from ledger.items i where i.asset = :asset"
-                " and i.state in ('current', 'failed', 'quarantined')"
+                "select i.key from ledger.items i where i.asset = :asset"
+                f" and i.state in ('current', 'failed', 'quarantined') and {condition(_PHOTO[asset])}"
             ),
-            {"asset": asset},
+            {"asset": asset, **patterns_of([pattern]).parameters},
         )
-        keys = [row.key for row in rows if matches(row.photo or "", pattern)]
+        keys = list(rows.scalars())
         if keys:
             counted[asset] = planning.remake(connection, asset, keys)
     if not counted:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from crown.errors import BadInput, ConfigurationError
 from crown.flow import worker_pool
 from crown.flow.make import worker_log
+from crown.flow.patterns import condition
 from crown.flow.task import verified
 from crown.flow.worker_pool import WorkerPool
 from crown.ledger.claims import Failed, Input, Job, Made
@@ -27,7 +28,7 @@ from crown.ledger.recipes import Recipe
 from crown.product_images import stages, tasks
 from crown.product_images.cutout import models as cutout_models
 from crown.product_images.cutout.mask_difference import SAME, between
-from crown.product_images.names import matches
+from crown.product_images.names import matches, patterns_of
 from crown.product_images.rehearsal.records import (
     MEASURES,
     Rehearsal,
@@ -80,7 +81,7 @@ _CANDIDATES = """
         order by h.bytes_removed_at is null desc, r.before_hash is not distinct from b.content_hash desc,
                  r.rehearsal_id desc
         limit 1) known on true
-    where p.asset = :photos and p.state = 'current'
+    where p.asset = :photos and p.state = 'current' {only}
     order by p.key
 """
 
@@ -150,7 +151,7 @@ def _rehearse_chosen(
     on_progress: Progress | None,
 ) -> Rehearsal:
     with workspace.engine.connect() as connection:
-        rows = _chosen(_candidates(connection, recipe), selection)
+        rows = _chosen(_candidates(connection, recipe, selection.photos), selection)
     rehearsal_id = begin(workspace, recipe, selection.described(), [row.photo for row in rows], who)
     done = 0
     try:
@@ -167,9 +168,13 @@ def _rehearse_chosen(
     return _end(workspace, rehearsal_id)
 
 
-def _candidates(connection: Connection, recipe: Recipe) -> list[Any]:
-    bound = {"recipe": recipe.hash, "cutouts": CUTOUTS, "photos": PHOTOS}
-    return list(connection.execute(text(_CANDIDATES), bound))
+def _candidates(connection: Connection, recipe: Recipe, patterns: Sequence[str]) -> list[Any]:
+    """What may be rehearsed: photos that match a pattern, all when there is none."""
+    bound: dict[str, object] = {"recipe": recipe.hash, "cutouts": CUTOUTS, "photos": PHOTOS}
+    only = f"and {condition('p.key')}" if patterns else ""
+    if patterns:
+        bound |= patterns_of(patterns).parameters
+    return list(connection.execute(text(_CANDIDATES.format(only=only)), bound))
 
 
 def _chosen(rows: Sequence[Any], selection: Selection) -> list[Any]:
@@ -180,7 +185,7 @@ def _chosen(rows: Sequence[Any], selection: Selection) -> list[Any]:
                 raise BadInput(
                     f"No photo matches {pattern!r}; write its name as in review, such as 52000123_1."
                 )
-        return [row for row in rows if any(matches(row.photo, pattern) for pattern in selection.photos)]
+        return list(rows)
     # What a person retouched, or chose a model for, no promotion changes.
     free = [row for row in rows if not row.retouched and not row.own_model]
     if not selection.everything:

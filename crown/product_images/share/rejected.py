@@ -12,9 +12,10 @@ from pathlib import PurePosixPath
 
 from sqlalchemy import text
 
+from crown.flow.patterns import condition
 from crown.ledger import written_files
-from crown.product_images.names import matches
-from crown.product_images.share import notes, review
+from crown.product_images.names import patterns_of
+from crown.product_images.share import notes, review_folder
 from crown.product_images.workspace import (
     CUTOUTS,
     MEDIA,
@@ -52,7 +53,7 @@ _REJECTED = """
         from product_images.uploads u where u.photo = i.key and u.content_hash = m.content_hash
         order by upload_id desc limit 1) o on true
     left join ledger.files f on f.root = :media and f.path = o.path and f.content_hash = m.content_hash
-    where i.asset = :cutouts and i.state = 'current' and (cast(:photo as text) is null or i.key = :photo)
+    where i.asset = :cutouts and i.state = 'current' {only}
     order by v.decided_at desc, i.key
 """
 
@@ -67,11 +68,15 @@ def rejected(
         patterns: only photos that match one of these; none means all.
         photo: only this one.
     """
+    bound: dict[str, object] = {"photos": PHOTOS, "cutouts": CUTOUTS, "media": MEDIA, "folder": REJECTED}
+    only = ""
+    if photo is not None:
+        only, bound["photo"] = "and i.key = :photo", photo
+    if patterns:
+        only += f" and {condition('i.key')}"
+        bound |= patterns_of(patterns).parameters
     with workspace.engine.connect() as connection:
-        rows = connection.execute(
-            text(_REJECTED),
-            {"photos": PHOTOS, "cutouts": CUTOUTS, "media": MEDIA, "folder": REJECTED, "photo": photo},
-        ).all()
+        rows = connection.execute(text(_REJECTED.format(only=only)), bound).all()
     return [
         Rejected(
             row.photo,
@@ -84,7 +89,6 @@ def rejected(
             row.written_at,
         )
         for row in rows
-        if not patterns or any(matches(row.photo, pattern) for pattern in patterns)
     ]
 
 
@@ -105,7 +109,7 @@ def show(workspace: Workspace) -> list[str]:
         if one.laid_out_at is not None and one.laid_out_at > one.decided_at:
             continue
         source = workspace.objects.path(one.content_hash)
-        if source.is_file() and review.lay_out(workspace, one.original, source, one.content_hash):
+        if source.is_file() and review_folder.lay_out(workspace, one.original, source, one.content_hash):
             notes.write(workspace, workspace.roots.path(MEDIA, one.original), _note(one))
             shown.append(one.photo)
     notes.clear(workspace)

@@ -1,0 +1,176 @@
+"""Decisions of people on outputs: which bytes patterns mean, what stands on them, and decisions over sets.
+
+What people see of an output, and what follows from a decision, is the department's affair.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from crown.flow.patterns import Patterns, condition
+from crown.flow.workspace import Workspace
+from crown.journal import activity
+from crown.ledger import decisions
+from crown.ledger.decisions import Decision, Verdict
+
+_log = logging.getLogger(__name__)
+
+_ACTIONS = {
+    "approve": activity.HUMAN_APPROVED,
+    "reject": activity.HUMAN_REJECTED,
+    "withdraw": activity.APPROVAL_WITHDRAWN,
+}
+_WORDS = {"approve": "approved", "reject": "rejected", "withdraw": "taken back"}
+_CURRENT = """
+    select i.key as subject, m.content_hash, m.facts, v.verdict, v.who, v.reason from ledger.items i
+    join ledger.outputs m using (output_id)
+    left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key and v.content_hash = m.content_hash
+    where i.asset = :asset and i.state = 'current'
+"""
+_DECIDED = """
+    select subject, content_hash, verdict, who from ledger.verdicts where stage = :asset and {matches}
+    order by decision_id
+"""
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A current output and the verdict that stands on its bytes."""
+
+    subject: str
+    content_hash: str
+    facts: dict[str, Any]
+    verdict: str | None
+    who: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Bytes on which a decision stands, and the verdict that would stand if it were withdrawn."""
+
+    subject: str
+    content_hash: str
+    verdict: str
+    who: str
+    then: str | None
+
+
+def current(
+    connection: Connection,
+    asset: str,
+    *,
+    patterns: Patterns | None = None,
+    subjects: Iterable[str] | None = None,
+    undecided: bool = False,
+) -> list[Reviewed]:
+    """Current outputs of an asset by key, with what stands on them.
+
+    Args:
+        connection: to the database.
+        asset: slash-joined key; the stage of the decisions.
+        patterns: only keys that match.
+        subjects: only these keys.
+        undecided: only those on which nothing stands.
+    """
+    statement, bound = _CURRENT, {"asset": asset}
+    if patterns is not None:
+        statement += f" and {condition('i.key')}"
+        bound |= patterns.parameters
+    if subjects is not None:
+        statement += " and i.key = any(:subjects)"
+        bound["subjects"] = list(subjects)
+    if undecided:
+        statement += " and v.verdict is null"
+    return [
+        Reviewed(**row._mapping) for row in connection.execute(text(f"{statement} order by i.key"), bound)
+    ]
+
+
+def decided(connection: Connection, asset: str, patterns: Patterns) -> list[Standing]:
+    """Every decision that stands on a matching subject, on earlier bytes of it too."""
+    statement = text(_DECIDED.format(matches=condition("subject")))
+    rows = connection.execute(statement, {"asset": asset, **patterns.parameters}).all()
+    before = [decisions.restored(connection, asset, row.subject, row.content_hash) for row in rows]
+    return [
+        Standing(row.subject, row.content_hash, row.verdict, row.who, old and old.verdict)
+        for row, old in zip(rows, before, strict=True)
+    ]
+
+
+def decide(
+    workspace: Workspace,
+    asset: str,
+    seen: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    *,
+    who: str,
+    via: activity.Via,
+    reason: str | None,
+    number_of: Callable[[str], str],
+) -> list[Decision]:
+    """Decide on subjects and their bytes in one transaction, with a row of the trail and a line of the log for each.
+
+    Args:
+        workspace: the department's.
+        asset: the stage.
+        seen: pairs of subject and content hash, each once.
+        verdict: what is said of them.
+        who: the person; `share` when a moved file cannot tell.
+        via: from where.
+        reason: for the record.
+        number_of: see `Messages`.
+    """
+    with workspace.engine.begin() as connection:
+        said = decisions.decide_all(
+            connection, stage=asset, seen=seen, verdict=verdict, who=who, via=via, reason=reason
+        )
+        new = [one for one in said if one.is_new]
+        activity.record_all(
+            connection,
+            [
+                activity.Entry(
+                    who=who,
+                    what=_ACTIONS[verdict],
+                    subject=one.decision.subject,
+                    department=workspace.department,
+                    via=via,
+                    product_number=number_of(one.decision.subject),
+                    details=reason,
+                    old=one.before and {"verdict": one.before.verdict, "who": one.before.who},
+                    new={
+                        "verdict": verdict,
+                        "content_hash": one.decision.content_hash,
+                        "decision_id": one.decision.decision_id,
+                    },
+                )
+                for one in new
+            ],
+        )
+    for one in new:
+        _log_decision(one.decision, number_of(one.decision.subject))
+    return [one.decision for one in said]
+
+
+def _log_decision(said: Decision, number: str) -> None:
+    _log.info(
+        "%s %s by %s%s",
+        said.subject,
+        _WORDS[said.verdict],
+        said.who,
+        f": {said.reason}" if said.reason else "",
+        extra={
+            "product_number": number,
+            "user_id": said.who,
+            "context": {
+                "via": said.via,
+                "content_hash": said.content_hash,
+                "decision_id": said.decision_id,
+            },
+        },
+    )
