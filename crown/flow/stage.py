@@ -50,6 +50,8 @@ class Stage:
         looked_up: see `planning.plan`.
         planner: plans the stage in the caller's transaction instead of `planning.plan`; returns what it did and what
             it holds for a person.
+        holds: of what a planning has just retired in a relation of items (`ledger.items`, or the forecast's): what is
+            held for a person, and the keys that stay.
         item_seconds: time limit for one item, instead of CROWN_ITEM_TIMEOUT_SECONDS.
     """
 
@@ -61,6 +63,7 @@ class Stage:
     copying: frozenset[str] = frozenset()
     looked_up: str | None = None
     planner: Callable[[Connection, Stage], tuple[Plan, Sequence[HeldPlan]]] | None = None
+    holds: Callable[[Connection, str], tuple[Sequence[HeldPlan], Sequence[str]]] | None = None
     item_seconds: float | None = None
 
 

@@ -43,7 +43,7 @@ _BY_INPUTS = f"""
 _KIND_DIFFERS = """
     or (w.waiting_for is not null and i.waiting_kind is distinct from coalesce(w.waiting_kind, 'upstream'))
 """
-_PLAN = """
+_JUDGED = """
 with wanted as (
     {wanted}
 ), changed as (
@@ -73,7 +73,10 @@ with wanted as (
     left join lateral (
         select wanted, recipe, inputs from ledger.items o
         where c.gone and o.asset = :asset and o.key = c.key limit 1) old on true
-), written as (
+)
+"""
+_WRITTEN = """
+, written as (
     insert into ledger.items as i (asset, key, state, waiting_for, waiting_kind, priority, batch, wanted, recipe, inputs,
                                    decision_id, output_id, made)
     select :asset, key, new_state, waiting_for, waiting_kind, coalesce(priority, 0), batch,
@@ -130,29 +133,17 @@ def plan(
     A new fingerprint frees the item from any claim: the worker's result will be dropped. A held item stays held.
     """
     lock_assets(connection, [asset])
-    connection.execute(text(_ROOM_TO_COMPARE))
-    scope = "" if keys is None else "and key = any(:planned_keys)"
-    bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
-    if keys is not None:
-        bound["planned_keys"] = list(keys)
-    but_kept = "and not i.key = any(:kept_keys)" if keep else ""
-    if keep:
-        bound["kept_keys"] = list(keep)
-    named = set(connection.execute(text(f"select * from ({wanted}) w limit 0"), bound).keys())
-    hashes = "w.input_hashes" if looked_up is None else f"(select input_hashes from ({looked_up}) d)"
-    statement = _PLAN.format(
-        wanted=wanted,
-        scope=scope,
-        but_kept=but_kept,
-        kind="coalesce(w.waiting_kind, 'upstream')" if "waiting_kind" in named else "'upstream'",
-        kind_differs=_KIND_DIFFERS if "waiting_kind" in named else "",
-        priority="w.priority" if "priority" in named else "0",
-        batch="w.batch" if "batch" in named else "cast(null as text)",
-        differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
-        told="w" if looked_up is None else "d",
-        looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
+    statement, bound, named = compared(
+        connection,
+        asset,
+        wanted,
+        parameters,
+        keys=keys,
+        keep=keep,
+        inputs_decide=inputs_decide,
+        looked_up=looked_up,
     )
-    planned = Plan(**dict(connection.execute(text(statement), bound).tuples().all()))
+    planned = Plan(**dict(connection.execute(text(statement + _WRITTEN), bound).tuples().all()))
     if ordered := [column for column in ("priority", "batch") if column in named]:
         given = {"priority": "coalesce(w.priority, 0)", "batch": "w.batch"}
         order = _ORDER.format(
@@ -164,6 +155,66 @@ def plan(
     return planned
 
 
+def compared(
+    connection: Connection,
+    asset: str,
+    wanted: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    keys: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    inputs_decide: bool = False,
+    looked_up: str | None = None,
+) -> tuple[str, dict[str, Any], frozenset[str]]:
+    """The head of a statement (`with ... judged as (...)`) that finds what differs from `wanted`.
+
+    Returns:
+        The head, its parameters, and the columns that `wanted` names.
+
+    The arguments are those of `plan`. Changes nothing but the memory that this transaction may use.
+    """
+    connection.execute(text(_ROOM_TO_COMPARE))
+    scope = "" if keys is None else "and key = any(:planned_keys)"
+    bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
+    if keys is not None:
+        bound["planned_keys"] = list(keys)
+    but_kept = "and not i.key = any(:kept_keys)" if keep else ""
+    if keep:
+        bound["kept_keys"] = list(keep)
+    named = set(connection.execute(text(f"select * from ({wanted}) w limit 0"), bound).keys())
+    hashes = "w.input_hashes" if looked_up is None else f"(select input_hashes from ({looked_up}) d)"
+    statement = _JUDGED.format(
+        wanted=wanted,
+        scope=scope,
+        but_kept=but_kept,
+        kind="coalesce(w.waiting_kind, 'upstream')" if "waiting_kind" in named else "'upstream'",
+        kind_differs=_KIND_DIFFERS if "waiting_kind" in named else "",
+        priority="w.priority" if "priority" in named else "0",
+        batch="w.batch" if "batch" in named else "cast(null as text)",
+        differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
+        told="w" if looked_up is None else "d",
+        looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
+    )
+    return statement, bound, frozenset(named)
+
+
+#: What a person may have tried again.
+_TO_RETRY = """
+    asset = :asset and key like :pattern and (state in ('failed', 'quarantined')
+        or (state = 'pending' and next_try is not null and claim_id is null))
+"""
+
+
+def failing(connection: Connection, asset: str, pattern: str = "%") -> list[str]:
+    """Keys of what `retry` would make due again."""
+    return list(
+        connection.execute(
+            text(f"select key from ledger.items where {_TO_RETRY} order by key"),
+            {"asset": asset, "pattern": pattern},
+        ).scalars()
+    )
+
+
 def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
     """Make failed, quarantined and put off items whose key is like `pattern` (SQL) due again; returns how many."""
     lock_assets(connection, [asset])
@@ -171,8 +222,7 @@ def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
         text(
             "update ledger.items set state = 'pending', attempts = 0, next_try = null, error_class = null,"
             " error = null, changed_at = clock_timestamp()"
-            " where asset = :asset and key like :pattern and (state in ('failed', 'quarantined')"
-            "   or (state = 'pending' and next_try is not null and claim_id is null))"
+            f" where {_TO_RETRY}"
         ),
         {"asset": asset, "pattern": pattern},
     ).rowcount

@@ -164,7 +164,10 @@ def _published(workspace: Workspace) -> Stage:
     def planner(connection: Connection, one: Stage) -> tuple[Plan, Sequence[HeldPlan]]:
         return removals.plan(connection, one.wanted, one.parameters, one.looked_up, workspace.absent_roots())
 
-    return Stage(PUBLISHED, wanted, made, parameters, pool, looked_up=looked_up, planner=planner)
+    def holds(connection: Connection, items: str) -> tuple[Sequence[HeldPlan], Sequence[str]]:
+        return removals.to_hold(connection, workspace.absent_roots(), items)
+
+    return Stage(PUBLISHED, wanted, made, parameters, pool, looked_up=looked_up, planner=planner, holds=holds)
 
 
 def _product_published(job: Job) -> str:

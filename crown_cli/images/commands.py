@@ -318,7 +318,9 @@ def retry(
     """  # noqa: D301
     from crown.ledger import planning
     from crown.ledger.locks import lock_assets
+    from crown.product_images.cutout import models as cutout_models
     from crown.product_images.forecast import consequences
+    from crown.product_images.workspace import CUTOUTS
 
     if model is not None and asset not in (None, "cutouts", "product_images/cutouts"):
         raise click.UsageError("--model is about cut-outs; leave --asset away")
@@ -331,21 +333,31 @@ def retry(
         .replace("?", "_")
     )
 
-    def again(connection: Connection) -> list[dict[str, Any]]:
-        lock_assets(connection, chosen)
-        rows = [{"asset": a, "to_try_again": planning.retry(connection, a, like)} for a in chosen]
-        return [row for row in rows if row["to_try_again"]]
+    def due(connection: Connection) -> dict[str, list[str]]:
+        if model is not None:
+            return {CUTOUTS: cutout_models.failing(connection, pattern)}
+        return {a: planning.failing(connection, a, like) for a in chosen}
 
     with open_images() as workspace:
-        act: Callable[[Connection], list[dict[str, Any]]] = again
+        rows: list[dict[str, Any]] = []
+        act: Callable[[Connection], object] | None = None
         if model is not None:
             person = who or getpass.getuser()
-            act = images_models.choosing(workspace, [pattern], model, who=person, reason=reason)
-        rows: list[dict[str, Any]] = []
-        told = consequences(workspace, lambda connection: rows.extend(act(connection)))
+            choose = images_models.choosing(workspace, [pattern], model, who=person, reason=reason)
+            act = lambda connection: rows.extend(choose(connection))  # noqa: E731
+        told = consequences(workspace, act, due=due)
+        with workspace.engine.begin() as connection:
+            if model is None:
+                counted = due(connection).items()
+                rows = [{"asset": a, "to_try_again": len(keys)} for a, keys in counted if keys]
+            if carry_out and model is not None:
+                choose(connection)
+                cutout_models.try_again(connection, pattern)
+            elif carry_out:
+                lock_assets(connection, chosen)
+                for a in chosen:
+                    planning.retry(connection, a, like)
         if carry_out:
-            with workspace.engine.begin() as connection:
-                act(connection)
             images_models.plan_cutouts(workspace)
     tell_act(
         told,

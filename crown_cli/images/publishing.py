@@ -1,12 +1,12 @@
 """`crown images plan, retire, withdraw, rebuild, confirm, text`: what is published, and what no longer is.
 
-The domain code is in crown/product_images: preview, products, removals, texts.
+The domain code is in crown/product_images: forecast, products, removals, texts.
 """
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -74,12 +74,19 @@ def withdraw(patterns: tuple[str, ...], reason: str, carry_out: bool, who: str |
     decide_on(patterns, "withdraw", who=who, reason=reason, carry_out=carry_out, as_json=as_json)
 
 
-def _act(act: Callable[[Connection], object], *, carry_out: bool, as_json: bool, sentence: str) -> None:
-    """Say what follows from an act on products; with `carry_out`, do it."""
+def _act(
+    act: Callable[[Connection], object],
+    *,
+    carry_out: bool,
+    as_json: bool,
+    sentence: str,
+    due: Callable[[Connection], Mapping[str, Collection[str]]] | None = None,
+) -> None:
+    """Say what follows from an act on products; with `carry_out`, do it. Of an act that makes items due, which (`due`)."""
     from crown.product_images.forecast import consequences
 
     with open_images() as workspace:
-        told = consequences(workspace, act)
+        told = consequences(workspace, act if due is None else None, due=due)
         if carry_out:
             with workspace.engine.begin() as connection:
                 act(connection)
@@ -163,6 +170,7 @@ def rebuild(
         carry_out=carry_out,
         as_json=as_json,
         sentence=f"Make again what was made of {pattern}, by force.",
+        due=lambda connection: products.to_rebuild(connection, pattern, chosen),
     )
 
 

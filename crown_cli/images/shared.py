@@ -169,8 +169,10 @@ def tell_act(
 
 def forecast_json(told: Forecast, *, all_files: bool = False) -> dict[str, object]:
     """A forecast as an answer for scripts."""
+    from crown.product_images.forecast import as_row
+
     return {
-        "assets": [row.as_dict() for row in told.assets],
+        "assets": [as_row(row) for row in told.assets],
         "published": _published(told),
         "files": told.published if all_files else told.published[:_SHOWN],
         "held": told.held,
@@ -185,8 +187,10 @@ def _published(told: Forecast) -> dict[str, int]:
 
 def show_forecast(told: Forecast, *, empty: str, all_files: bool = False) -> None:
     """What would be made, published and removed, for people."""
+    from crown.product_images.forecast import as_row
+
     show_rows(
-        [row.as_dict() for row in told.assets],
+        [as_row(row) for row in told.assets],
         columns=["asset", "to_make", "changed", "to_wait", "to_retire", "products", "megabytes", "minutes"],
         empty=empty,
     )

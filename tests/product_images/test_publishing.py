@@ -12,6 +12,7 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
+from crown.flow.forecast import Supposed
 from crown.flow.verify import verify
 from crown.ledger import decisions
 from crown.pictures.tags import read_tags
@@ -615,7 +616,7 @@ def carried_out(workspace: Workspace, told: Forecast) -> None:
 
 
 def as_counts(told: Forecast) -> dict[str, tuple[int, int]]:
-    return {row.asset: (row.to_make, row.products) for row in told.assets if row.to_make}
+    return {row.asset: (row.to_make, row.subjects) for row in told.assets if row.to_make}
 
 
 def test_a_spec_edit_is_foretold_with_its_renditions_and_the_published_files_that_follow(
@@ -710,11 +711,11 @@ def test_a_forecast_of_an_act_changes_nothing_and_says_what_would_be_removed_and
         for number in MANY[:3]:
             products.retire(connection, number, who="eva", via="cli", reason="no longer sold")
 
-    told = forecast(many, supposing=retire_three)
+    told = forecast(many, Supposed(retire_three))
     assert [removal.products for removal in told.held] == [tuple(MANY[:3])]
     one = forecast(
         many,
-        supposing=lambda connection: products.retire(connection, MANY[0], who="eva", via="cli", reason="x"),
+        Supposed(lambda connection: products.retire(connection, MANY[0], who="eva", via="cli", reason="x")),
     )
     assert [(change.path, change.what) for change in one.published] == [
         (f"{MANY[0]}/thumbnail/{MANY[0]}_{SMALL}.jpg", "removed")

@@ -21,6 +21,7 @@ from crown.errors import BadInput, ConfigurationError, Refused
 from crown.flow.patterns import condition
 from crown.journal import activity
 from crown.ledger import decisions, planning, recipes
+from crown.ledger.locks import lock_assets
 from crown.ledger.recipes import Recipe
 from crown.product_images.names import patterns_of, photo_name
 from crown.product_images.workspace import (
@@ -205,7 +206,10 @@ def choose(
     """
     act = choosing(workspace, pattern, model, who=who, via=via, reason=reason)
     with workspace.engine.begin() as connection:
-        return act(connection)
+        chosen = act(connection)
+        if model is not None:
+            try_again(connection, pattern)
+        return chosen
 
 
 def choosing(
@@ -217,7 +221,7 @@ def choosing(
     via: activity.Via,
     reason: str | None = None,
 ) -> Callable[[Connection], list[Chosen]]:
-    """What `choose` does, to be done in a transaction or tried in one that is rolled back.
+    """What `choose` writes of the choice itself, which a forecast can suppose; `try_again` belongs to it.
 
     Raises:
         ConfigurationError: no such model, or no weights; the other errors of `choose` are the act's.
@@ -281,7 +285,6 @@ def _give(
     before = now.model if now else usual
     if retouched[photo]:
         return Chosen(photo, before, before, "a person's retouch, left alone")
-    _try_again(connection, photo)
     if now is not None and now.recipe == recipe.hash:
         return Chosen(photo, before, model, "chosen already")
     record(
@@ -323,9 +326,25 @@ def _take_back(
     return Chosen(photo, now.model, usual)
 
 
-def _try_again(connection: Connection, photo: str) -> None:
-    literally = photo.replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%")
-    planning.retry(connection, CUTOUTS, literally)
+def try_again(connection: Connection, pattern: str) -> None:
+    """Have the failed cut-outs of the photos that match made again."""
+    lock_assets(connection, [CUTOUTS])
+    for photo in failing(connection, pattern):
+        literally = photo.replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%")
+        planning.retry(connection, CUTOUTS, literally)
+
+
+def failing(connection: Connection, pattern: str) -> list[str]:
+    """Photos that match and whose cut-out failed."""
+    return list(
+        connection.execute(
+            text(
+                "select key from ledger.items where asset = :asset and state in ('failed', 'quarantined')"
+                f" and {condition('key')} order by key"
+            ),
+            {"asset": CUTOUTS, **patterns_of([pattern]).parameters},
+        ).scalars()
+    )
 
 
 def record(

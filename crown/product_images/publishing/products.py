@@ -1,7 +1,6 @@
 """Acts on products and on what is made of them: retiring, taking back, making again by force.
 
-Each works in the caller's transaction, so that it can be tried and rolled back (`preview.forecast`). What follows
-from it is each stage's planning.
+Each works in the caller's transaction, so that a forecast can suppose it. What follows from it is each stage's planning.
 """
 
 from __future__ import annotations
@@ -150,23 +149,9 @@ def rebuild(
     Raises:
         BadInput: nothing matches.
     """
-    counted = {}
     lock_assets(connection, assets)
-    for asset in assets:
-        rows = connection.execute(
-            text(
-                "select i.key from ledger.items i where i.asset = :asset"
-                f" and i.state in ('current', 'failed', 'quarantined') and {condition(_PHOTO[asset])}"
-            ),
-            {"asset": asset, **patterns_of([pattern]).parameters},
-        )
-        keys = list(rows.scalars())
-        if keys:
-            counted[asset] = planning.remake(connection, asset, keys)
-    if not counted:
-        raise BadInput(
-            f"Nothing that was made matches {pattern!r}; patterns are of photos, such as '52000123*'."
-        )
+    chosen = to_rebuild(connection, pattern, assets)
+    counted = {asset: planning.remake(connection, asset, keys) for asset, keys in chosen.items()}
     activity.record(
         connection,
         who=who,
@@ -178,3 +163,27 @@ def rebuild(
         new=counted,
     )
     return counted
+
+
+def to_rebuild(connection: Connection, pattern: str, assets: Sequence[str]) -> dict[str, list[str]]:
+    """What `rebuild` is about: keys by asset.
+
+    Raises:
+        BadInput: nothing matches.
+    """
+    chosen: dict[str, list[str]] = {}
+    for asset in assets:
+        rows = connection.execute(
+            text(
+                "select i.key from ledger.items i where i.asset = :asset"
+                f" and i.state in ('current', 'failed', 'quarantined') and {condition(_PHOTO[asset])}"
+            ),
+            {"asset": asset, **patterns_of([pattern]).parameters},
+        )
+        if keys := list(rows.scalars()):
+            chosen[asset] = keys
+    if not chosen:
+        raise BadInput(
+            f"Nothing that was made matches {pattern!r}; patterns are of photos, such as '52000123*'."
+        )
+    return chosen

@@ -62,8 +62,8 @@ _PRODUCTS = """
     select case when key like '%:%' then split_part(key, ':', 1) else 'production' end as target,
            split_part(regexp_replace(key, '^[^:]*:', ''), '/', 1) as product,
            bool_and(state = 'retired') as gone,
-           coalesce(array_agg(key) filter (where state = 'retired'), '{}') as keys
-    from ledger.items
+           coalesce(array_agg(key) filter (where state = 'retired'), '{{}}') as keys
+    from {items}
     where asset = :asset and output_id is not null
       and (state <> 'retired' or changed_at > transaction_timestamp())
     group by 1, 2
@@ -95,14 +95,7 @@ def plan(
         planning.plan, connection, PUBLISHED, wanted, parameters, inputs_decide=True, looked_up=looked_up
     )
     planned = carry_out()
-    going = _going(connection) if planned.retired else []
-    held = [
-        removal
-        for removal in going
-        if removal.target not in absent and _too_large(removal) and not _confirmed(connection, removal)
-    ]
-    stay = {removal.target for removal in held} | set(absent)
-    keep = [key for removal in going if removal.target in stay for key in removal.keys]
+    held, keep = to_hold(connection, absent) if planned.retired else ([], [])
     if keep:
         point.rollback()
         planned = carry_out(keep=keep)
@@ -113,10 +106,30 @@ def plan(
     return planned, held
 
 
-def _going(connection: Connection) -> list[Held]:
+def to_hold(
+    connection: Connection, absent: Collection[str], items: str = "ledger.items"
+) -> tuple[list[Held], list[str]]:
+    """Of what the planning of this transaction retires: what is held, and the keys that stay.
+
+    Args:
+        connection: the open transaction.
+        absent: targets whose folder is not there: all their keys stay.
+        items: the relation in which they are retired.
+    """
+    going = _going(connection, items)
+    held = [
+        removal
+        for removal in going
+        if removal.target not in absent and _too_large(removal) and not _confirmed(connection, removal)
+    ]
+    stay = {removal.target for removal in held} | set(absent)
+    return held, [key for removal in going if removal.target in stay for key in removal.keys]
+
+
+def _going(connection: Connection, items: str) -> list[Held]:
     """What the planning of this transaction retires of what was published, by target."""
     targets: dict[str, tuple[list[str], list[str], int]] = {}
-    for row in connection.execute(text(_PRODUCTS), {"asset": PUBLISHED}):
+    for row in connection.execute(text(_PRODUCTS.format(items=items)), {"asset": PUBLISHED}):
         keys, products, count = targets.get(row.target, ([], [], 0))
         targets[row.target] = (
             keys + row.keys if row.keys else keys,
