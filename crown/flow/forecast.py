@@ -172,7 +172,7 @@ def forecast(
 
     Args:
         flow: the department's.
-        workspace: the department's.
+        workspace: the department's workspace.
         subject: what the items `i` of an asset are about, as an SQL expression.
         files_of: assets whose files are listed one by one.
         supposed: what is supposed to have happened before.

@@ -71,7 +71,7 @@ def make(
 
     Args:
         flow: the department's.
-        workspace: the department's.
+        workspace: the department's workspace.
         assets: what to make; the pool and the time limit are those of the first one's stage.
         run_id: stamped on what is made.
         on_progress: called after each commit.

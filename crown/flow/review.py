@@ -117,7 +117,7 @@ def decide(
     """Decide on subjects and their bytes in one transaction, with a row of the trail and a line of the log for each.
 
     Args:
-        workspace: the department's.
+        workspace: the department's workspace.
         asset: the stage.
         seen: pairs of subject and content hash, each once.
         verdict: what is said of them.

@@ -65,7 +65,7 @@ class StageLog:
 
     Attributes:
         messages: the department's table.
-        workspace: the department's.
+        workspace: the department's workspace.
         run_id: of the run.
         then: called after each commit, like this.
     """

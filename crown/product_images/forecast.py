@@ -83,7 +83,7 @@ def consequences(
     """What follows from an act alone: the forecast with it, less what the next runs would do anyway.
 
     Args:
-        workspace: the department's.
+        workspace: the department's workspace.
         act: see `Supposed`.
         due: see `Supposed`.
     """

@@ -46,7 +46,7 @@ def _freshness(connection: Connection) -> Sequence[Freshness]:
 
 
 def _lost(engine: Engine, settings: Settings) -> Mapping[str, str]:
-    return Workspace(engine, settings).absent_targets()
+    return Workspace(engine, settings).absent_roots()
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:

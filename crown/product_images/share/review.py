@@ -53,7 +53,7 @@ def cutouts(
     """Current cut-outs whose photo key is `pattern` or matches it as a shell pattern, the doubtful first.
 
     Args:
-        workspace: the department's.
+        workspace: the department's workspace.
         pattern: shell pattern of photo keys.
         undecided: only those of which nothing has been said.
         photos: only these photo keys.
@@ -109,7 +109,7 @@ def choose(
     Withdrawing is about every decision that stands on a matching photo, on earlier bytes of it too.
 
     Args:
-        workspace: the department's.
+        workspace: the department's workspace.
         patterns: shell patterns of photo keys, or keys.
         verdict: what is to be said.
         score_above: only cut-outs of which nothing has been said and whose score is higher.

@@ -24,7 +24,7 @@ def show(workspace: Workspace, *, new: bool = True, photos: Collection[str] | No
     the photos newly shown. A person's file under such a name is left alone.
 
     Args:
-        workspace: the department's room.
+        workspace: the department's workspace.
         new: False looks only at what is laid out already: a library of thousands is then not read.
         photos: look at these photos only.
     """
