@@ -72,7 +72,7 @@ def make(
     Args:
         flow: the department's.
         workspace: the department's workspace.
-        assets: what to make; the pool and the time limit are those of the first one's stage.
+        assets: what to make; the pool is that of the first one's stage.
         run_id: stamped on what is made.
         on_progress: called after each commit.
         seconds: begin nothing new after so long; None makes everything that is due.
@@ -89,11 +89,7 @@ def make(
         report.pool = worker_pool.run(
             workspace.engine,
             replace(chosen[0].pool, assets=tuple(assets), worker_context=worker_log(flow, workspace, run_id)),
-            replace(
-                workspace.limits,
-                run_seconds=seconds,
-                item_timeout_seconds=chosen[0].item_seconds or workspace.limits.item_timeout_seconds,
-            ),
+            replace(workspace.limits, run_seconds=seconds),
             run_id=run_id,
             versions=flow.versions(),
             on_progress=StageLog(flow.messages, workspace, run_id, on_progress),

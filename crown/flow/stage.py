@@ -45,14 +45,13 @@ class Stage:
             (inputs_decide).
         recipes: all that `wanted` may name.
         parameters: bind parameters of `wanted`.
-        pool: how the items are made.
+        pool: how the items are made, with a time limit of its own and the limited resources that it needs.
         copying: hashes of recipes whose result is the bytes of the last input.
         looked_up: see `planning.plan`.
         planner: plans the stage in the caller's transaction instead of `planning.plan`; returns what it did and what
             it holds for a person.
         holds: of what a planning has just retired in a relation of items (`ledger.items`, or the forecast's): what is
             held for a person, and the keys that stay.
-        item_seconds: time limit for one item, instead of CROWN_ITEM_TIMEOUT_SECONDS.
     """
 
     asset: str
@@ -64,7 +63,6 @@ class Stage:
     looked_up: str | None = None
     planner: Callable[[Connection, Stage], tuple[Plan, Sequence[HeldPlan]]] | None = None
     holds: Callable[[Connection, str], tuple[Sequence[HeldPlan], Sequence[str]]] | None = None
-    item_seconds: float | None = None
 
 
 @dataclass(frozen=True)
