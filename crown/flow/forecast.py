@@ -81,11 +81,9 @@ _OVERLAY = """
         select * from ledger.items where (asset, key) not in (select asset, key from pg_temp.supposed_items)
         union all select * from pg_temp.supposed_items;
     create temp view outputs as select * from ledger.outputs union all select * from pg_temp.supposed_outputs;
+    analyze supposed_items, supposed_outputs;  -- empty, as long as they are: unknown ones are taken for larger
 """
 _TABLE = re.compile(r"\bledger\.(items|outputs)\b")
-#: After so many rows the temporary tables' statistics are renewed.
-_MANY = 1_000
-
 _DUE = """
     insert into pg_temp.supposed_items
     select * from ledger.items where asset = :asset and key = any(:keys) and state <> 'retired'
@@ -235,7 +233,7 @@ class _Forecast(Generic[W]):
             files = self._execute(_FILES, asset=one.asset).tuples()
             self.found.files += [FileChange(one.asset, key, what) for key, what in files]
         if row.to_make:
-            self._suppose_made(one, row.to_make)
+            self._suppose_made(one)
 
     def _compare(self, one: Stage) -> dict[str, int]:
         statement, bound, _ = planning.compared(
@@ -247,8 +245,8 @@ class _Forecast(Generic[W]):
             looked_up=one.looked_up,
         )
         rows = self.connection.execute(text(_TABLE.sub(r"pg_temp.\1", statement) + _COMPARED), bound)
-        counted = dict(rows.tuples().all())
-        if sum(counted.values()) > _MANY:
+        counted: dict[str, int] = dict(rows.tuples().all())
+        if counted:
             self._execute("analyze pg_temp.supposed_items")
         return counted
 
@@ -267,12 +265,11 @@ class _Forecast(Generic[W]):
             tuple(due.keys or ()),
         )
 
-    def _suppose_made(self, one: Stage, many: int) -> None:
+    def _suppose_made(self, one: Stage) -> None:
         self._execute(_MADE, asset=one.asset, copying=sorted(one.copying))
         self._execute(_CURRENT, asset=one.asset)
         self._execute(_POINTED, asset=one.asset)
-        if many > _MANY:
-            self._execute("analyze pg_temp.supposed_items, pg_temp.supposed_outputs")
+        self._execute("analyze pg_temp.supposed_items, pg_temp.supposed_outputs")
 
     def _execute(self, statement: str, **bound: Any) -> Any:
         return self.connection.execute(text(statement), bound)

@@ -78,7 +78,8 @@ def current(
         subjects: only these keys.
         undecided: only those on which nothing stands.
     """
-    statement, bound = _CURRENT, {"asset": asset}
+    statement = _CURRENT
+    bound: dict[str, object] = {"asset": asset}
     if patterns is not None:
         statement += f" and {condition('i.key')}"
         bound |= patterns.parameters
@@ -98,7 +99,7 @@ def decided(connection: Connection, asset: str, patterns: Patterns) -> list[Stan
     rows = connection.execute(statement, {"asset": asset, **patterns.parameters}).all()
     before = [decisions.restored(connection, asset, row.subject, row.content_hash) for row in rows]
     return [
-        Standing(row.subject, row.content_hash, row.verdict, row.who, old and old.verdict)
+        Standing(row.subject, row.content_hash, row.verdict, row.who, None if old is None else old.verdict)
         for row, old in zip(rows, before, strict=True)
     ]
 
@@ -136,7 +137,7 @@ def decide(
             [
                 activity.Entry(
                     who=who,
-                    what=_ACTIONS[verdict],
+                    what=_ACTIONS.get(verdict, verdict),
                     subject=one.decision.subject,
                     department=workspace.department,
                     via=via,
@@ -161,7 +162,7 @@ def _log_decision(said: Decision, number: str) -> None:
     _log.info(
         "%s %s by %s%s",
         said.subject,
-        _WORDS[said.verdict],
+        _WORDS.get(said.verdict, said.verdict),
         said.who,
         f": {said.reason}" if said.reason else "",
         extra={

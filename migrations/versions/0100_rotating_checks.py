@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0100_rotating_checks"
-down_revision = "0131_activity_by_time"
+down_revision = "0110_verdicts_holds_resources"
 branch_labels = None
 depends_on = None
 

@@ -263,7 +263,7 @@ def _matching(connection: Connection, pattern: str) -> dict[str, bool]:
         ),
         {"photos": PHOTOS, "cutouts": CUTOUTS, **patterns_of([pattern]).parameters},
     ).tuples()
-    found = dict(rows.all())
+    found: dict[str, bool] = dict(rows.all())
     if not found:
         raise BadInput(f"No photo matches {pattern!r}; write its name as in review, such as 52000123_1.")
     return found
