@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test check pytest lock clean bench
+.PHONY: help setup demo up test quick check pytest lock clean bench
 
 help: ## What can be made
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,8 +36,16 @@ check: $(READY) ## Lint, format, types and import rules
 # Tests write and sync thousands of small files: in memory, where there is room for them.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
+# Folders whose tests of one function each run in seconds; the rest starts services or processes.
+QUICK := tests/unit tests/store tests/journal tests/ledger tests/flow tests/sql_models tests/art_records tests/people
+
 test: $(READY) ## Lint, types, import rules and all tests
 	@$(MAKE) --no-print-directory -j2 check pytest
+
+quick: $(READY) ## Lint, import rules and the tests without database, service or browser
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest --quick -n 2 --dist worksteal $(QUICK)
 
 pytest: $(READY)
 	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest -n 2 --dist worksteal

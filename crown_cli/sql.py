@@ -25,6 +25,7 @@ def sql() -> None:
     crown sql run +art_portfolio           one, and what it stands on
     crown sql test marts                   ask the tests of one floor
     crown sql show art_alerts --as-of 2025-12-31
+    crown sql export --to reports          every mart as CSV
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
@@ -197,6 +198,53 @@ def docs(as_html: bool, output: Path | None) -> None:
 
     write_text(output.absolute(), page, Ownership())
     click.echo(str(output))
+
+
+@sql.command(name="export")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--to",
+    "folder",
+    metavar="DIR",
+    required=True,
+    help="Folder for the files; - writes one model to the output.",
+)
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count from this day instead of today.")
+@json_option
+def export_models(names: tuple[str, ...], folder: str, as_of: datetime | None, as_json: bool) -> None:
+    """Write models as CSV files, all of the same moment.
+
+    Without NAMES, every mart. A file that is there is replaced in one step.
+
+    \b
+    crown sql export --to reports
+    crown sql export art_portfolio --to - > portfolio.csv
+    crown sql export marts staging --to all --as-of 2026-04-05 --json
+    """  # noqa: D301
+    import sys
+
+    from crown.sql_models.export import export, write
+    from crown.sql_models.project import load_models
+    from crown.store.files import Ownership
+    from crown_cli.common.world import open_world
+
+    chosen = load_models().select(names or ("marts",))
+    day = as_of.date() if as_of else None
+    if folder == "-":
+        if len(chosen) != 1 or as_json:
+            raise click.UsageError("One model goes to the output; name it, or a folder with --to DIR.")
+        with open_world() as world:
+            write(world.engine, chosen[0], sys.stdout.buffer, day)
+        return
+    with open_world() as world:
+        settings = world.settings
+        ownership = Ownership(settings.file_mode & 0o666, settings.folder_mode, settings.file_group)
+        done = list(export(world.engine, chosen, Path(folder).absolute(), ownership, day))
+    show_rows(
+        [{"model": one.model, "file": str(one.file), "rows": one.rows, "bytes": one.bytes} for one in done],
+        as_json=as_json,
+        empty="There is no mart.",
+    )
 
 
 @sql.command()

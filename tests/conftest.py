@@ -20,8 +20,28 @@ from crown.journal import logs
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left alone with one at the end."""
+#: What a test of `make quick` does not need: a database server, another process of ours, a browser, minutes.
+_NOT_QUICK = frozenset({"server_url", "server_folder", "shared_fixtures"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick`: see the Makefile."""
+    parser.addoption(
+        "--quick", action="store_true", help="only tests without a database, a service or a browser"
+    )
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    marked = any(item.get_closest_marker(name) for name in ("integration", "crash", "slow"))
+    return not marked and not _NOT_QUICK & set(getattr(item, "fixturenames", ()))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end; with --quick, none of them."""
+    if config.getoption("quick"):
+        left_out = [item for item in items if not _is_quick(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _is_quick(item)]
     items.sort(key=lambda item: not item.get_closest_marker("integration"))
 
 

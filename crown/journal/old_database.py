@@ -263,7 +263,8 @@ def _batches(
         f" from {source.name} where {keep} order by id"
     )
     answer = reading.execution_options(yield_per=_BATCH).execute(query)
-    yield from answer.mappings().partitions()
+    for batch in answer.mappings().partitions():
+        yield [dict(row) for row in batch]
 
 
 def _act(row: Mapping[str, Any]) -> dict[str, object]:
