@@ -74,9 +74,9 @@ def claim_ms(engine: Engine, pending: int) -> list[float]:
         connection.execute(
             text(
                 "insert into ledger.items (asset, key, state, wanted, recipe, next_try)"
-                " select asset, 'p' || n, case when n % (1 + :pending / 1000) = 1 then 'failed' else 'pending' end, 'w',"
-                " :recipe, now() + interval '1 hour' from unnest(cast(:assets as text[])) as asset,"
-                " generate_series(1, :pending) n"
+                " select asset, 'p' || n, case when failed then 'failed' else 'pending' end, 'w', :recipe,"
+                " case when failed then now() + interval '1 hour' end from unnest(cast(:assets as text[])) as asset,"
+                " generate_series(1, :pending) n, lateral (select n % (1 + :pending / 1000) = 1 as failed) f"
             ),
             {"assets": assets, "pending": pending, "recipe": RECIPE.hash},
         )

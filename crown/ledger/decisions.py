@@ -128,13 +128,21 @@ def decide_all(
     return_stage: str | None = None,
     verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
     batch: str | None = None,
+    since: datetime | None = None,
 ) -> list[Said]:
-    """`decide` on many subjects with one statement; `seen` are pairs of subject and content hash, each once."""
+    """`decide` on many subjects with one statement; `seen` are pairs of subject and content hash, each once.
+
+    What was decided before `since` counts as said about something else.
+    """
     declared_verdicts.check(
         verdicts, stage=stage, verdict=verdict, reason=reason, payload=payload, return_stage=return_stage
     )
     payload = None if payload is None else dict(payload)
-    before = {(d.subject, d.content_hash): d for d in _standing(connection, stage, seen)}
+    before = {
+        (d.subject, d.content_hash): d
+        for d in _standing(connection, stage, seen)
+        if since is None or d.decided_at >= since
+    }
     said_now = (verdict, who, reason, payload, return_stage, batch)
     new = [pair for pair in seen if (now := before.get(pair)) is None or _said(now) != said_now]
     back = {pair: restored(connection, stage, *pair) for pair in new} if verdict == WITHDRAW else {}

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
+
+from crown.ledger import decisions
+from crown.ledger.decisions import Decision, Verdict
+from crown.ledger.verdicts import APPROVE_OR_REJECT, DeclaredVerdict
 
 State = Literal["open", "applied", "superseded", "rejected"]
 
@@ -29,6 +33,7 @@ class Plan:
         plan_hash: sha256 of the body in canonical JSON; a decision refers to it.
         body: what would be done, for whoever carries it out.
         sentence: what would be done, for people.
+        facts: what its readers need beside it; no part of the hash.
         state: `open` until it is applied, rejected, or another plan for the subject takes its place.
         proposed_at: when it was first proposed.
         ended_at: when it ceased to be open.
@@ -40,12 +45,13 @@ class Plan:
     plan_hash: str
     body: Any
     sentence: str
+    facts: Mapping[str, Any]
     state: State
     proposed_at: datetime
     ended_at: datetime | None
 
 
-_COLUMNS = "plan_id, stage, subject, plan_hash, body, sentence, state, proposed_at, ended_at"
+_COLUMNS = "plan_id, stage, subject, plan_hash, body, sentence, facts, state, proposed_at, ended_at"
 
 
 def hash_of(body: object) -> str:
@@ -53,7 +59,15 @@ def hash_of(body: object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def propose(connection: Connection, *, stage: str, subject: str, body: object, sentence: str) -> Plan:
+def propose(
+    connection: Connection,
+    *,
+    stage: str,
+    subject: str,
+    body: object,
+    sentence: str,
+    facts: Mapping[str, Any] | None = None,
+) -> Plan:
     """Propose a plan; the same plan stays as it is, a different one takes the place of the open one.
 
     Args:
@@ -62,6 +76,7 @@ def propose(connection: Connection, *, stage: str, subject: str, body: object, s
         subject: see `Plan`.
         body: JSON-able; its hash is what a person approves.
         sentence: for people.
+        facts: see `Plan`; those of the last proposal stand.
     """
     plan_hash = hash_of(body)
     connection.execute(
@@ -73,10 +88,10 @@ def propose(connection: Connection, *, stage: str, subject: str, body: object, s
     )
     row = connection.execute(
         text(
-            "insert into ledger.plans as p (stage, subject, plan_hash, body, sentence)"
-            " values (:stage, :subject, :hash, cast(:body as jsonb), :sentence)"
-            " on conflict (stage, subject) where state = 'open' do update set sentence = excluded.sentence"
-            f" returning {_COLUMNS}"
+            "insert into ledger.plans as p (stage, subject, plan_hash, body, sentence, facts)"
+            " values (:stage, :subject, :hash, cast(:body as jsonb), :sentence, cast(:facts as jsonb))"
+            " on conflict (stage, subject) where state = 'open' do update set sentence = excluded.sentence,"
+            f" facts = excluded.facts returning {_COLUMNS}"
         ),
         {
             "stage": stage,
@@ -84,6 +99,7 @@ def propose(connection: Connection, *, stage: str, subject: str, body: object, s
             "hash": plan_hash,
             "body": json.dumps(body),
             "sentence": sentence,
+            "facts": json.dumps(dict(facts or {})),
         },
     ).one()
     return Plan(**row._mapping)
@@ -111,6 +127,34 @@ def find(connection: Connection, stage: str, plan_hash: str) -> Plan | None:
         {"stage": stage, "hash": plan_hash},
     ).one_or_none()
     return None if row is None else Plan(**row._mapping)
+
+
+def decide(
+    connection: Connection,
+    plan: Plan,
+    verdict: Verdict,
+    *,
+    who: str,
+    via: str,
+    reason: str | None = None,
+    verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
+) -> Decision:
+    """Decide on exactly this plan; what was said of an earlier plan with the same hash does not count as said.
+
+    Raises:
+        BadInput: see `decisions.decide`.
+    """
+    return decisions.decide_all(
+        connection,
+        stage=plan.stage,
+        seen=[(plan.subject, plan.plan_hash)],
+        verdict=verdict,
+        who=who,
+        via=via,
+        reason=reason,
+        verdicts=verdicts,
+        since=plan.proposed_at,
+    )[0].decision
 
 
 def verdict(connection: Connection, plan: Plan) -> str | None:

@@ -113,3 +113,28 @@ def test_two_runs_that_read_the_same_stretch_cannot_both_commit_it(engine: Engin
     with engine.connect() as connection:
         assert connection.execute(text("select version from ledger.cursors")).scalar_one() == seen.version + 1
         assert [cursor.source for cursor in cursors.all_cursors(connection)] == ["s"]
+
+
+def test_a_plan_that_comes_back_has_to_be_approved_again(engine: Engine) -> None:
+    plan = _propose(engine, ["a"])
+    for _ in range(2):
+        assert _verdict(engine, plan) is None
+        with engine.begin() as connection:
+            said = plans.decide(connection, plan, "approve", who="eva", via="cli", reason="the series ended")
+            assert (
+                plans.decide(connection, plan, "approve", who="eva", via="cli", reason="the series ended")
+                == said
+            )
+        assert _verdict(engine, plan) == "approve"
+        with engine.begin() as connection:
+            plans.end(connection, plan, "applied")
+        plan = _propose(engine, ["a"])
+
+
+def test_facts_of_a_plan_are_renewed_and_are_no_part_of_its_hash(engine: Engine) -> None:
+    with engine.begin() as connection:
+        given = {"stage": STAGE, "subject": "removal:shop", "body": ["a"]}
+        first = plans.propose(connection, **given, sentence="1 of 3", facts={"of": 3})
+        again = plans.propose(connection, **given, sentence="1 of 4", facts={"of": 4})
+    assert (again.plan_id, again.plan_hash) == (first.plan_id, first.plan_hash)
+    assert (again.sentence, again.facts) == ("1 of 4", {"of": 4})

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
 from crown.flow.forecast import Supposed
 from crown.flow.verify import verify
-from crown.ledger import decisions
+from crown.ledger import plans
 from crown.pictures.tags import read_tags
 from crown.product_images.forecast import Forecast, forecast
 from crown.product_images.publishing import products, removals, texts
@@ -447,8 +447,11 @@ def test_a_confirmation_is_of_exactly_the_plan_that_was_seen(many: Workspace) ->
     with pytest.raises(BadInput, match="look at it again"):
         removals.confirm(many, who="eva", via="cli", seen=seen[:12])
     with many.engine.connect() as connection:
-        asked = {removals.subject("production"): seen}
-        assert decisions.standing(connection, PUBLISHED, asked) == {}
+        (plan,) = plans.open_plans(connection, PUBLISHED)
+        overtaken = plans.find(connection, PUBLISHED, seen)
+        assert plans.verdict(connection, plan) is None
+    assert overtaken is not None
+    assert (overtaken.state, plan.subject) == ("superseded", "removal:production")
 
 
 def test_what_is_held_is_neither_made_anew_nor_forgotten_when_it_is_wanted_again(many: Workspace) -> None:

@@ -18,11 +18,13 @@ from crown.journal import activity
 from crown.ledger import (
     claims,
     decisions,
+    outputs,
     planning,
     recipes,
     written_files,
 )
 from crown.ledger.claims import Job, Made
+from crown.ledger.outputs import Existing
 from crown.ledger.recipes import Recipe
 from crown.product_images import stages
 from crown.product_images.adopt.measure import Measured
@@ -69,21 +71,8 @@ def keep(workspace: Workspace, relative: str, path: Path) -> int:
     kept = Recipe(OLD_FILES, "kept", {"version": 1})
     with workspace.engine.begin() as connection:
         recipes.register(connection, [kept])
-        connection.execute(
-            text(
-                "insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes, recipe)"
-                " values (:asset, :key, ledger.fingerprint(:recipe, array[:hash]), :hash, :root, :hash, :size, :recipe)"
-                " on conflict (asset, key, fingerprint) where present do nothing"
-            ),
-            {
-                "asset": OLD_FILES,
-                "key": relative,
-                "recipe": kept.hash,
-                "hash": content_hash,
-                "root": OBJECTS,
-                "size": path.stat().st_size,
-            },
-        )
+        found = Existing(relative, content_hash, OBJECTS, content_hash, path.stat().st_size)
+        outputs.enter(connection, OLD_FILES, [found], recipe=kept.hash)
     return stored
 
 

@@ -5,8 +5,6 @@ A retired approval, a mistyped setting or a lost table must not empty a target. 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput
 from crown.journal import activity
-from crown.ledger import decisions, planning
+from crown.ledger import planning, plans
 from crown.ledger.decisions import Decision
 from crown.ledger.locks import lock_assets
 from crown.ledger.planning import Plan
@@ -35,7 +33,7 @@ CONFIRMATION = "the confirmation of a removal"
 
 @dataclass(frozen=True)
 class Held:
-    """A removal that waits for a person. `plan_hash` is the sha256 of the sorted keys as JSON."""
+    """A removal that waits for a person; its plan's body are the sorted keys (`crown.ledger.plans`)."""
 
     target: str
     plan_hash: str
@@ -144,8 +142,8 @@ def _going(connection: Connection, items: str) -> list[Held]:
 
 
 def plan_hash(keys: Collection[str]) -> str:
-    """What a decision on a removal refers to: sha256 of its sorted keys as JSON."""
-    return hashlib.sha256(json.dumps(sorted(keys)).encode()).hexdigest()
+    """What a decision on a removal refers to."""
+    return plans.hash_of(sorted(keys))
 
 
 def _too_large(removal: Held) -> bool:
@@ -154,78 +152,64 @@ def _too_large(removal: Held) -> bool:
 
 
 def _confirmed(connection: Connection, removal: Held) -> bool:
-    seen = {subject(removal.target): removal.plan_hash}
-    said = decisions.standing(connection, PUBLISHED, seen).get(subject(removal.target))
-    return said is not None and said.verdict == "approve"
+    plan = next((one for one in _open(connection) if one.plan_hash == removal.plan_hash), None)
+    return plan is not None and plans.verdict(connection, plan) == "approve"
+
+
+def _open(connection: Connection) -> list[plans.Plan]:
+    return plans.open_plans(connection, PUBLISHED)
 
 
 def _pause(connection: Connection, keys: Collection[str]) -> None:
     """What is not wanted any more is not made anew either while its removal is held."""
-    connection.execute(
-        text(
-            "update ledger.items set state = 'waiting', waiting_for = :what, claim_id = null,"
-            " changed_at = clock_timestamp() where asset = :asset and key = any(:keys)"
-            " and state in ('pending', 'failed')"
-        ),
-        {"asset": PUBLISHED, "keys": list(keys), "what": CONFIRMATION},
-    )
+    planning.pause(connection, PUBLISHED, list(keys), CONFIRMATION, "plan")
 
 
 def _remember(connection: Connection, held: list[Held]) -> None:
-    known = standing(connection)
-    now = {removal.plan_hash for removal in held}
-    for removal in known:
-        if removal.plan_hash not in now:
-            _forget(connection, removal)
+    known = _open(connection)
+    for plan in known:
+        if all(removal.plan_hash != plan.plan_hash for removal in held):
+            plans.end(connection, plan, "applied" if _is_carried_out(connection, plan) else "superseded")
     for removal in held:
-        if any(removal.plan_hash == other.plan_hash for other in known):
-            continue
-        _log.warning("%s", removal.sentence)
-        connection.execute(
-            text(
-                "insert into product_images.held_removals (target, plan_hash, keys, products, of_products)"
-                " values (:target, :plan_hash, :keys, :products, :of_products)"
-            ),
-            {
-                "target": removal.target,
-                "plan_hash": removal.plan_hash,
-                "keys": list(removal.keys),
-                "products": list(removal.products),
-                "of_products": removal.of_products,
-            },
-        )
-
-
-def _forget(connection: Connection, removal: Held) -> None:
-    """A confirmation holds for one removal: carried out or overtaken, it has to be asked for again."""
-    if _confirmed(connection, removal):
-        decisions.decide(
+        if all(removal.plan_hash != plan.plan_hash for plan in known):
+            _log.warning("%s", removal.sentence)
+        plans.propose(
             connection,
             stage=PUBLISHED,
             subject=subject(removal.target),
-            content_hash=removal.plan_hash,
-            verdict="withdraw",
-            who=DEPARTMENT,
-            via="run",
-            reason="carried out, or the plan has changed",
+            body=sorted(removal.keys),
+            sentence=removal.sentence,
+            facts={"products": list(removal.products), "of_products": removal.of_products},
         )
-    connection.execute(
-        text("delete from product_images.held_removals where target = :target"), {"target": removal.target}
-    )
+
+
+def _is_carried_out(connection: Connection, plan: plans.Plan) -> bool:
+    """Whether it was confirmed and everything in it is retired; a confirmation holds for one removal."""
+    if plans.verdict(connection, plan) != "approve":
+        return False
+    return connection.execute(
+        text(
+            "select not exists (select from ledger.items where asset = :asset and key = any(:keys)"
+            " and state <> 'retired')"
+        ),
+        {"asset": PUBLISHED, "keys": plan.body},
+    ).scalar_one()
 
 
 def standing(connection: Connection) -> list[Held]:
     """Removals that were held when production was last planned."""
-    rows = connection.execute(
-        text(
-            "select target, plan_hash, keys, products, of_products, held_at from product_images.held_removals"
-            " order by target"
-        )
+    return [_held(plan) for plan in _open(connection)]
+
+
+def _held(plan: plans.Plan) -> Held:
+    return Held(
+        plan.subject.partition(":")[2],
+        plan.plan_hash,
+        tuple(plan.body),
+        tuple(plan.facts["products"]),
+        plan.facts["of_products"],
+        plan.proposed_at,
     )
-    return [
-        Held(row.target, row.plan_hash, tuple(row.keys), tuple(row.products), row.of_products, row.held_at)
-        for row in rows
-    ]
 
 
 def confirm(
@@ -252,29 +236,19 @@ def confirm(
     """
     said = []
     with workspace.engine.begin() as connection:
-        held = [removal for removal in standing(connection) if target in (None, removal.target)]
+        held = [plan for plan in _open(connection) if target in (None, _held(plan).target)]
         if not held:
             raise BadInput(
                 f"No removal{f' from {target}' if target else ''} is held; there is nothing to confirm."
             )
-        for removal in held:
+        for plan in held:
+            removal = _held(plan)
             if seen is not None and not removal.plan_hash.startswith(seen):
                 raise BadInput(
                     f"The plan for {removal.target} is {removal.plan_hash[:12]} now, not {seen}; look at it again with"
                     " `crown images confirm`."
                 )
-            said.append(
-                decisions.decide(
-                    connection,
-                    stage=PUBLISHED,
-                    subject=subject(removal.target),
-                    content_hash=removal.plan_hash,
-                    verdict="approve",
-                    who=who,
-                    via=via,
-                    reason=reason,
-                )
-            )
+            said.append(plans.decide(connection, plan, "approve", who=who, via=via, reason=reason))
             activity.record(
                 connection,
                 who=who,

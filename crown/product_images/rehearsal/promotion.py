@@ -8,7 +8,6 @@ stays until then.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, Refused
 from crown.journal import activity
-from crown.ledger import decisions, recipes
+from crown.ledger import decisions, outputs, recipes
 from crown.ledger.locks import lock_assets
+from crown.ledger.outputs import Existing
 from crown.product_images import stages
 from crown.product_images.cutout import models as cutout_models
 from crown.product_images.cutout.models import cutting
@@ -227,36 +227,22 @@ def _usable(workspace: Workspace, row: Any) -> bool:
 
 def _take_over(connection: Connection, recipe: str, decision_id: int, rows: list[Any]) -> None:
     """Enter rehearsed cut-outs as outputs; the next planning finds them and has nothing cut out."""
-    if not rows:
-        return
-    connection.execute(
-        text(
-            "with given as (select * from unnest(cast(:keys as text[]), cast(:fingerprints as text[]),"
-            "   cast(:hashes as text[]), cast(:sizes as bigint[]), cast(:seconds as real[]), cast(:facts as text[]),"
-            "   cast(:versions as text[]), cast(:inputs as bigint[]))"
-            "   as g(key, fingerprint, content_hash, size_bytes, seconds, facts, versions, input_id)),"
-            " output as (insert into ledger.outputs (asset, key, fingerprint, content_hash, root, path, size_bytes,"
-            "   recipe, decision_id, seconds, facts, versions)"
-            "   select :asset, key, fingerprint, content_hash, :root, content_hash, size_bytes, :recipe, :decision,"
-            "   seconds, cast(facts as jsonb), cast(versions as jsonb) from given returning output_id, key)"
-            " insert into ledger.output_inputs (output_id, input_id, role)"
-            " select output_id, input_id, 'photos' from output join given using (key)"
-        ),
-        {
-            "asset": CUTOUTS,
-            "root": OBJECTS,
-            "recipe": recipe,
-            "decision": decision_id,
-            "keys": [row.photo for row in rows],
-            "fingerprints": [row.fingerprint for row in rows],
-            "hashes": [row.after_hash for row in rows],
-            "sizes": [row.size_bytes for row in rows],
-            "seconds": [row.seconds for row in rows],
-            "facts": [json.dumps({**_without_versions(row), "rehearsal": row.rehearsal_id}) for row in rows],
-            "versions": [json.dumps(row.facts.get("versions", {})) for row in rows],
-            "inputs": [row.output_id for row in rows],
-        },
-    )
+    taken = [
+        Existing(
+            row.photo,
+            row.after_hash,
+            OBJECTS,
+            row.after_hash,
+            row.size_bytes,
+            row.fingerprint,
+            row.seconds,
+            {**_without_versions(row), "rehearsal": row.rehearsal_id},
+            row.facts.get("versions", {}),
+            (row.output_id,),
+        )
+        for row in rows
+    ]
+    outputs.enter(connection, CUTOUTS, taken, recipe=recipe, decision_id=decision_id)
 
 
 def _without_versions(row: Any) -> dict[str, Any]:
