@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0111_removals_are_plans"
-down_revision = "0110_verdicts_holds_resources"
+down_revision = "0100_rotating_checks"
 branch_labels = None
 depends_on = None
 
