@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import csv_wanted, json_option, rows_option, show_json, show_rows
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -23,7 +23,7 @@ def sql() -> None:
     \b
     crown sql run                          build all, recorded in Dagster
     crown sql run +art_portfolio           one, and what it stands on
-    crown sql test marts                   ask the tests of one floor
+    crown sql test marts                   ask the tests of one layer
     crown sql show art_alerts --as-of 2025-12-31
     crown sql export --to reports          every mart as CSV
     """  # noqa: D301 - click's mark for lines that keep their breaks
@@ -33,7 +33,7 @@ _names = click.argument("names", nargs=-1)
 
 
 @sql.command(name="list")
-@json_option
+@rows_option
 def list_models(as_json: bool) -> None:
     """Every model, in the order of building, and what it reads.
 
@@ -61,7 +61,7 @@ def list_models(as_json: bool) -> None:
 def run(names: tuple[str, ...], as_json: bool) -> None:
     """Build models and ask their tests; the run appears in the Dagster UI.
 
-    NAMES are models or floors (staging, intermediate, marts); `+name` takes what it stands on too, `name+` what
+    NAMES are models or layers (staging, intermediate, marts); `+name` takes what it stands on too, `name+` what
     stands on it. Without NAMES, all. A model that fails keeps what was there; exit code 1.
 
     \b
@@ -136,7 +136,7 @@ def _rows_of(result: dg.ExecuteInProcessResult, keys: dict[dg.AssetKey, Model]) 
     return list(rows.values())
 
 
-@sql.command()
+@sql.command(short_help="Ask the tests of models that are built.")
 @_names
 @json_option
 def test(names: tuple[str, ...], as_json: bool) -> None:
@@ -175,7 +175,7 @@ def test(names: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@sql.command()
+@sql.command(short_help="Describe the models as a page.")
 @click.option(
     "--html", "as_html", is_flag=True, help="One HTML page with the picture inside, instead of Markdown."
 )
@@ -251,13 +251,14 @@ def export_models(names: tuple[str, ...], folder: str, as_of: datetime | None, a
 @click.argument("model")
 @click.option("--rows", "limit", default=20, show_default=True, help="Rows to show; 0 shows none.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count from this day instead of today.")
-@json_option
+@rows_option
 def show(model: str, limit: int, as_of: datetime | None, as_json: bool) -> None:
     """One model: what it is, where its columns come from, and its rows.
 
     \b
     crown sql show art_portfolio
     crown sql show art_uk_tax_year --rows 100 --as-of 2026-04-05
+    crown sql show art_sales_register --rows 10000 --csv > sales.csv
     """  # noqa: D301
     from crown.sql_models.lineage import read_columns
     from crown.sql_models.project import load_models
@@ -291,6 +292,9 @@ def show(model: str, limit: int, as_of: datetime | None, as_json: bool) -> None:
                 "rows": rows,
             }
         )
+        return
+    if csv_wanted():
+        show_rows(rows)
         return
     click.echo(f"{found.relation}\n{found.description.description}\n")
     click.echo(f"Reads {', '.join(found.upstream) or 'nothing'}.")

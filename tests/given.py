@@ -6,6 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import ClassVar
 
+from sqlalchemy import Engine
+
+from crown.people import users
 from crown.settings.model import Settings, load_settings
 from resources.database import DatabaseResource
 
@@ -30,3 +33,10 @@ def with_product_images(settings: Settings, changed: Mapping[str, object]) -> Se
     """The settings with other values for product images."""
     own = settings.product_images.model_copy(update=dict(changed))
     return settings.model_copy(update={"product_images": own})
+
+
+def known_people(engine: Engine, *names: str) -> None:
+    """Administrators of these names: whom `--who` may name."""
+    with engine.begin() as connection:
+        for name in names:
+            users.add(connection, name, "admin")

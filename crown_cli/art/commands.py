@@ -25,11 +25,11 @@ from crown_cli.art import (
 )
 from crown_cli.art.shared import (
     TABLES,
-    reason_option,
-    who_option,
     workspace,
 )
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.people import acting, who_option
 
 if TYPE_CHECKING:
     from crown.art_records.workspace import Workspace
@@ -42,11 +42,11 @@ def art() -> None:
     """Art records: exports of the art base become art tables with a history; every change can be taken back.
 
     \b
-    crown art sync                              what the exports would change; writes nothing
-    crown art sync --apply                      write it
-    crown art history "Work - 12"               what happened to an edition
-    crown art rollback 7                        what taking sync 7 back would change
-    crown art sell "Work - 12" --price 90       work in the art tables
+    crown art sync                           what the exports would change
+    crown art sync --apply                   write it
+    crown art history "Work - 12"            what happened to an edition
+    crown art rollback 7                     what taking sync 7 back changes
+    crown art sell "Work - 12" --price 90    work in the art tables
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
@@ -74,21 +74,21 @@ _mode = click.option(
 )
 
 
-@art.command()
+@art.command(short_help="Compare exports with the art tables, or write them.")
 @_files
 @_mode
-@click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
+@apply_option
 @click.option(
     "--confirm", metavar="DIFF", help="Apply a difference that waits: the one you have seen, by its hash."
 )
 @_rows
-@reason_option
+@reason_option()
 @who_option
 @json_option
 @click.pass_context
 def sync(
     context: click.Context, prints: Path | None, distributors: Path | None, editions: Path | None,
-    mode: Any, apply: bool, confirm: str | None, rows: int, reason: str | None, who: str, as_json: bool,
+    mode: Any, carry_out: bool, confirm: str | None, rows: int, reason: str | None, who: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare exports with the art tables; with --apply write the difference, all tables or none.
 
@@ -102,19 +102,21 @@ def sync(
     """  # noqa: D301
     from crown.art_records.exports import arriving
     from crown.art_records.history import syncing
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "run", DEPARTMENT)
         files = _given(art_records, prints=prints, distributors=distributors, editions=editions)
         chosen = mode or art_records.mode
-        if apply or confirm:
+        if carry_out or confirm:
             done = arriving.bring_in_files(
-                art_records, files, chosen, who=who, via="cli", confirm=confirm, reason=reason
+                art_records, files, chosen, who=person, via="cli", confirm=confirm, reason=reason
             )
             report, waits = done.report, done.waits
         else:
             report, waits = (
                 syncing.sync(
-                    art_records.engine, files, chosen, objects=art_records.objects, who=who, limits=art_records.limits,
+                    art_records.engine, files, chosen, objects=art_records.objects, who=person, limits=art_records.limits,
                     book=art_records.book
                 ),
                 None,
@@ -133,7 +135,7 @@ def sync(
         context.exit(_WAITS)
 
 
-@art.command()
+@art.command(short_help="Take in the exports folder, as the daily run does.")
 @json_option
 @click.pass_context
 def run(context: click.Context, as_json: bool) -> None:
@@ -197,7 +199,7 @@ def _became(made: Mapping[str, Any] | None) -> str:
     return "nothing new" if made["nothing_new"] else _COMPARED
 
 
-@art.command()
+@art.command(short_help="Fetch the base through the Airtable API.")
 @json_option
 def fetch(as_json: bool) -> None:
     """Fetch the base through the Airtable API and write its tables into the exports folder.
@@ -218,13 +220,13 @@ def fetch(as_json: bool) -> None:
     show_rows([{"table": table, "file": path} for table, path in paths.items()], as_json=as_json)
 
 
-@art.command()
+@art.command(short_help="Decide on a difference that waits.")
 @click.argument("difference")
 @click.argument("verdict", type=click.Choice(["approve", "reject", "withdraw"]))
-@reason_option
+@reason_option()
 @who_option
 @json_option
-def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json: bool) -> None:
+def decide(difference: str, verdict: Any, reason: str | None, who: str | None, as_json: bool) -> None:
     """Decide on the DIFFERENCE that waits in the exports folder, by the hash that its preview shows.
 
     Only exactly this difference is applied, by the next run; another one needs another decision.
@@ -234,9 +236,11 @@ def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json:
     crown art decide 1f0c22ab90d1 approve --reason 'two galleries closed'
     """  # noqa: D301
     from crown.art_records.exports import arriving
+    from crown.art_records.workspace import EXPORTS
 
     with workspace() as art_records:
-        said = arriving.decide(art_records, difference, verdict, who=who, via="cli", reason=reason)
+        person = acting(art_records.engine, who, verdict, EXPORTS)
+        said = arriving.decide(art_records, difference, verdict, who=person, via="cli", reason=reason)
     if as_json:
         show_json(said)
     else:
@@ -245,9 +249,9 @@ def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json:
             click.echo("It is applied while `crown up` runs; `crown art run` applies it now.")
 
 
-@art.command()
+@art.command(short_help="Read the newest kept files again after a correction.")
 @_mode
-@click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
+@apply_option
 @click.option(
     "--confirm", metavar="DIFF", help="Apply a difference that waits: the one you have seen, by its hash."
 )
@@ -256,7 +260,13 @@ def decide(difference: str, verdict: Any, reason: str | None, who: str, as_json:
 @json_option
 @click.pass_context
 def rerun(
-    context: click.Context, mode: Any, apply: bool, confirm: str | None, rows: int, who: str, as_json: bool
+    context: click.Context,
+    mode: Any,
+    carry_out: bool,
+    confirm: str | None,
+    rows: int,
+    who: str | None,
+    as_json: bool,
 ) -> None:
     """Read the newest kept file of each table again, after a rule or a name was corrected.
 
@@ -266,20 +276,22 @@ def rerun(
     crown art rerun --confirm 1f0c22ab90d1
     """  # noqa: D301
     from crown.art_records.exports import arriving
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "run", DEPARTMENT)
         report = arriving.read_again(
-            art_records, mode or art_records.mode, who=who, via="cli", apply=apply, confirm=confirm
+            art_records, mode or art_records.mode, who=person, via="cli", apply=carry_out, confirm=confirm
         )
     if as_json:
         show_json(report.as_dict())
     else:
         click.echo(report.text(rows))
-    if apply and report.waiting:
+    if carry_out and report.waiting:
         context.exit(_WAITS)
 
 
-@art.command()
+@art.command(short_help="Report everything in which exports and tables differ.")
 @_files
 @_rows
 @json_option
@@ -311,9 +323,9 @@ def compare(
     context.exit(0 if agree else 1)
 
 
-@art.command()
+@art.command(short_help="Take a sync back, as a new sync.")
 @click.argument("sync_number", metavar="SYNC", type=int)
-@click.option("--apply", is_flag=True, help="Take it back; without this nothing is changed.")
+@apply_option
 @click.option("--force", is_flag=True, help="Also what a later sync or a person changed again.")
 @click.option(
     "--field",
@@ -327,13 +339,13 @@ def compare(
 )
 @click.option("--confirm", metavar="DIFF", help="Refuse unless exactly this inverse is still the one.")
 @_rows
-@reason_option
+@reason_option()
 @who_option
 @json_option
 @click.pass_context
 def rollback(
-    context: click.Context, sync_number: int, apply: bool, force: bool, fields: tuple[str, ...],
-    through_latest: bool, confirm: str | None, rows: int, reason: str | None, who: str, as_json: bool,
+    context: click.Context, sync_number: int, carry_out: bool, force: bool, fields: tuple[str, ...],
+    through_latest: bool, confirm: str | None, rows: int, reason: str | None, who: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Take a sync back, as a new sync that can be taken back itself. `crown art syncs` lists them.
 
@@ -347,11 +359,13 @@ def rollback(
     crown art rollback 7 --through-latest
     """  # noqa: D301
     from crown.art_records.history.rollback import rollback as take_back
+    from crown.art_records.workspace import DEPARTMENT
 
     chosen = [(record, name or None) for record, _, name in (field.partition(".") for field in fields)]
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "rollback", DEPARTMENT)
         report = take_back(
-            art_records.engine, sync_number, who=who, apply=apply, choose="force" if force else "skip", fields=chosen,
+            art_records.engine, sync_number, who=person, apply=carry_out, choose="force" if force else "skip", fields=chosen,
             through_latest=through_latest, approved=confirm, rule_version=art_records.book.version, reason=reason,
         )  # fmt: skip
     if as_json:
@@ -360,9 +374,9 @@ def rollback(
         click.echo(report.text(rows))
         if report.applied:
             click.echo("The marts follow while `crown up` runs; `crown sql run` builds them now.")
-        elif not apply:
+        elif not carry_out:
             click.echo("Nothing was written; --apply writes it.")
-    if apply and not report.applied:
+    if carry_out and not report.applied:
         click.echo(
             f"crown: nothing of sync {sync_number} was taken back: no change of it is clean; --force or --field "
             "chooses others.",

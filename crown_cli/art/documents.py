@@ -15,12 +15,13 @@ import click
 from crown_cli.art.shared import (
     DAY,
     MONTH,
-    who_option,
     workspace,
     write_private,
 )
 from crown_cli.art.work import day_of
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.options import apply_option
+from crown_cli.common.output import json_option, rows_option, show_json, show_rows
+from crown_cli.common.people import acting, who_option
 
 if TYPE_CHECKING:
     from crown.art_records.documents.issue import Document
@@ -34,7 +35,7 @@ def _issuing(command: _Command) -> _Command:
         click.option("--on", type=DAY, metavar="DAY", help="The day on the document; default: today."),
         click.option("--replaces", metavar="LABEL", help="The document that this one corrects."),
         click.option("--reason", help="Why; needed with --replaces, and printed then."),
-        click.option("--apply", is_flag=True, help="Issue it; without this it is only shown."),
+        apply_option,
         who_option,
         json_option,
     )):  # fmt: skip
@@ -42,20 +43,30 @@ def _issuing(command: _Command) -> _Command:
     return command
 
 
-def _issue(kind: str, *subject: Any, as_json: bool, on: date | None, apply: bool, **order: Any) -> None:
+def _issue(
+    kind: str,
+    *subject: Any,
+    as_json: bool,
+    on: date | None,
+    carry_out: bool,
+    who: str | None,
+    **order: Any,
+) -> None:
     from crown.art_records.documents import issue as documents
     from crown.art_records.documents.facts import seller
+    from crown.art_records.workspace import DEPARTMENT
 
     make = getattr(documents, f"issue_{kind}")
     with workspace() as art_records:
         by = seller(art_records.settings)
-        ordered = documents.Order(on=day_of(on), apply=apply, **order)
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
+        ordered = documents.Order(on=day_of(on), apply=carry_out, who=person, **order)
         made = make(art_records.engine, art_records.objects, by, *subject, ordered)
     if as_json:
         show_json(made.as_dict())
         return
     _show(made)
-    if apply:
+    if carry_out:
         click.echo(
             f"{made.label} is issued; `crown art document {made.label} --output {made.label}.pdf` writes it."
         )
@@ -79,7 +90,7 @@ def _show(made: Document) -> None:
         click.echo(f"  {note}")
 
 
-@click.command()
+@click.command(short_help="Invoice what GALLERY sold in MONTH.")
 @click.argument("gallery")
 @click.argument("month", type=MONTH)
 @_issuing
@@ -97,7 +108,7 @@ def invoice(gallery: str, month: date, as_json: bool, **order: Any) -> None:
     _issue("invoice", gallery, month, as_json=as_json, **order)
 
 
-@click.command()
+@click.command(short_help="State what GALLERY owes and which copies it holds.")
 @click.argument("gallery")
 @_issuing
 def statement(gallery: str, as_json: bool, **order: Any) -> None:
@@ -110,7 +121,7 @@ def statement(gallery: str, as_json: bool, **order: Any) -> None:
     _issue("statement", gallery, as_json=as_json, **order)
 
 
-@click.command()
+@click.command(short_help="Certify that EDITION is the one of its number.")
 @click.argument("edition")
 @_issuing
 def certificate(edition: str, as_json: bool, **order: Any) -> None:
@@ -123,11 +134,11 @@ def certificate(edition: str, as_json: bool, **order: Any) -> None:
     _issue("certificate", edition, as_json=as_json, **order)
 
 
-@click.command()
+@click.command(short_help="List the documents that were issued.")
 @click.option("--kind", type=click.Choice(["invoice", "statement", "certificate"]), help="Only these.")
 @click.option("--unsent", is_flag=True, help="Only those in force that nobody has sent.")
 @click.option("--limit", default=50, show_default=True, help="Rows to show.")
-@json_option
+@rows_option
 def documents(kind: str | None, unsent: bool, limit: int, as_json: bool) -> None:
     """The documents that were issued, the newest first.
 
@@ -148,7 +159,7 @@ def documents(kind: str | None, unsent: bool, limit: int, as_json: bool) -> None
     show_rows(shown, columns=columns, empty="No document was issued yet.", width=100)
 
 
-@click.command()
+@click.command(short_help="Show one document, or write its file.")
 @click.argument("label")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option("--form", type=click.Choice(["pdf", "html"]), help="Default: by the file's ending, else pdf.")
@@ -178,23 +189,25 @@ def document(label: str, output: Path | None, form: str | None, as_json: bool) -
         click.echo(str(output.absolute()))
 
 
-@click.command()
+@click.command(short_help="Record that document LABEL was sent.")
 @click.argument("label")
 @click.option("--how", required=True, help="Such as e-mail or post; name no person.")
 @click.option("--on", type=DAY, metavar="DAY", help="The day, such as 2026-02-03; default: today.")
 @who_option
 @json_option
-def sent(label: str, how: str, on: date | None, who: str, as_json: bool) -> None:
+def sent(label: str, how: str, on: date | None, who: str | None, as_json: bool) -> None:
     """Record that document LABEL was sent.
 
     \b
     crown art sent INV-2026-0001 --how e-mail
     """  # noqa: D301
     from crown.art_records.documents.issue import mark_sent
+    from crown.art_records.workspace import DEPARTMENT
 
     day = day_of(on)
     with workspace() as art_records:
-        found = mark_sent(art_records.engine, label, how, who=who, on=day)
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
+        found = mark_sent(art_records.engine, label, how, who=person, on=day)
     if as_json:
         show_json({"label": found.label, "sent_on": day, "how": how})
     else:

@@ -16,12 +16,12 @@ from crown_cli.art.shared import (
     workspace,
     write_private,
 )
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, rows_option, show_json, show_rows
 
 
-@click.command()
+@click.command(short_help="List every act that wrote to the art tables.")
 @click.option("--limit", default=30, show_default=True, help="Rows to show.")
-@json_option
+@rows_option
 def syncs(limit: int, as_json: bool) -> None:
     """Every act that wrote to the art tables, the newest first, table by table.
 
@@ -49,7 +49,7 @@ def syncs(limit: int, as_json: bool) -> None:
     show_rows(shown, empty="Nothing was written yet.", width=100)
 
 
-@click.command()
+@click.command(short_help="Say what happened to RECORD, oldest first.")
 @click.argument("record")
 @json_option
 def history(record: str, as_json: bool) -> None:
@@ -72,7 +72,7 @@ def history(record: str, as_json: bool) -> None:
         click.echo(event.text())
 
 
-@click.command()
+@click.command(short_help="Show RECORD as it stands, or stood on a day.")
 @click.argument("record")
 @click.option(
     "--as-of", type=DAY, metavar="DAY", help="As it stood when this day ended; default: as it stands now."
@@ -112,12 +112,12 @@ def show(
         show_rows([{"field": name, "value": value} for name, value in shown.items() if value is not None])
 
 
-@click.command()
+@click.command(short_help="List values that were withheld, repaired or flagged.")
 @click.option("--table", type=click.Choice(TABLES), help="Only this table.")
 @click.option("--outcome", type=click.Choice(["withheld", "repaired", "flagged"]), help="Only these.")
 @click.option("--sync", "sync_number", type=int, help="Of this sync; default: the newest of each table.")
 @click.option("--limit", default=50, show_default=True, help="Rows to show.")
-@json_option
+@rows_option
 def quarantine(
     table: str | None, outcome: str | None, sync_number: int | None, limit: int, as_json: bool
 ) -> None:
@@ -149,7 +149,7 @@ def quarantine(
     show_rows(shown, empty="Nothing was set aside.", width=100)
 
 
-@click.command()
+@click.command(short_help="Ask the standing questions and compare formulas.")
 @json_option
 @click.pass_context
 def checks(context: click.Context, as_json: bool) -> None:
@@ -199,8 +199,8 @@ def checks(context: click.Context, as_json: bool) -> None:
     context.exit(1 if wrong else 0)
 
 
-@click.command()
-@json_option
+@click.command(short_help="List fields that both sides changed.")
+@rows_option
 def conflicts(as_json: bool) -> None:
     """Fields that both sides changed since the last export; they keep what was entered here until decided.
 
@@ -227,7 +227,7 @@ def conflicts(as_json: bool) -> None:
     show_rows(shown, empty="No conflict waits.", width=100)
 
 
-@click.command()
+@click.command(short_help="Write a table of the art tables as CSV.")
 @click.argument("table", type=click.Choice(TABLES))
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def export(table: str, output: Path | None) -> None:

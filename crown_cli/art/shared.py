@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,9 +65,6 @@ MONTH = _Day(whole_month=True)
 
 on_option = click.option("--on", type=DAY, metavar="DAY", help="The day, such as 2026-02-03; default: today.")
 payment_option = click.option("--payment", help="A note on the payment; it is kept as a personal text.")
-apply_option = click.option("--apply", is_flag=True, help="Write it; without this nothing is changed.")
-who_option = click.option("--who", default=getpass.getuser, help="The person; default: your user name.")
-reason_option = click.option("--reason", help="Why, for the history.")
 
 
 @contextmanager

@@ -15,14 +15,13 @@ import click
 from crown_cli.art.shared import (
     AMOUNT,
     TABLES,
-    apply_option,
     on_option,
     payment_option,
-    reason_option,
-    who_option,
     workspace,
 )
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import json_option, show_json
+from crown_cli.common.people import acting, who_option
 
 if TYPE_CHECKING:
     from crown.art_records.acts.bookkeeping import BulkReport
@@ -43,16 +42,16 @@ def say(report: LocalReport | BulkReport | ErasureReport, *, as_json: bool) -> N
         click.echo(report.text())
 
 
-@click.command(name="add-print")
+@click.command(name="add-print", short_help="Enter a print with all its editions.")
 @click.argument("name")
 @click.option("--total", type=int, required=True, help="How many editions, 1 to 10,000.")
 @click.option("--short-name", help="Default: the initials.")
 @click.option("--price", type=AMOUNT, help="Retail price of every edition.")
-@reason_option
+@reason_option()
 @who_option
 @json_option
 def add_print(
-    name: str, total: int, short_name: str | None, price: Decimal | None, reason: str | None, who: str, as_json: bool
+    name: str, total: int, short_name: str | None, price: Decimal | None, reason: str | None, who: str | None, as_json: bool
 ) -> None:  # fmt: skip
     """Enter the print NAME with all its editions, unprinted, at Direct.
 
@@ -60,27 +59,29 @@ def add_print(
     crown art add-print "New Harbour" --total 250 --price 120
     """  # noqa: D301
     from crown.art_records.acts import local
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
         done = local.add_print(
-            art_records.engine, name, total, who=who, short_name=short_name, price=price, reason=reason
+            art_records.engine, name, total, who=person, short_name=short_name, price=price, reason=reason
         )
     say(done, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Record the sale of EDITION.")
 @click.argument("edition")
 @on_option
 @click.option("--price", type=AMOUNT, help="Retail price; default: the one in the art tables.")
 @click.option("--at", "place", help="Where it was sold (id or name); default: where it is.")
 @click.option("--commission", type=AMOUNT, help="Percent; default: the edition's own, then the place's.")
 @payment_option
-@reason_option
+@reason_option()
 @who_option
 @json_option
 def sell(
     edition: str, on: date | None, price: Decimal | None, place: str | None, commission: Decimal | None,
-    payment: str | None, reason: str | None, who: str, as_json: bool,
+    payment: str | None, reason: str | None, who: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Record the sale of EDITION (its record id, or its name when that is unique).
 
@@ -89,44 +90,48 @@ def sell(
     crown art sell recAbCdEfGhIjKlMn --at "Amber Room" --commission 40
     """  # noqa: D301
     from crown.art_records.acts import local
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
         done = local.sell(
-            art_records.engine, edition, who=who, sold_on=day_of(on), price=price, distributor=place,
+            art_records.engine, edition, who=person, sold_on=day_of(on), price=price, distributor=place,
             commission=commission, payment=payment, reason=reason,
         )  # fmt: skip
     say(done, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Record that EDITION went to another place.")
 @click.argument("edition")
 @click.option("--to", required=True, help="Where it goes: id or name of a distributor.")
 @on_option
-@reason_option
+@reason_option()
 @who_option
 @json_option
-def move(edition: str, to: str, on: date | None, reason: str | None, who: str, as_json: bool) -> None:
+def move(edition: str, to: str, on: date | None, reason: str | None, who: str | None, as_json: bool) -> None:
     """Record that EDITION went to another place, on the commission of that place.
 
     \b
     crown art move "Work - 13" --to "Amber Room" --on 2026-02-03
     """  # noqa: D301
     from crown.art_records.acts import local
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
-        done = local.move(art_records.engine, edition, to, who=who, on=day_of(on), reason=reason)
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
+        done = local.move(art_records.engine, edition, to, who=person, on=day_of(on), reason=reason)
     say(done, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Change fields of RECORD.")
 @click.argument("table", type=click.Choice(TABLES))
 @click.argument("record")
 @click.argument("values", metavar="FIELD=TEXT...", nargs=-1, required=True)
-@reason_option
+@reason_option()
 @who_option
 @json_option
 def edit(
-    table: str, record: str, values: tuple[str, ...], reason: str | None, who: str, as_json: bool
+    table: str, record: str, values: tuple[str, ...], reason: str | None, who: str | None, as_json: bool
 ) -> None:
     """Change fields of RECORD; each text goes through the rule of its column, an empty one makes it unknown.
 
@@ -135,6 +140,7 @@ def edit(
     crown art edit prints "Work" total_editions=250 --reason 'counted'
     """  # noqa: D301
     from crown.art_records.acts import local
+    from crown.art_records.workspace import DEPARTMENT
     from crown.errors import BadInput
 
     given = {}
@@ -144,19 +150,20 @@ def edit(
             raise BadInput(f"{value!r} is not FIELD=TEXT; write for instance size=Large.")
         given[name] = text
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
         done = local.edit(
-            art_records.engine, table, record, given, who=who, reason=reason, book=art_records.book
+            art_records.engine, table, record, given, who=person, reason=reason, book=art_records.book
         )
     say(done, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Decide a conflict between the tables and an export.")
 @click.argument("conflict", type=int)
 @click.argument("take", type=click.Choice(["local", "source"]))
-@reason_option
+@reason_option()
 @who_option
 @json_option
-def resolve(conflict: int, take: str, reason: str | None, who: str, as_json: bool) -> None:
+def resolve(conflict: int, take: str, reason: str | None, who: str | None, as_json: bool) -> None:
     """Decide CONFLICT: `local` keeps what the art tables say, `source` takes what the export said.
 
     \b
@@ -164,23 +171,27 @@ def resolve(conflict: int, take: str, reason: str | None, who: str, as_json: boo
     crown art resolve 12 source
     """  # noqa: D301
     from crown.art_records.acts import local
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
-        status = local.resolve(art_records.engine, conflict, take, who=who, reason=reason)
+        person = acting(art_records.engine, who, "edit", DEPARTMENT)
+        status = local.resolve(art_records.engine, conflict, take, who=person, reason=reason)
     if as_json:
         show_json({"conflict_id": conflict, "status": status})
     else:
         click.echo(f"Conflict {conflict}: {status.replace('_', ' ')}.")
 
 
-@click.command()
+@click.command(short_help="Accept what a check finds now.")
 @click.argument("check")
 @click.option("--withdraw", is_flag=True, help="Warn again of what was accepted.")
 @apply_option
-@reason_option
+@reason_option()
 @who_option
 @json_option
-def accept(check: str, withdraw: bool, apply: bool, reason: str | None, who: str, as_json: bool) -> None:
+def accept(
+    check: str, withdraw: bool, carry_out: bool, reason: str | None, who: str | None, as_json: bool
+) -> None:
     """Accept what CHECK finds now, so that it warns of what is new only.
 
     What was accepted is counted and shown; a record of which the check says
@@ -192,30 +203,37 @@ def accept(check: str, withdraw: bool, apply: bool, reason: str | None, who: str
     crown art accept double_linked --withdraw --apply
     """  # noqa: D301
     from crown.art_records import checks
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "withdraw" if withdraw else "approve", DEPARTMENT)
         count = checks.accept(
-            art_records.engine, check, who=who, via="cli", verdict="withdraw" if withdraw else "approve", apply=apply,
+            art_records.engine, check, who=person, via="cli", verdict="withdraw" if withdraw else "approve", apply=carry_out,
             reason=reason,
         )  # fmt: skip
     if as_json:
-        show_json({"check": check, "findings": count, "withdrawn": withdraw, "applied": apply})
+        show_json({"check": check, "findings": count, "withdrawn": withdraw, "applied": carry_out})
         return
-    verb = "are" if apply else "would be"
+    verb = "are" if carry_out else "would be"
     click.echo(f"{count} findings of {check} {verb} {'accepted no longer' if withdraw else 'accepted'}.")
-    if not apply:
+    if not carry_out:
         click.echo("Nothing was written; --apply records it.", err=True)
 
 
-@click.command()
+@click.command(short_help="Sign an exception from a formula check.")
 @click.argument("column", required=False)
 @click.argument("text_hash", metavar="HASH", required=False)
 @click.option("--withdraw", is_flag=True, help="Take the signature back.")
-@reason_option
+@reason_option()
 @who_option
 @json_option
 def sign(
-    column: str | None, text_hash: str | None, withdraw: bool, reason: str | None, who: str, as_json: bool
+    column: str | None,
+    text_hash: str | None,
+    withdraw: bool,
+    reason: str | None,
+    who: str | None,
+    as_json: bool,
 ) -> None:
     """Sign an exception from the comparison with the export's formulas.
 
@@ -224,16 +242,18 @@ def sign(
 
     \b
     crown art sign
-    crown art sign Commissions 3f0c22ab90d1 --who 'Ann Hall'
+    crown art sign Commissions 3f0c22ab90d1 --who ann
     crown art sign Commissions 3f0c22ab90d1 --withdraw
     """  # noqa: D301
     from crown.art_records.exports import signatures
+    from crown.art_records.workspace import DEPARTMENT
 
     with workspace() as art_records, art_records.engine.begin() as connection:
         if column and text_hash:
+            person = acting(art_records.engine, who, "withdraw" if withdraw else "approve", DEPARTMENT)
             found = [
                 signatures.sign(
-                    connection, column, text_hash, "withdraw" if withdraw else "approve", who=who, via="cli",
+                    connection, column, text_hash, "withdraw" if withdraw else "approve", who=person, via="cli",
                     reason=reason,
                 )
             ]  # fmt: skip
@@ -252,13 +272,13 @@ def sign(
         click.echo(f"  {exemption.reason}")
 
 
-@click.command()
+@click.command(short_help="Remove a person's TEXT everywhere.")
 @click.argument("text", required=False)
 @click.option("--reason", required=True, help="Why; it is kept, so it must not name the person.")
-@click.option("--apply", is_flag=True, help="Do it; without this only the places are counted.")
+@apply_option
 @who_option
 @json_option
-def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -> None:
+def erase(text: str | None, reason: str, carry_out: bool, who: str | None, as_json: bool) -> None:
     """Remove a person's TEXT from art tables, history, change sets, quarantine and raw files; cannot be taken back.
 
     Without TEXT it is asked for, so that the name does not stay in the shell's history.
@@ -268,14 +288,21 @@ def erase(text: str | None, reason: str, apply: bool, who: str, as_json: bool) -
     crown art erase --reason 'asked to be forgotten' --apply
     """  # noqa: D301
     from crown.art_records.history import erasing
+    from crown.art_records.workspace import DEPARTMENT
 
-    person = text if text is not None else click.prompt("The person's text", err=True)
+    named = text if text is not None else click.prompt("The person's text", err=True)
     with workspace() as art_records:
+        person = acting(art_records.engine, who, "erase", DEPARTMENT)
         done = erasing.erase(
-            art_records.engine, person, objects=art_records.objects, who=who, reason=reason, apply=apply
+            art_records.engine,
+            named,
+            objects=art_records.objects,
+            who=person,
+            reason=reason,
+            apply=carry_out,
         )
     say(done, as_json=as_json)
-    if not apply and not as_json:
+    if not carry_out and not as_json:
         click.echo("Nothing was changed; --apply does it.")
 
 

@@ -18,7 +18,8 @@ import click
 from crown.journal.plain import without_controls
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
+#: Where an invocation remembers that rows are wanted as CSV.
+_CSV = "crown.csv"
 
 #: `@json_option` gives a command the parameter `as_json`.
 json_option: Callable[[_Command], _Command] = click.option(
@@ -43,16 +44,41 @@ def show_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, he
 
 
 def _cell(value: object) -> object:
-    if value is None or isinstance(value, str | bool | int | float | Decimal):
+    """A cell that no spreadsheet takes for a formula: such a text is led by an apostrophe."""
+    if value is None or isinstance(value, bool | int | float | Decimal):
         return value
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
+    return f"'{said}" if said.startswith(("=", "+", "-", "@")) else said
 
 
 def show_json_line(value: object) -> None:
     """Print `value` as JSON on one line, for streams."""
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def _csv_wanted(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        context.meta[_CSV] = True
+
+
+def rows_option(command: _Command) -> _Command:
+    """Gives a command that answers with rows `--json` (its parameter `as_json`) and `--csv` (see show_rows)."""
+    option = click.option(
+        "--csv",
+        is_flag=True,
+        expose_value=False,
+        callback=_csv_wanted,
+        help="Answer in CSV, for spreadsheets.",
+    )
+    return json_option(option(command))
+
+
+def csv_wanted() -> bool:
+    """Whether this invocation answers in CSV: then nothing but the rows may be printed."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_CSV))
 
 
 def show_json(value: object) -> None:
@@ -69,18 +95,21 @@ def show_rows(
     empty: str = "Nothing.",
     width: int | None = None,
 ) -> None:
-    """Print rows as a table, or as a JSON list of objects.
+    """Print rows as a table, as a JSON list of objects, or as CSV when the command was asked for it (rows_option).
 
     Args:
         rows: one mapping each.
         as_json: JSON instead of a table.
-        columns: the keys to show in this order (table only); default: those of the first row.
+        columns: the keys to show in this order (not in JSON); default: those of the first row.
         title: a line above the table.
         empty: what to say instead of an empty table.
         width: fold the table into so many columns, also in a pipe; default: the terminal's, none in a pipe.
     """
     if as_json:
         show_json([dict(row) for row in rows])
+        return
+    if csv_wanted():
+        show_csv(rows, list(columns or (rows[0] if rows else ())))
         return
     if not rows:
         click.echo(empty)

@@ -17,7 +17,7 @@ from crown.art_records.workspace import (
     open_workspace,
 )
 from crown_cli.common.runs import run_job
-from crown_cli.demo.commands import Chapter
+from crown_cli.demo.chapter import Chapter
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -8,40 +8,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from crown_cli.common.output import json_option, show_json
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from crown.settings.model import Settings
     from crown_cli.common.world import World
-
-
-@dataclass
-class Chapter:
-    """What a department's demo did.
-
-    Attributes:
-        items_in: things that came from outside.
-        items_made: results made in this call of the demo.
-        items_current: results that stand now.
-        items_failed: things that could not be used, each with its reason in `story`.
-        seconds: wall time.
-        story: what happened, in sentences.
-        where: what lies where.
-    """
-
-    items_in: int = 0
-    items_made: int = 0
-    items_current: int = 0
-    items_failed: int = 0
-    seconds: float = 0.0
-    story: list[str] = field(default_factory=list)
-    where: dict[str, str] = field(default_factory=dict)
+    from crown_cli.demo.chapter import Chapter
 
 
 def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Chapter]]:
@@ -62,7 +42,8 @@ def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], 
     show_default=True,
     help="Folder of the demo; remove it to begin anew.",
 )
-def demo(images: Path | None, home: Path) -> None:
+@json_option
+def demo(images: Path | None, home: Path, as_json: bool) -> None:
     """Run sample pictures from an inbox to a published share, and say what happened.
 
     The approvals are decisions of a user named `demo`. A second call makes nothing again.
@@ -84,7 +65,10 @@ def demo(images: Path | None, home: Path) -> None:
             chapters[name].seconds = round(time.monotonic() - begun, 2)
     summary = {name: asdict(chapter) for name, chapter in chapters.items()}
     _write(settings.home / "summary.json", summary)
-    _tell(chapters, settings.home, time.monotonic() - started)
+    if as_json:
+        show_json(summary)
+    else:
+        _tell(chapters, settings.home, time.monotonic() - started)
 
 
 def demo_settings(home: Path) -> Settings:

@@ -21,7 +21,7 @@ from crown.product_images.workspace import (
 )
 from crown.store import files
 from crown_cli.common.runs import run_job
-from crown_cli.demo.commands import Chapter
+from crown_cli.demo.chapter import Chapter
 from crown_cli.demo.images_story import DEMO, tell
 
 if TYPE_CHECKING:

@@ -5,23 +5,21 @@ The domain code is in crown/product_images: adopt, unknown products.
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import (
     json_option,
     show_json,
     show_rows,
     size,
 )
+from crown_cli.common.people import acting, who_option
 from crown_cli.images.shared import (
-    apply_option,
     open_images,
-    reason_option,
-    who_option,
 )
 
 if TYPE_CHECKING:
@@ -30,15 +28,15 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.command()
+@click.command(short_help="Take over CrownPipe's pictures below DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Measure and say what would change; change nothing.")
 @click.option("--products", default="*", metavar="PATTERN", help="Only product numbers that match (* and ?).")
 @click.option("--untagged-is-srgb", is_flag=True, help="A missing colour profile alone makes nothing anew.")
+@apply_option
 @who_option
 @json_option
 def adopt(
-    folder: Path, dry_run: bool, products: str, untagged_is_srgb: bool, who: str | None, as_json: bool
+    folder: Path, products: str, untagged_is_srgb: bool, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
     """Take over CrownPipe's pictures below DIR: originals, approved masters, and every rendition that is right.
 
@@ -46,12 +44,15 @@ def adopt(
     their master are taken over as they are. The others are listed with the reason; the next run makes them anew,
     and their old bytes are kept in the store. Nothing is deleted. Doing it again takes over only what is new.
 
+    Measures and says what would change, and changes nothing without --apply.
+
     \b
-    crown images adopt /srv/media --dry-run
-    crown images adopt /srv/media --products '5200012*'
-    crown images adopt /srv/media --dry-run --json | jq '.changes[].path'
+    crown images adopt /srv/media
+    crown images adopt /srv/media --products '5200012*' --apply
+    crown images adopt /srv/media --json | jq '.changes[].path'
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown.product_images.adopt.takeover import adopt as take_over
+    from crown.product_images.workspace import DEPARTMENT
 
     def say(count: int, total: int) -> None:
         if count % 100 == 0:
@@ -61,21 +62,21 @@ def adopt(
         done = take_over(
             workspace,
             folder,
-            who=who or getpass.getuser(),
+            who=acting(workspace.engine, who, "administer", DEPARTMENT),
             products=products,
             untagged=untagged_is_srgb,
-            dry_run=dry_run,
+            dry_run=not carry_out,
             on_progress=say,
         )
     if as_json:
         from dataclasses import asdict
 
-        show_json({"dry_run": dry_run, **asdict(done), "reasons": done.reasons()})
+        show_json({"applied": carry_out, **asdict(done), "reasons": done.reasons()})
     else:
-        _report(done, dry_run)
+        _report(done, carry_out)
 
 
-@click.command()
+@click.command(short_help="List or retire numbers that only CrownPipe knew.")
 @click.argument("pattern", default="*")
 @click.option("--retire", is_flag=True, help="Take them from the share and from this list; needs --reason.")
 @reason_option(required=False)
@@ -92,10 +93,11 @@ def unknown_products(
 
     \b
     crown images unknown-products
-    crown images unknown-products 52000123_1 --retire --reason 'a second upload'
-    crown images unknown-products 52000123_1 --retire --reason 'a second upload' --apply
+    crown images unknown-products 52000123_1 --retire --reason 'a copy'
+    crown images unknown-products 52000123_1 --retire --reason 'a copy' --apply
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown.product_images.adopt import unknown_products as domain_code
+    from crown.product_images.workspace import DEPARTMENT
 
     if retire and not (reason or "").strip():
         raise click.UsageError("Retiring needs a reason; give it with --reason.")
@@ -103,9 +105,8 @@ def unknown_products(
         raise click.UsageError("--apply needs --retire: there is nothing to carry out in a list.")
     with open_images() as workspace:
         if carry_out:
-            found = domain_code.retire(
-                workspace, pattern, who=who or getpass.getuser(), via="cli", reason=reason or ""
-            )
+            person = acting(workspace.engine, who, "retire", DEPARTMENT)
+            found = domain_code.retire(workspace, pattern, who=person, via="cli", reason=reason or "")
         else:
             found = domain_code.unknown_products(workspace, pattern)
     if as_json:
@@ -129,10 +130,10 @@ def unknown_products(
         click.echo("Nothing is changed; --apply retires them.")
 
 
-def _report(done: Adoption, dry_run: bool) -> None:
+def _report(done: Adoption, applied: bool) -> None:
     from crown.product_images.adopt.tree import WAITING
 
-    would = "would be " if dry_run else ""
+    would = "" if applied else "would be "
     click.echo(
         f"{done.photos:,} photos of {done.products:,} products: {done.originals:,} originals, {done.masters:,} masters"
         f" and {done.approvals:,} approvals {would}taken over, {size(done.bytes_stored)} {would}stored."
@@ -149,6 +150,8 @@ def _report(done: Adoption, dry_run: bool) -> None:
         for change in done.changes[:_SHOWN]:
             click.echo(f"{change.path}: {'; '.join(d.sentence for d in change.differences)}.")
         _more(len(done.changes))
+    if not applied:
+        click.echo("Nothing is changed; --apply takes them over.")
     _list("have an original and no master: they will be cut out and wait for a person", done.to_cut_out)
     _list(
         "have an original newer than their master: a new cut-out will wait for a person", done.newer_originals

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crown_cli.common.options import apply_option
 from crown_cli.common.output import json_option, show_json
+from crown_cli.common.people import acting
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -135,38 +137,40 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 @click.command("migrate-audit-logs")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would be entered; change nothing.")
 @click.option("--again", is_flag=True, help="Also read files that a migration has renamed already.")
+@apply_option
 @json_option
 @click.pass_context
 def migrate_audit_logs(
-    context: click.Context, folder: Path, dry_run: bool, again: bool, as_json: bool
+    context: click.Context, folder: Path, again: bool, carry_out: bool, as_json: bool
 ) -> None:
     """Take over CrownPipe's .audit.json files below DIR with their own times and users.
 
     DIR is the old media folder or its products folder. A file is renamed to .audit.json.migrated once its rows
     are committed; running it again adds only what is new. --again reads renamed files too: CrownPipe's own
     migration entered them under the time of the migration. Exit code 1 when a file was left.
+    Says what would be entered and changes nothing without --apply.
 
     \b
-    crown migrate-audit-logs /srv/media --dry-run
-    crown migrate-audit-logs /srv/media --json
+    crown migrate-audit-logs /srv/media
+    crown migrate-audit-logs /srv/media --apply --json
     """  # noqa: D301 - click's mark for lines that keep their breaks
     from crown_cli.common.world import open_world
 
     with open_world() as world:
-        done = migrate(world.engine, folder, dry_run=dry_run, again=again)
+        acting(world.engine, None, "administer")
+        done = migrate(world.engine, folder, dry_run=not carry_out, again=again)
     if as_json:
-        show_json({"dry_run": dry_run, **vars(done)})
+        show_json({"applied": carry_out, **vars(done)})
     else:
-        _say(done, dry_run)
+        _say(done, carry_out)
     context.exit(1 if done.bad else 0)
 
 
-def _say(done: Migration, dry_run: bool) -> None:
+def _say(done: Migration, applied: bool) -> None:
     click.echo(
         f"{done.files:,} audit files: {done.activities:,} acts, {done.formats:,} formats and"
-        f" {done.syncs:,} publications {'would be new' if dry_run else 'entered'}, {done.known:,} known already."
+        f" {done.syncs:,} publications {'entered' if applied else 'would be new'}, {done.known:,} known already."
     )
     for sentence in done.bad.values():
         click.echo(sentence, err=True)

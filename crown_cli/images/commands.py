@@ -5,30 +5,30 @@ The acts that publish or unpublish are in images_publishing.py, those on cut-out
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import (
+    csv_wanted,
     json_option,
     readable,
+    rows_option,
     show_json,
     show_rows,
     size,
 )
+from crown_cli.common.people import acting, who_option
 from crown_cli.images import models as images_models
 from crown_cli.images import publishing as images_publishing
 from crown_cli.images.adopt import adopt, unknown_products
 from crown_cli.images.shared import (
-    apply_option,
     assets_named,
     decide_on,
     open_images,
-    reason_option,
     tell_act,
-    who_option,
 )
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def images() -> None:
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
-@images.command()
+@images.command(short_help="Count items by asset, or say what became of a photo.")
 @click.argument("photo", required=False)
 @click.option("--review", is_flag=True, help="List the cut-outs that wait for a person, the doubtful first.")
 @click.option("--rejected", is_flag=True, help="List the rejected photos with the reasons.")
 @click.option("--troubles", is_flag=True, help="List what failed or needs a person, with the reasons.")
-@json_option
+@rows_option
 def status(photo: str | None, review: bool, rejected: bool, troubles: bool, as_json: bool) -> None:
     """How many items of each asset are current, waiting, failed, and how many pictures are where.
 
@@ -69,6 +69,8 @@ def status(photo: str | None, review: bool, rejected: bool, troubles: bool, as_j
     crown images status --rejected
     crown images status --troubles --json
     """  # noqa: D301
+    if photo is not None and csv_wanted():
+        raise click.UsageError("what has become of a photo is no table; use --json")
     if sum((photo is not None, review, rejected, troubles)) > 1:
         raise click.UsageError("give PHOTO, or --review, or --rejected, or --troubles")
     with open_images() as workspace:
@@ -167,12 +169,14 @@ def _show_counts(workspace: Workspace, as_json: bool) -> None:
         show_json({"counters": counted, "assets": states, "held": held, "absent": absent, "models": models})
         return
     show_rows([{"asset": asset, **count} for asset, count in states.items()])
+    if csv_wanted():
+        return
     click.echo(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in vars(counted).items()))
     for sentence in (*models, *(removal.sentence for removal in held), *absent.values()):
         click.echo(sentence)
 
 
-@images.command()
+@images.command(short_help="Make whatever is due, from the inbox to the share.")
 @json_option
 def run(as_json: bool) -> None:
     """Make whatever is due, from the inbox to the share; the run appears in the Dagster UI.
@@ -203,7 +207,7 @@ def run(as_json: bool) -> None:
     show_rows(rows, title=f"Run {done['run_id']}")
 
 
-@images.command()
+@images.command(short_help="Approve cut-outs by photo or by score.")
 @click.argument("patterns", metavar="PATTERN...", nargs=-1)
 @click.option(
     "--score-above",
@@ -245,7 +249,7 @@ def approve(
     )
 
 
-@images.command()
+@images.command(short_help="Reject cut-outs by photo.")
 @click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
 @reason_option(required=True, help="What is wrong, for the person who mends it.")
 @click.option("--try-model", metavar="MODEL", help="Have the photos cut out by this model from now on.")
@@ -286,7 +290,7 @@ def reject(
     )
 
 
-@images.command()
+@images.command(short_help="Try failed items again, or cut photos out anew.")
 @click.argument("pattern", default="*")
 @click.option("--asset", help="Only items of this asset, for instance cutouts.")
 @click.option(
@@ -341,8 +345,8 @@ def retry(
     with open_images() as workspace:
         rows: list[dict[str, Any]] = []
         act: Callable[[Connection], object] | None = None
+        person = acting(workspace.engine, who, "retry", CUTOUTS if model is not None else "*")
         if model is not None:
-            person = who or getpass.getuser()
             choose = images_models.choosing(workspace, [pattern], model, who=person, reason=reason)
             act = lambda connection: rows.extend(choose(connection))  # noqa: E731
         told = consequences(workspace, act, due=due)
@@ -369,7 +373,7 @@ def retry(
     )
 
 
-@images.command()
+@images.command(short_help="Compare every file with what was written.")
 @click.option("--quick", is_flag=True, help="Compare presence and size only, not the bytes.")
 @click.option(
     "--emptied", multiple=True, metavar="TARGET", help="This target was emptied on purpose: fill it again."
@@ -403,7 +407,7 @@ def verify(context: click.Context, quick: bool, emptied: tuple[str, ...], as_jso
     context.exit(0 if found.sound else 1)
 
 
-@images.command()
+@images.command(short_help="Say where a file comes from and what was made of it.")
 @click.argument("what", metavar="FILE|PHOTO|NUMBER")
 @json_option
 def trace(what: str, as_json: bool) -> None:

@@ -5,20 +5,22 @@ The domain code is in crown/product_images: rehearsal, promotion, cutout_models,
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import (
     json_option,
+    rows_option,
     show_json,
     show_rows,
     size,
 )
-from crown_cli.images.shared import open_images, reason_option, who_option
+from crown_cli.common.people import acting, who_option
+from crown_cli.images.shared import open_images
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _WORST = 20
 
 
-@click.command()
+@click.command(short_help="Try another cut-out MODEL in the shadow.")
 @click.argument("model")
 @click.option("--photos", help="These photos, comma separated; * and ? as in file names.")
 @click.option("--rejected", is_flag=True, help="Photos with a rejected cut-out.")
@@ -59,7 +61,7 @@ def rehearse(
 
     \b
     crown images rehearse isnet-general-use --weights ~/weights
-    crown images rehearse studio --all           # after an upgrade that changed our own engine
+    crown images rehearse studio --all
     """  # noqa: D301
     from crown.product_images.rehearsal import trial as rehearsal
 
@@ -78,12 +80,14 @@ def rehearse(
     def say(result: Result, done: int, of: int) -> None:
         click.echo(f"{done:,} of {of:,}  {result.photo}  {result.error or _apart(result)}", err=True)
 
+    from crown.product_images.workspace import CUTOUTS
+
     with open_images() as workspace:
         done = rehearsal.rehearse(
             workspace,
             model,
             selection,
-            who=who or getpass.getuser(),
+            who=acting(workspace.engine, who, "run", CUTOUTS),
             weights_dir=weights,
             on_progress=say,
         )
@@ -98,8 +102,8 @@ def _apart(result: Result) -> str:
     return f"differs by {result.difference:.4f}"
 
 
-@click.command()
-@json_option
+@click.command(short_help="List rehearsals, newest first.")
+@rows_option
 def rehearsals(as_json: bool) -> None:
     """The rehearsals that are remembered, newest first.
 
@@ -114,7 +118,7 @@ def rehearsals(as_json: bool) -> None:
     show_rows(shown, as_json=as_json, empty="Nothing was rehearsed; `crown images rehearse MODEL` begins.")
 
 
-@click.command("rehearsal")
+@click.command("rehearsal", short_help="Show what came out in one rehearsal.")
 @click.argument("number", type=int)
 @json_option
 def one_rehearsal(number: int, as_json: bool) -> None:
@@ -122,7 +126,7 @@ def one_rehearsal(number: int, as_json: bool) -> None:
 
     \b
     crown images rehearsal 3
-    crown images rehearsal 3 --json | jq '.results[] | select(.difference > 0.02) | .photo'
+    crown images rehearsal 3 --json | jq '.results[].photo'
     """  # noqa: D301
     from crown.product_images.rehearsal import records as rehearsal_records
 
@@ -155,14 +159,14 @@ def _exact(row: dict[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
 
 
-@click.command()
+@click.command(short_help="Put the model of a rehearsal in force for all photos.")
 @click.argument("number", metavar="NUMBER|default")
 @click.option(
     "--limit",
     type=click.FloatRange(0, 1),
     help="Up to this difference the promotion is the approval; default 0.02.",
 )
-@click.option("--apply", "carry_out", is_flag=True, help="Do it; without, it is only said what would follow.")
+@apply_option
 @reason_option(required=False)
 @who_option
 @json_option
@@ -181,10 +185,12 @@ def promote(
     from crown.errors import BadInput
     from crown.product_images.cutout import models as cutout_models
     from crown.product_images.rehearsal import promotion
+    from crown.product_images.workspace import CUTOUTS
 
     with open_images() as workspace:
+        person = acting(workspace.engine, who, "promote", CUTOUTS)
         if number == cutout_models.DEFAULT:
-            _back(workspace, carry_out=carry_out, reason=reason, who=who, as_json=as_json)
+            _back(workspace, carry_out=carry_out, reason=reason, person=person, as_json=as_json)
             return
         if not number.isdecimal():
             raise BadInput(
@@ -192,7 +198,6 @@ def promote(
             )
         most = promotion.LIMIT if limit is None else limit
         if carry_out:
-            person = who or getpass.getuser()
             meant = promotion.promote(workspace, int(number), most, who=person, via="cli", reason=reason)
         else:
             meant = promotion.look(workspace, int(number), most)
@@ -224,13 +229,11 @@ _MEANINGS = {
 }
 
 
-def _back(
-    workspace: Workspace, *, carry_out: bool, reason: str | None, who: str | None, as_json: bool
-) -> None:
+def _back(workspace: Workspace, *, carry_out: bool, reason: str | None, person: str, as_json: bool) -> None:
     from crown.product_images.rehearsal import promotion
 
     if carry_out:
-        meant = promotion.take_back(workspace, who=who or getpass.getuser(), via="cli", reason=reason)
+        meant = promotion.take_back(workspace, who=person, via="cli", reason=reason)
     else:
         meant = promotion.look_back(workspace)
     if as_json:
@@ -246,61 +249,71 @@ def _back(
         click.echo("Nothing is changed; --apply does it.")
 
 
-@click.command("clear-rehearsals")
+@click.command("clear-rehearsals", short_help="Remove the files that rehearsals left.")
 @click.argument("numbers", metavar="[NUMBER]...", type=int, nargs=-1)
 @click.option(
     "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All that ended more than DAYS days ago."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@apply_option
 @who_option
 @json_option
 def clear_rehearsals(
-    numbers: tuple[int, ...], older_than: int | None, dry_run: bool, who: str | None, as_json: bool
+    numbers: tuple[int, ...], older_than: int | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
     """Remove the cut-outs and the sheets that rehearsals left, by NUMBER or by age; what came out stays on record.
 
     A cut-out that anything else needs stays: it was promoted, made by a run, or belongs to another rehearsal. The
     rehearsal whose promotion is in force is left as it is. Housekeeping does the same every night with those older than
-    CROWN_PRODUCT_IMAGES_REHEARSAL_RETENTION_DAYS.
+    CROWN_PRODUCT_IMAGES_REHEARSAL_RETENTION_DAYS. Says what would be removed and changes nothing without --apply.
 
     Ends with 1 when there is no such rehearsal or a file cannot be removed, with 3 when one is in force, or a rehearsal
     or a backup is under way.
 
     \b
     crown images clear-rehearsals 3 4
-    crown images clear-rehearsals --older-than 30 --dry-run
+    crown images clear-rehearsals --older-than 30 --apply
     crown images clear-rehearsals --older-than 30 --json | jq .bytes
     """  # noqa: D301
     from datetime import timedelta
 
     from crown.art_records.workspace import kept_objects
     from crown.product_images.rehearsal import removal as rehearsal_removal
+    from crown.product_images.workspace import CUTOUTS
 
     if bool(numbers) == (older_than is not None):
         raise click.UsageError("name rehearsals by number (`crown images rehearsals`), or give --older-than")
-    person = who or getpass.getuser()
     with open_images() as workspace:
+        person = acting(workspace.engine, who, "apply_removal", CUTOUTS)
         others = kept_objects(workspace.engine)
         if older_than is None:
             done = rehearsal_removal.remove(
-                workspace, numbers, who=person, via="cli", others=others, dry_run=dry_run
+                workspace, numbers, who=person, via="cli", others=others, dry_run=not carry_out
             )
         else:
             done = rehearsal_removal.remove_old(
-                workspace, timedelta(days=older_than), who=person, via="cli", others=others, dry_run=dry_run
+                workspace,
+                timedelta(days=older_than),
+                who=person,
+                via="cli",
+                others=others,
+                dry_run=not carry_out,
             )
     if as_json:
-        show_json(done)
+        show_json({"applied": carry_out, **vars(done)})
         return
     if not done.rehearsals:
         click.echo(f"Nothing to remove: no rehearsal with bytes ended more than {older_than} days ago.")
         return
     click.echo(
         f"Rehearsals {', '.join(str(number) for number in done.rehearsals)}: {done.cutouts:,} cut-outs and"
-        f" {done.sheets:,} sheets {'would be' if dry_run else 'were'} removed ({size(done.bytes)}); {done.kept:,} cut-outs"
+        f" {done.sheets:,} sheets {'were' if carry_out else 'would be'} removed ({size(done.bytes)}); {done.kept:,} cut-outs"
         " stay, because something else needs them."
     )
-    click.echo("Nothing is changed." if dry_run else "The figures stay: `crown images rehearsals`.")
+    click.echo(
+        "The figures stay: `crown images rehearsals`."
+        if carry_out
+        else "Nothing is changed; --apply removes them."
+    )
 
 
 def refuse_unusable(model: str) -> None:

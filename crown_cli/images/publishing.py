@@ -5,30 +5,28 @@ The domain code is in crown/product_images: forecast, products, removals, texts.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.people import acting, who_option
 from crown_cli.images.shared import (
-    apply_option,
     assets_named,
     decide_on,
     forecast_json,
     open_images,
-    reason_option,
     show_forecast,
     tell_act,
-    who_option,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-@click.command()
+@click.command(short_help="Forecast what the next runs make, publish and remove.")
 @click.option(
     "--files", is_flag=True, help="List every published file that would change, not only the first."
 )
@@ -53,7 +51,7 @@ def plan(files: bool, as_json: bool) -> None:
         click.echo(sentence)
 
 
-@click.command()
+@click.command(short_help="Take back the last decision on cut-outs.")
 @click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
 @reason_option(required=True)
 @apply_option
@@ -75,25 +73,31 @@ def withdraw(patterns: tuple[str, ...], reason: str, carry_out: bool, who: str |
 
 
 def _act(
-    act: Callable[[Connection], object],
+    act: Callable[[Connection, str], object],
+    who: str | None,
+    verb: str,
     *,
     carry_out: bool,
     as_json: bool,
     sentence: str,
     due: Callable[[Connection], Mapping[str, Collection[str]]] | None = None,
 ) -> None:
-    """Say what follows from an act on products; with `carry_out`, do it. Of an act that makes items due, which (`due`)."""
+    """Say what follows from a person's act on products; with `carry_out`, do it. `due`: the items it makes due."""
     from crown.product_images.forecast import consequences
+    from crown.product_images.workspace import PUBLISHED
 
     with open_images() as workspace:
-        told = consequences(workspace, act if due is None else None, due=due)
+        person = acting(workspace.engine, who, verb, PUBLISHED)
+        told = consequences(
+            workspace, (lambda connection: act(connection, person)) if due is None else None, due=due
+        )
         if carry_out:
             with workspace.engine.begin() as connection:
-                act(connection)
+                act(connection, person)
     tell_act(told, applied=carry_out, as_json=as_json, sentence=sentence)
 
 
-@click.command()
+@click.command(short_help="Stop publishing the product NUMBER.")
 @click.argument("number")
 @reason_option(required=True)
 @apply_option
@@ -110,13 +114,13 @@ def retire(number: str, reason: str, carry_out: bool, who: str | None, as_json: 
     """  # noqa: D301
     from crown.product_images.publishing import products
 
-    def act(connection: Connection) -> None:
-        products.retire(connection, number, who=who or getpass.getuser(), via="cli", reason=reason)
+    def act(connection: Connection, person: str) -> None:
+        products.retire(connection, number, who=person, via="cli", reason=reason)
 
-    _act(act, carry_out=carry_out, as_json=as_json, sentence=f"Retire the product {number}.")
+    _act(act, who, "retire", carry_out=carry_out, as_json=as_json, sentence=f"Retire the product {number}.")
 
 
-@click.command()
+@click.command(short_help="Publish the product NUMBER again.")
 @click.argument("number")
 @reason_option(required=False)
 @apply_option
@@ -132,13 +136,20 @@ def unretire(number: str, reason: str | None, carry_out: bool, who: str | None, 
     """  # noqa: D301
     from crown.product_images.publishing import products
 
-    def act(connection: Connection) -> None:
-        products.unretire(connection, number, who=who or getpass.getuser(), via="cli", reason=reason)
+    def act(connection: Connection, person: str) -> None:
+        products.unretire(connection, number, who=person, via="cli", reason=reason)
 
-    _act(act, carry_out=carry_out, as_json=as_json, sentence=f"Publish the product {number} again.")
+    _act(
+        act,
+        who,
+        "retire",
+        carry_out=carry_out,
+        as_json=as_json,
+        sentence=f"Publish the product {number} again.",
+    )
 
 
-@click.command()
+@click.command(short_help="Make again what was made of photos, by force.")
 @click.argument("pattern")
 @click.option(
     "--asset", help="Only what this asset made, for instance cutouts; default: all after the approval."
@@ -162,11 +173,13 @@ def rebuild(
 
     chosen = assets_named(asset) if asset else products.AFTER_APPROVAL
 
-    def act(connection: Connection) -> None:
-        products.rebuild(connection, pattern, chosen, who=who or getpass.getuser(), via="cli", reason=reason)
+    def act(connection: Connection, person: str) -> None:
+        products.rebuild(connection, pattern, chosen, who=person, via="cli", reason=reason)
 
     _act(
         act,
+        who,
+        "retry",
         carry_out=carry_out,
         as_json=as_json,
         sentence=f"Make again what was made of {pattern}, by force.",
@@ -174,7 +187,7 @@ def rebuild(
     )
 
 
-@click.command()
+@click.command(short_help="Confirm a removal that is held.")
 @click.argument("target", required=False)
 @click.option(
     "--plan", "seen", help="The beginning of the hash of the plan that you saw; another one is refused."
@@ -195,14 +208,14 @@ def confirm(
     crown images confirm production --reason 'the series ended' --apply
     """  # noqa: D301
     from crown.product_images.publishing import removals
+    from crown.product_images.workspace import PUBLISHED
 
     with open_images() as workspace:
         with workspace.engine.connect() as connection:
             held = [one for one in removals.standing(connection) if target in (None, one.target)]
         if carry_out:
-            removals.confirm(
-                workspace, who=who or getpass.getuser(), via="cli", target=target, seen=seen, reason=reason
-            )
+            person = acting(workspace.engine, who, "apply_removal", PUBLISHED)
+            removals.confirm(workspace, who=person, via="cli", target=target, seen=seen, reason=reason)
     if as_json:
         show_json({"applied": carry_out, "plans": held})
         return
@@ -225,7 +238,7 @@ def confirm(
         click.echo("Nothing is changed; --apply confirms it.")
 
 
-@click.command("text")
+@click.command("text", short_help="Show or change the texts inside a product's pictures.")
 @click.argument("number")
 @click.option("--description", help="What the picture shows; empty goes back to the usual text.")
 @click.option("--keywords", help="Comma separated; empty goes back to the usual ones.")
@@ -247,7 +260,8 @@ def texts(
     Without options, shows them.
 
     \b
-    crown images text 52000123 --description 'Brake disc, vented' --keywords 'brake disc, front axle'
+    crown images text 52000123 --description 'Brake disc, vented'
+    crown images text 52000123 --keywords 'brake disc, front axle'
     crown images text 52000123 --tag 'copyright=(c) Example Parts Ltd'
     """  # noqa: D301
     from crown.errors import BadInput
@@ -262,7 +276,7 @@ def texts(
         told = texts_of.say(
             workspace,
             number,
-            who=who or getpass.getuser(),
+            who=acting(workspace.engine, who, "edit", TEXTS),
             via="cli",
             description=description,
             keywords=None if keywords is None else [w.strip() for w in keywords.split(",") if w.strip()],

@@ -5,16 +5,16 @@ An act says what it is about and what follows from it, and changes nothing witho
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from crown_cli.common.output import show_json, show_rows
+from crown_cli.common.people import acting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,36 +26,6 @@ if TYPE_CHECKING:
 
 #: How many rows and files of an act are shown to people.
 _SHOWN = 20
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _one_line(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """What is kept for the record and shown on other people's screens: text of one line."""
-    if value is not None and not value.isprintable():
-        raise click.BadParameter("it holds a line break or another control character", param=parameter)
-    return value
-
-
-def _reason(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if parameter.required and not (value or "").strip():
-        raise click.BadParameter("it is empty; say why, for whoever asks later", param=parameter)
-    return _one_line(context, parameter, value)
-
-
-who_option: Callable[[_Command], _Command] = click.option(
-    "--who", callback=_one_line, help="The person who decides; default: your user name."
-)
-
-
-def reason_option(*, required: bool, help: str = "Why, for the record.") -> Callable[[_Command], _Command]:
-    """`--reason`; a required one may not be empty."""
-    return click.option("--reason", required=required, callback=_reason, help=help)
-
-
-apply_option: Callable[[_Command], _Command] = click.option(
-    "--apply", "carry_out", is_flag=True, help="Do it; without, it is only said what would follow."
-)
 
 
 @contextmanager
@@ -93,9 +63,10 @@ def decide_on(
     """
     from crown.product_images.forecast import consequences
     from crown.product_images.share import rejected, review, review_folder
+    from crown.product_images.workspace import CUTOUTS
 
-    person = who or getpass.getuser()
     with open_images() as workspace:
+        person = acting(workspace.engine, who, verdict, CUTOUTS)
         chosen = review.choose(workspace, patterns, verdict, score_above=score_above)
         decide = review.supposed(chosen, verdict, person)
         more = None if and_then is None else and_then(workspace, person)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from crown.errors import Refused
+from crown_cli.common.options import apply_option
 from crown_cli.common.output import json_option, show_json, size
 
 
@@ -25,7 +24,7 @@ def backup(ctx: click.Context, target: Path, files: bool, without_dagster: bool,
 
     \b
     crown backup /srv/backups
-    crown backup /srv/backups --files        # and the originals, each compared while it is copied
+    crown backup /srv/backups --files        # and the originals
     crown backup /srv/backups --json | jq -r .folder
     """  # noqa: D301
     from crown.database.backup_folder import save
@@ -70,23 +69,21 @@ def backup(ctx: click.Context, target: Path, files: bool, without_dagster: bool,
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--dry-run", is_flag=True, help="Restore beside, compare, and replace nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@apply_option
 @click.option("--accept-missing", is_flag=True, help="Go on although originals are nowhere to be found.")
 @click.option("--without-grants", is_flag=True, help="Leave out grants to other roles.")
 @json_option
-def restore(
-    folder: Path, dry_run: bool, yes: bool, accept_missing: bool, without_grants: bool, as_json: bool
-) -> None:
+def restore(folder: Path, carry_out: bool, accept_missing: bool, without_grants: bool, as_json: bool) -> None:
     """Bring back the backup in FOLDER, a crown-DATE.
 
     It is restored into a scratch database and compared with its manifest; only when every figure agrees
     does it take the place of the database, in one step. The old one is kept under another name, which is
-    printed. Nobody may be connected: stop `crown up` or the services first.
+    printed. Nobody may be connected: stop `crown up` or the services first. Without --apply it is restored
+    beside, compared, and nothing is replaced.
 
     \b
-    crown restore /srv/backups/crown-20250301T020000Z --dry-run
-    crown restore /srv/backups/crown-20250301T020000Z --yes
+    crown restore /srv/backups/crown-20250301T020000Z
+    crown restore /srv/backups/crown-20250301T020000Z --apply
     """  # noqa: D301
     from crown.art_records.workspace import kept_objects
     from crown.database.backup_folder import read_manifest
@@ -99,19 +96,12 @@ def restore(
     settings = current_settings()
     manifest = read_manifest(folder)
     with serve_database(settings) as url:
-        if not (yes or dry_run):
-            if not sys.stdin.isatty():
-                raise Refused("Nobody can be asked here; repeat with --yes, or with --dry-run to only look.")
-            click.confirm(
-                f"Replace the database {database_name(url)} ({settings.environment}) by that of "
-                f"{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC? The present one is kept under another name.",
-                abort=True,
-            )
+        name = database_name(url)
         restored, originals = bring_back(
             url,
             settings.objects,
             folder,
-            dry_run=dry_run,
+            dry_run=not carry_out,
             accept_missing=accept_missing,
             with_grants=not without_grants,
             passing=lambda restored: only_rehearsed_at(restored, kept_objects),
@@ -125,8 +115,8 @@ def restore(
                 "revision": restored.revision,
                 "kept": restored.kept,
                 "originals_there": originals.there,
-                "originals_copied_back": 0 if dry_run else len(originals.from_backup),
-                "originals_to_copy_back": len(originals.from_backup) if dry_run else 0,
+                "originals_copied_back": len(originals.from_backup) if carry_out else 0,
+                "originals_to_copy_back": 0 if carry_out else len(originals.from_backup),
                 "originals_missing": originals.missing,
                 "originals_cleared": originals.passing,
                 "not_carried": restored.not_carried,
@@ -136,7 +126,7 @@ def restore(
     click.echo(f"{restored.rows:,} rows of {restored.tables} tables agree with the manifest.")
     click.echo(
         f"Originals: {originals.there:,} are there, {len(originals.from_backup):,} "
-        f"{'would be' if dry_run else 'were'} copied back, {len(originals.missing):,} are missing."
+        f"{'were' if carry_out else 'would be'} copied back, {len(originals.missing):,} are missing."
     )
     if originals.passing:
         click.echo(
@@ -145,7 +135,10 @@ def restore(
     for note in restored.not_carried:
         click.echo(f"Not carried over, set it again if you need it: {note}.")
     if restored.kept is None:
-        click.echo("Nothing was replaced.")
+        click.echo(
+            f"Nothing was replaced; --apply puts the backup of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC in the place of "
+            f"{name} ({settings.environment})."
+        )
     else:
         click.echo(
             f"The restored database is in place. The one before is kept as {restored.kept}; "

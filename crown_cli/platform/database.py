@@ -32,7 +32,7 @@ def db() -> None:
     """  # noqa: D301
 
 
-@db.command()
+@db.command(short_help="Run the embedded database in the foreground.")
 def serve() -> None:
     """Run the embedded database in the foreground until Ctrl-C, migrated.
 
@@ -54,7 +54,7 @@ def serve() -> None:
         over.wait()
 
 
-@db.command()
+@db.command(short_help="Show sizes of the database and its tables.")
 @json_option
 def stats(as_json: bool) -> None:
     """Show the size of the database, and rows and bytes of its largest tables.
@@ -131,7 +131,7 @@ def migrate() -> None:
             engine.dispose()
 
 
-@db.command()
+@db.command(short_help="Begin with an empty database; only in development.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(yes: bool) -> None:
     """Throw the database away and begin with an empty one; only in development.
@@ -159,7 +159,7 @@ def reset(yes: bool) -> None:
             click.echo("The database is empty and migrated.")
 
 
-@db.command("drop-kept")
+@db.command("drop-kept", short_help="Drop a database that a restore kept.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop_kept(name: str, yes: bool) -> None:
@@ -183,7 +183,7 @@ def drop_kept(name: str, yes: bool) -> None:
     click.echo(f"{name} is gone.")
 
 
-@db.command()
+@db.command(short_help="Say how to go to a newer PostgreSQL.")
 def upgrade() -> None:
     """Say which PostgreSQL is in use and how to go to a newer major version; changes nothing.
 
@@ -222,7 +222,7 @@ To change to a newer major version:
   2. Stop `crown up` or the services.
   3. Install the newer Crown, or set up the newer server.
   4. Put the old database aside:    {aside}
-  5. With the newer one:            crown restore /srv/backups/crown-DATE --dry-run
-                                    crown restore /srv/backups/crown-DATE --yes
+  5. With the newer one:            crown restore /srv/backups/crown-DATE
+                                    crown restore /srv/backups/crown-DATE --apply
   6. crown doctor, then start again. Throw the old one away when you are content."""
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, rows_option, show_json, show_rows
+from crown_cli.common.people import acting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,7 +35,7 @@ def people() -> None:
 
 
 @people.command(name="list")
-@json_option
+@rows_option
 def list_users(as_json: bool) -> None:
     """Every user, disabled ones too.
 
@@ -108,7 +109,7 @@ def password(name: str, as_json: bool) -> None:
     _act("password_changed", lambda connection: users.change(connection, name, password=given), as_json)
 
 
-@people.command()
+@people.command(short_help="Disable a user; the records keep the name.")
 @_name
 @json_option
 def disable(name: str, as_json: bool) -> None:
@@ -138,7 +139,7 @@ def enable(name: str, as_json: bool) -> None:
 
 @people.command()
 @click.argument("name", required=False)
-@json_option
+@rows_option
 def tokens(name: str | None, as_json: bool) -> None:
     """API tokens, the newest first; of one user when a name is given.
 
@@ -206,25 +207,22 @@ def _act(
     answer: Callable[[], dict[str, object]] | None = None,
 ) -> None:
     """Carry out a change of users as the operating system's user, record it, and say how the user stands now."""
-    import getpass
-
     from crown.journal import activity
-    from crown.people import users
     from crown_cli.common.world import open_world
 
-    with open_world() as world, world.engine.begin() as connection:
-        actor = users.operating_system_user(connection, getpass.getuser())
-        actor.require("administer")
-        user = act(connection)
-        activity.record(
-            connection,
-            who=actor.name,
-            what=what,
-            subject=user.name,
-            department="people",
-            via="cli",
-            new={"role": user.role, "disabled": user.disabled_at is not None},
-        )
+    with open_world() as world:
+        person = acting(world.engine, None, "administer")
+        with world.engine.begin() as connection:
+            user = act(connection)
+            activity.record(
+                connection,
+                who=person,
+                what=what,
+                subject=user.name,
+                department="people",
+                via="cli",
+                new={"role": user.role, "disabled": user.disabled_at is not None},
+            )
     said = answer() if answer else _row(user)
     if as_json:
         show_json(said)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.common.output import json_option, show_json, show_rows, size
+from crown_cli.common.output import csv_wanted, rows_option, show_json, show_rows, size
 
 if TYPE_CHECKING:
     from crown.flow.summary import Summary
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@json_option
+@rows_option
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:
     """What is made, waiting and failed, per department, and how the newest runs went.
@@ -26,6 +26,7 @@ def status(context: click.Context, as_json: bool) -> None:
     \b
     crown status
     crown status --json
+    crown status --csv > status.csv
     """  # noqa: D301
     from dataclasses import asdict
 
@@ -53,6 +54,7 @@ def status(context: click.Context, as_json: bool) -> None:
         )
     else:
         show_rows([{"department": name, **total} for name, total in departments.items()])
+    if not (as_json or csv_wanted()):
         _show_where_they_stand(found)
         show_rows(
             [

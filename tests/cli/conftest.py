@@ -15,6 +15,7 @@ from crown.journal import logs, secrets
 from crown.product_images.workspace import Workspace, open_workspace
 from crown.settings.model import load_settings
 from crown_cli.main import cli
+from tests.given import known_people
 from tests.product_images.flow import finish, run
 
 SPEC = "64x64_72dpi_jpeg"
@@ -37,6 +38,7 @@ def world(database_url: str, tmp_path: Path) -> dict[str, str]:
 def workspace(engine: Engine, world: dict[str, str]) -> Workspace:
     opened = open_workspace(engine, load_settings(world, None))
     finish(opened, *NUMBERS)
+    known_people(engine, "eva", "ute")
     run(opened)
     return opened
 

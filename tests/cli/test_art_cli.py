@@ -20,6 +20,7 @@ from crown.art_records.samples import Export, sample_exports
 from crown.journal import logs
 from crown_cli.art.commands import art
 from crown_cli.main import cli
+from tests.given import known_people
 
 ROOT = Path(__file__).resolve().parents[2]
 Crown = Callable[..., Any]
@@ -31,8 +32,9 @@ def samples() -> tuple[Export, Export]:
 
 
 @pytest.fixture
-def crown(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crown:
+def crown(engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crown:
     """Runs a command of `crown art` on this test's database, in this process."""
+    known_people(engine, "eva")
     for name, value in {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -345,7 +347,7 @@ def test_rerun_judges_the_kept_files_again(
     crown("sync", "--apply")
     assert crown("rerun").output.startswith("Nothing to do")
     names = tmp_path / "names.yaml"
-    own = (ROOT / "crown" / "art_records" / "names.yaml").read_text("utf-8")
+    own = (ROOT / "crown/art_records/exports" / "names.yaml").read_text("utf-8")
     version = next(line for line in own.splitlines() if line.startswith("version:"))
     names.write_text(own.replace(version, 'version: "ours 2"'))
     monkeypatch.setenv("CROWN_ART_RECORDS_NAMES", str(names))

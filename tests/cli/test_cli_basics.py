@@ -430,14 +430,12 @@ def test_backup_and_restore_by_hand(engine: Engine, database_url: str, tmp_path:
     _run(engine, "delete from ledger.recipes")
     engine.dispose()
 
-    nobody = crown("restore", folder, **named)
-    assert (nobody.returncode, "--yes" in nobody.stderr) == (3, True)
-    looked = crown("restore", folder, "--dry-run", **named)
-    assert (looked.returncode, "Nothing was replaced" in looked.stdout) == (0, True), looked.stderr
+    looked = crown("restore", folder, **named)
+    assert (looked.returncode, "Nothing was replaced; --apply" in looked.stdout) == (0, True), looked.stderr
     assert _count(engine, "ledger.recipes") == 0
     engine.dispose()
 
-    done = crown("restore", folder, "--yes", "--json", **named)
+    done = crown("restore", folder, "--apply", "--json", **named)
     assert done.returncode == 0, done.stderr
     assert _count(engine, "ledger.recipes") == 1
     engine.dispose()

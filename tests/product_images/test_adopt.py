@@ -653,9 +653,9 @@ def test_a_kill_anywhere_is_healed_by_running_it_again(
 def test_the_command_reports_in_json(old: Workspace, database_url: str) -> None:
     environment = {**os.environ, "CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(old.settings.home)}
     done = subprocess.run(
-        [sys.executable, "-m", "crown_cli.main", "images", "adopt", str(old.settings.media), "--dry-run", "--json"],
+        [sys.executable, "-m", "crown_cli.main", "images", "adopt", str(old.settings.media), "--json"],
         cwd=ROOT, env=environment, timeout=120, check=False, text=True, capture_output=True,
     )  # fmt: skip
     answer = json.loads(done.stdout)
-    assert (answer["masters"], len(answer["changes"]), answer["dry_run"]) == (2, 9, True)
+    assert (answer["masters"], len(answer["changes"]), answer["applied"]) == (2, 9, False)
     assert answer["reasons"]["untagged"] == 9

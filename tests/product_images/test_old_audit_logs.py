@@ -196,7 +196,7 @@ import os, signal, sys
 from crown_cli.main import cli
 sys.addaudithook(lambda event, args: event == "os.rename" and str(args[0]).endswith(".audit.json")
                  and os.kill(os.getpid(), signal.SIGKILL))
-cli(["migrate-audit-logs", sys.argv[1]])
+cli(["migrate-audit-logs", sys.argv[1], "--apply"])
 """
 
 
@@ -225,7 +225,7 @@ def test_the_command_answers_in_json_and_says_by_its_exit_code_that_a_file_was_l
     (old / "products" / "52000124" / AUDIT_FILE).write_text("{")
     environment = {**os.environ, "CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [sys.executable, "-m", "crown_cli.main", "migrate-audit-logs", str(old), "--json"],
+        [sys.executable, "-m", "crown_cli.main", "migrate-audit-logs", str(old), "--apply", "--json"],
         cwd=ROOT, env=environment, timeout=120, check=False, text=True, capture_output=True,
     )  # fmt: skip
     answer = json.loads(done.stdout)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from console import doctor
 from crown.errors import BadInput, ConfigurationError, Refused
@@ -50,6 +50,7 @@ from crown.product_images.workspace import (
 )
 from crown_cli.main import cli
 from tests.conftest import _database, _execute, copy_of
+from tests.given import known_people
 from tests.pictures import draw_cut_out, draw_part
 from tests.product_images.flow import approve, look, published, run
 from tests.product_images.rehearsing import (
@@ -113,8 +114,11 @@ def world(workspace: Workspace) -> dict[str, str]:
 
 
 @pytest.fixture
-def crown(world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def crown(
+    engine: Engine, world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """Run `crown images ... --json`; returns what it answers, or what it says when it fails."""
+    known_people(engine, "eva", "ute")
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str, exit_code: int = 0) -> Any:
@@ -244,6 +248,7 @@ def test_a_killed_rehearsal_changes_nothing_and_what_it_did_is_not_done_again(
     look(workspace)
     for asset in (INBOX_PHOTOS, PHOTOS):
         stages.make(workspace, [asset])
+    known_people(workspace.engine, "eva")
     before = contents(workspace.engine)
     process = subprocess.Popen(
         [sys.executable, "-m", "crown_cli.main", "images", "rehearse", OTHER, "--all", "--who", "eva"],

@@ -39,6 +39,7 @@ from crown.product_images.workspace import CUTOUTS, OBJECTS, Workspace
 from crown.store import store_lock
 from crown_cli.main import cli
 from crown_cli.platform import backup
+from tests.given import known_people
 
 RECIPE = Recipe(CUTOUTS, "cut-out", {"model": "u2netp", "version": 1})
 
@@ -305,6 +306,7 @@ def test_the_statements_of_rehearsal_and_promotion_hold_on_an_empty_library(work
 @pytest.fixture
 def crown(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run `crown images clear-rehearsals ...`; returns what it answers."""
+    known_people(workspace.engine, "ute")
     monkeypatch.chdir(tmp_path)
     world = {
         "CROWN_DATABASE_URL": workspace.engine.url.render_as_string(hide_password=False),
@@ -323,7 +325,7 @@ def crown(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_rehearsals_are_cleared_from_the_command_line(workspace: Workspace, crown: Any) -> None:
     old, new = rehearsed(workspace, b"old", b"old too", days_ago=40), rehearsed(workspace, b"new")
-    would = json.loads(crown("clear-rehearsals", "--older-than", "30", "--dry-run", "--json"))
+    would = json.loads(crown("clear-rehearsals", "--older-than", "30", "--json"))
     assert would == {
         "rehearsals": [old.rehearsal_id],
         "cutouts": 2,
@@ -331,8 +333,9 @@ def test_rehearsals_are_cleared_from_the_command_line(workspace: Workspace, crow
         "bytes": 15,
         "kept": 0,
         "dry_run": True,
+        "applied": False,
     }
-    said = crown("clear-rehearsals", "--older-than", "30", "--who", "ute")
+    said = crown("clear-rehearsals", "--older-than", "30", "--apply", "--who", "ute")
     assert (
         f"Rehearsals {old.rehearsal_id}: 2 cut-outs and 1 sheets were removed (15 B); 0 cut-outs stay" in said
     )
