@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from crown.flow.inbox import REASON
 from crown.pictures.formats import is_sidecar
-from crown.product_images.share.notes import REASON
 from crown.product_images.workspace import (
     CUTOUTS,
     ERRORS,

@@ -8,24 +8,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pwd
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from crown.errors import BadInput, CrownError, SystemicFailure, TemporaryFailure
+from crown.errors import BadInput, CrownError, TemporaryFailure
+from crown.flow import inbox
 from crown.journal import activity
 from crown.pictures import formats
 from crown.product_images import names
 from crown.product_images.names import PhotoName
-from crown.product_images.share import notes
+from crown.product_images.share.notes import refusals
 from crown.product_images.workspace import (
     DEPARTMENT,
     ERRORS,
@@ -36,12 +35,10 @@ from crown.product_images.workspace import (
     REVIEW,
     Workspace,
 )
-from crown.store import files, watch
+from crown.store import watch
 from crown.store.watch import SETTLE_SECONDS, Sighting
 
 _log = logging.getLogger(__name__)
-
-#: The ending of the note beside a file that was set aside.
 
 
 @dataclass
@@ -101,7 +98,7 @@ def take_in(
             reason = (
                 f"{name!r} is a link or device, not a picture; links are not followed, copy the file itself."
             )
-            set_aside(workspace, sighting.path, ERRORS, reason)
+            refusals(workspace).set_aside(sighting.path, ERRORS, reason)
             report.refused[name] = reason
         elif not sighting.complete:
             report.unfinished.append(name)
@@ -113,7 +110,7 @@ def take_in(
         _take(workspace, photo, sighting, outcome, statuses[sighting.path], report)
         if on_progress is not None:
             on_progress(report)
-    notes.clear(workspace)
+    refusals(workspace).clear_notes()
     return report
 
 
@@ -131,16 +128,10 @@ def listed(
         Names and status; notes of photo programs (`formats.SIDECARS`) are left out and stay where a person put them.
 
     Raises:
-        SystemicFailure: the folder may not be read; it is not to be taken for an empty one.
+        SystemicFailure: the folder may not be read.
     """
-    try:
-        found = watch.listing(
-            workspace.roots.path(MEDIA, folder), depth=0 if closed is None else 1, closed=closed
-        )
-    except PermissionError as error:
-        raise SystemicFailure(
-            f"{error.filename} cannot be read; give Crown's user the right to read, write and enter its folder."
-        ) from None
+    place = workspace.roots.path(MEDIA, folder)
+    found = inbox.listed(place, depth=0 if closed is None else 1, closed=closed)
     return [one for one in found if not formats.is_sidecar(one[0])]
 
 
@@ -166,8 +157,8 @@ def folders_left(workspace: Workspace, folder: str) -> list[str]:
 def _named(
     workspace: Workspace, path: str, name: str, report: IntakeReport, *, beside: Sequence[str]
 ) -> PhotoName | None:
-    if name.endswith(notes.REASON):
-        notes.put_back(workspace, path)
+    if name.endswith(inbox.REASON):
+        refusals(workspace).put_note_back(path)
         return None
     if Path(name).suffix.lower() in formats.RAW_SUFFIXES:
         reason, folder = str(formats.camera_raw(name)), ERRORS
@@ -180,7 +171,7 @@ def _named(
             return photo_of(workspace, name, beside=beside)
         except BadInput as error:
             reason, folder = str(error), NAME_CONFLICTS
-    set_aside(workspace, path, folder, reason)
+    refusals(workspace).set_aside(path, folder, reason)
     report.refused[name] = reason
     return None
 
@@ -230,16 +221,11 @@ def name_bytes_aside(
     """Set files aside whose names are bytes and not text, which nothing can record; returns the others."""
     for name, _ in found:
         if not watch.storable(name):
-            shown = readable_name(Path(name).name)
+            shown = inbox.readable_name(Path(name).name)
             reason = f"The name of {shown!r} holds bytes that are no UTF-8 text; name it NUMBER.ext or NUMBER_VIEW.ext."
-            set_aside(workspace, f"{folder}/{name}", NAME_CONFLICTS, reason)
+            refusals(workspace).set_aside(f"{folder}/{name}", NAME_CONFLICTS, reason)
             refused[shown] = reason
     return [one for one in found if watch.storable(one[0])]
-
-
-def readable_name(name: str) -> str:
-    """A file name as text, with a mark for each byte that is none."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _take(
@@ -257,12 +243,12 @@ def _take(
         if stalled(workspace, sighting, outcome):
             report.stalled.append(name)
         else:
-            set_aside(workspace, sighting.path, ERRORS, str(outcome))
+            refusals(workspace).set_aside(sighting.path, ERRORS, str(outcome))
             report.refused[name] = str(outcome)
         return
     path = workspace.roots.path(MEDIA, sighting.path)
     try:
-        new, size = store(workspace, Upload(photo, path, status, outcome, uploader(status)))
+        new, size = store(workspace, Upload(photo, path, status, outcome, inbox.uploader(status)))
     except (TemporaryFailure, FileNotFoundError):
         report.unfinished.append(name)
         return
@@ -274,8 +260,8 @@ def stalled(workspace: Workspace, sighting: Sighting, error: Exception) -> bool:
     """Whether a refused file may be a copy that only paused: undecodable, and young enough."""
     if not isinstance(error, formats.Undecodable):
         return False
-    age = datetime.now(UTC) - sighting.first_seen_at
-    return age < timedelta(minutes=workspace.settings.product_images.stalled_minutes)
+    minutes = workspace.settings.product_images.stalled_minutes
+    return inbox.younger_than(sighting, timedelta(minutes=minutes))
 
 
 def store(
@@ -286,7 +272,7 @@ def store(
     of_hash: str | None = None,
     note: Callable[[Connection, str], None] | None = None,
 ) -> tuple[bool, int]:
-    """Keep an upload's bytes, verified, record it, and only then remove the file it came from.
+    """Keep an upload's bytes, record it, and only then remove the file it came from; see `inbox.keep`.
 
     Bytes equal to the newest upload of the same photo are recorded once.
 
@@ -304,41 +290,28 @@ def store(
         TemporaryFailure: the file changed meanwhile; it is left where it is.
     """
     started = time.perf_counter()
-    content_hash, size = workspace.objects.put(upload.path)
-    with workspace.engine.begin() as connection:
-        # Two intakes at once must not record one upload twice.
-        connection.execute(
-            text("select pg_advisory_xact_lock(hashtextextended(:photo, 1))"), {"photo": upload.photo.key}
-        )
+
+    def record(connection: Connection, content_hash: str, size: int) -> bool:
         new = record_upload(connection, upload, kind, of_hash, content_hash, size)
         if note is not None:
             note(connection, content_hash)
-    _log.info(
-        "%s stored as %s of %s" if new else "%s is known already as %s of %s: nothing new",
-        upload.path.name,
-        kind,
-        upload.photo.key,
-        extra={
-            "product_number": upload.photo.number,
-            "user_id": upload.uploader,
-            "execution_time_ms": (time.perf_counter() - started) * 1000,
-            "context": {"content_hash": content_hash, "bytes": size},
-        },
-    )
-    try:
-        now = upload.path.lstat()
-    except FileNotFoundError:
-        return new, size  # another intake has taken it meanwhile
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (
-        upload.status.st_size,
-        upload.status.st_mtime_ns,
-        upload.status.st_ino,
-    ):
-        raise TemporaryFailure(
-            f"{upload.path.name} was replaced while it was stored; the newer one is taken next."
+        return new
+
+    def log(new: bool, content_hash: str, size: int) -> None:
+        _log.info(
+            "%s stored as %s of %s" if new else "%s is known already as %s of %s: nothing new",
+            upload.path.name,
+            kind,
+            upload.photo.key,
+            extra={
+                "product_number": upload.photo.number,
+                "user_id": upload.uploader,
+                "execution_time_ms": (time.perf_counter() - started) * 1000,
+                "context": {"content_hash": content_hash, "bytes": size},
+            },
         )
-    upload.path.unlink(missing_ok=True)
-    return new, size
+
+    return inbox.keep(workspace, upload.path, upload.status, record, key=upload.photo.key, then=log)
 
 
 def record_upload(
@@ -391,62 +364,6 @@ def record_upload(
     return True
 
 
-def set_aside(workspace: Workspace, path: str, folder: str, reason: str) -> None:
-    """Move a file out of the way, never over another, with its reason in a text file beside it."""
-    source = workspace.roots[MEDIA] / path
-    name = readable_name(source.name)
-    stamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}_" if folder == ERRORS else ""
-    target = workspace.roots.path(MEDIA, folder) / f"{stamp}{_shortened(name)}"
-    files.make_folder(target.parent, workspace.ownership)
-    target = files.free_name(target)
-    moment = datetime.now().astimezone().isoformat(timespec="seconds")
-    if not notes.move_with_note(
-        workspace, source, target, f"file: {name}\ntimestamp: {moment}\nreason: {reason}\n"
-    ):
-        return
-    who, number = uploader(target.lstat()), _number(name)
-    _log.warning(
-        "%s refused: %s",
-        name,
-        reason,
-        extra={"product_number": number, "user_id": who, "context": {"folder": folder}},
-    )
-    with workspace.engine.begin() as connection:
-        activity.record(
-            connection,
-            who=who,
-            what="refused",
-            subject=name,
-            department=DEPARTMENT,
-            via="share",
-            product_number=number,
-            source_file=name,
-            new={"folder": folder, "reason": reason},
-        )
-
-
-def _shortened(name: str) -> str:
-    """A name that leaves room for a time before it and a note's ending behind it: 255 bytes are the most."""
-    suffix = Path(name).suffix if len(Path(name).suffix) <= 10 else ""
-    stem = name.removesuffix(suffix).encode()
-    return stem[:180].decode("utf-8", "ignore") + suffix
-
-
-def _number(file_name: str) -> str | None:
-    try:
-        return names.parse(file_name).number
-    except BadInput:
-        return None
-
-
-def uploader(status: os.stat_result) -> str:
-    """The user name of a file's owner, `uid:<n>` when the system has no name for it."""
-    try:
-        return pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        return f"uid:{status.st_uid}"
-
-
 def probe_file(path: str, max_pixels: int) -> dict[str, Any]:
     """Decode one file in a process of its own; see `pictures.probe`. One that shows nothing is refused."""
     from crown.pictures.decoding import probe
@@ -461,33 +378,17 @@ def _probed(
     workspace: Workspace, ready: Sequence[tuple[PhotoName, Sighting]]
 ) -> Iterable[tuple[PhotoName, Sighting, dict[str, Any] | Exception]]:
     """Decode the files, each in a process that may be killed, in order."""
-    if not ready:
-        return
-    from crown.flow.worker_pool import process_pool
-
-    pool = process_pool(workspace.limits.workers)
-    futures: list[Future[Any]] = [
-        pool.schedule(
-            probe_file,
-            args=(str(workspace.roots.path(MEDIA, sighting.path)), workspace.max_pixels),
-            timeout=workspace.settings.item_timeout_seconds,
-        )
-        for _, sighting in ready
-    ]
-    for (photo, sighting), future in zip(ready, futures, strict=True):
-        yield photo, sighting, _probe_outcome(future, Path(sighting.path).name)
+    calls = [(str(workspace.roots.path(MEDIA, sighting.path)), workspace.max_pixels) for _, sighting in ready]
+    outcomes = inbox.each_in_a_process(workspace, probe_file, calls)
+    for (photo, sighting), outcome in zip(ready, outcomes, strict=True):
+        yield photo, sighting, _probe_outcome(outcome, Path(sighting.path).name)
 
 
-def _probe_outcome(future: Future[Any], name: str) -> dict[str, Any] | Exception:
-    from pebble import ProcessExpired
-
-    try:
-        return future.result()
-    except CrownError as error:
-        return error
-    except (TimeoutError, ProcessExpired) as error:
+def _probe_outcome(outcome: dict[str, Any] | Exception, name: str) -> dict[str, Any] | Exception:
+    if isinstance(outcome, OSError) and not isinstance(outcome, TimeoutError):
+        return formats.Undecodable(f"{name!r} cannot be read ({outcome.strerror}); check its rights.")
+    if isinstance(outcome, Exception) and not isinstance(outcome, CrownError):
         return formats.Undecodable(
-            f"{name!r} cannot be decoded ({type(error).__name__}); save it anew from the program it is of."
+            f"{name!r} cannot be decoded ({type(outcome).__name__}); save it anew from the program it is of."
         )
-    except OSError as error:
-        return formats.Undecodable(f"{name!r} cannot be read ({error.strerror}); check its rights.")
+    return outcome

@@ -17,10 +17,12 @@ from typing import Any
 from sqlalchemy import text
 
 from crown.errors import BadInput, TemporaryFailure
+from crown.flow import inbox
 from crown.ledger import written_files
 from crown.product_images import names
-from crown.product_images.share import intake, notes, review
+from crown.product_images.share import intake, review
 from crown.product_images.share.intake import Upload
+from crown.product_images.share.notes import refusals
 from crown.product_images.share.review import Cutout
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -147,7 +149,7 @@ def _refuse_outdated(
 ) -> None:
     name = PurePosixPath(sighting.path).name
     reason = f"{name!r} is the cut-out of an earlier version of {photo.key}; approve the newest one."
-    intake.set_aside(workspace, sighting.path, ERRORS, reason)
+    refusals(workspace).set_aside(sighting.path, ERRORS, reason)
     report.refused[name] = reason
 
 
@@ -157,8 +159,8 @@ def _photo_of(workspace: Workspace, sighting: Sighting, report: ReviewReport) ->
     if not os.path.lexists(path):
         report.unfinished.append(name)
         return None
-    if name.endswith(notes.REASON):
-        notes.put_back(workspace, sighting.path)
+    if name.endswith(inbox.REASON):
+        refusals(workspace).put_note_back(sighting.path)
         return None
     regular = path.is_file() and not path.is_symlink()
     if regular and not sighting.complete:
@@ -166,13 +168,13 @@ def _photo_of(workspace: Workspace, sighting: Sighting, report: ReviewReport) ->
         return None
     if not regular or not names.accepted(name):
         reason = f"{name!r} is not a picture file; put the PNG itself there."
-        intake.set_aside(workspace, sighting.path, ERRORS, reason)
+        refusals(workspace).set_aside(sighting.path, ERRORS, reason)
         report.refused[name] = reason
         return None
     try:
         return intake.photo_of(workspace, name)
     except BadInput as error:
-        intake.set_aside(workspace, sighting.path, NAME_CONFLICTS, str(error))
+        refusals(workspace).set_aside(sighting.path, NAME_CONFLICTS, str(error))
         report.refused[name] = str(error)
         return None
 
@@ -192,12 +194,12 @@ def _retouch(
         if intake.stalled(workspace, sighting, error):
             report.unfinished.append(path.name)
         else:
-            intake.set_aside(workspace, sighting.path, ERRORS, str(error))
+            refusals(workspace).set_aside(sighting.path, ERRORS, str(error))
             report.refused[path.name] = str(error)
         return False
     try:
         status = path.lstat()
-        upload = Upload(photo, path, status, facts, intake.uploader(status))
+        upload = Upload(photo, path, status, facts, inbox.uploader(status))
         _store_retouch(workspace, upload, approved_by)
     except TemporaryFailure:
         report.unfinished.append(path.name)

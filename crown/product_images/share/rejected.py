@@ -12,10 +12,12 @@ from pathlib import PurePosixPath
 
 from sqlalchemy import text
 
+from crown.flow.inbox import REASON
 from crown.flow.patterns import condition
 from crown.ledger import written_files
 from crown.product_images.names import patterns_of
-from crown.product_images.share import notes, review_folder
+from crown.product_images.share import review_folder
+from crown.product_images.share.notes import refusals
 from crown.product_images.workspace import (
     CUTOUTS,
     MEDIA,
@@ -101,7 +103,7 @@ def show(workspace: Workspace) -> list[str]:
     now = rejected(workspace)
     wanted = {one.original for one in now}
     for path, ours in written_files.below(workspace.engine, MEDIA, REJECTED).items():
-        if path not in wanted and not path.endswith(notes.REASON):
+        if path not in wanted and not path.endswith(REASON):
             files.remove_ours(workspace.roots.path(MEDIA, path), ours)
             written_files.forget(workspace.engine, MEDIA, path)
     shown = []
@@ -110,9 +112,9 @@ def show(workspace: Workspace) -> list[str]:
             continue
         source = workspace.objects.path(one.content_hash)
         if source.is_file() and review_folder.lay_out(workspace, one.original, source, one.content_hash):
-            notes.write(workspace, workspace.roots.path(MEDIA, one.original), _note(one))
+            refusals(workspace).write_note(workspace.roots.path(MEDIA, one.original), _note(one))
             shown.append(one.photo)
-    notes.clear(workspace)
+    refusals(workspace).clear_notes()
     return shown
 
 
