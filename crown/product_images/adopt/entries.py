@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from crown.flow.inbox import uploader
 from crown.journal import activity
 from crown.ledger import (
     claims,
@@ -31,7 +32,6 @@ from crown.product_images.adopt.measure import Measured
 from crown.product_images.adopt.tree import PRODUCTION as OLD_PRODUCTION
 from crown.product_images.adopt.tree import OldFile, OldOutput, OldPhoto
 from crown.product_images.renditions.render import layout
-from crown.product_images.share.intake import uploader
 from crown.product_images.workspace import (
     CUTOUTS,
     DEPARTMENT,
