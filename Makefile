@@ -33,7 +33,7 @@ check: $(READY) ## Lint, format, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests write and sync thousands of small files: in memory, where there is room for them.
+# Tests write and sync thousands of small files: in memory, where there is space for them.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 
 # Folders whose tests of one function each run in seconds; the rest starts services or processes.

@@ -248,7 +248,7 @@ class RunSeconds:
     """A run: from the call to its end, from the start of its first step, and the part spent in our assets.
 
     Before its first step Dagster enters the run and all that it is going to do; that, with the imports of a new
-    process, is start-up. Ours is what lies between the start of each step and its first result.
+    process, is start-up. Ours is what is between the start of each step and its first result.
     """
 
     whole: float

@@ -8,7 +8,7 @@ import socket
 from crown.errors import ConfigurationError
 from crown.settings.model import Settings
 
-#: A token is all that stands between the network and every button of Dagster: no guessable ones.
+#: The token is the only protection of Dagster's UI on a network, so it must not be guessable.
 SHORTEST_TOKEN = 16
 
 

@@ -53,7 +53,7 @@ def write_workspace(settings: Settings, socket: Path) -> Path:
 
 
 def dagster_environment(settings: Settings, database_url: str) -> dict[str, str]:
-    """What a Dagster process needs in its environment to stand on our database; holds a secret."""
+    """The environment of a Dagster process that uses our database; holds a secret."""
     return {
         "DAGSTER_HOME": str(dagster_home(settings)),
         "DAGSTER_POSTGRES_URL": dagster_url(database_url).render_as_string(hide_password=False),

@@ -1,7 +1,7 @@
 """Who may ask: sign-in by token, no requests forged by other sites, no other name for this machine.
 
 ASGI middleware around everything the console serves, Dagster's GraphQL, report endpoints and websockets
-included. What a session is stands in sessions.py; what is served, and the sign-in page itself, belong elsewhere.
+included. Sessions are in sessions.py, the sign-in page in sign_in.py.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _forged(scope: Scope, headers: Headers) -> Response | None:
 
 
 def _is_query_by_get(scope: Scope) -> bool:
-    """Whether Dagster would execute what stands in the address: it runs even mutations sent that way."""
+    """Whether Dagster would execute a query in the address: it runs even mutations sent that way."""
     return bool(
         scope["type"] == "http"
         and scope["method"] in _SAFE_METHODS

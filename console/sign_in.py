@@ -1,4 +1,4 @@
-"""The sign-in form. What a session is stands in sessions.py, who needs one in gate.py."""
+"""The sign-in form. Sessions are in sessions.py, access rules in gate.py."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SourceOutage(TemporaryFailure):
 
 
 class SystemicFailure(CrownError):
-    """The cause lies outside the items (disk full, no credentials): the run stops, items stay pending."""
+    """The cause is outside the items (disk full, no credentials): the run stops, items stay pending."""
 
 
 class ClaimLost(CrownError):

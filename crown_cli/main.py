@@ -1,6 +1,6 @@
 """The `crown` command: one table of commands, loaded when called, and one way to say that something failed.
 
-What a command does stands in its own file; a new command is one line in COMMANDS.
+Each command is in its own file; a new command is one line in COMMANDS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-#: Name: where it stands, and the line in the list of commands (so that listing loads nothing).
+#: Name: its module, and the line in the list of commands (so that listing loads nothing).
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("crown_cli.platform.up:up", "Start everything: database, daemon, console."),
     "demo": ("crown_cli.demo.commands:demo", "Run sample pictures from the inbox to the share."),
@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "crown_cli.platform.backup:restore",
         "Bring a backup back, compared before it replaces anything.",
     ),
-    "notify": ("crown_cli.platform.notify:notify", "Tell people that something failed."),
+    "notify": ("crown_cli.platform.notify:notify", "Send a notice that something failed."),
     "db": ("crown_cli.platform.database:db", "The database: serve, stats, migrate, reset."),
     "migrate-audit-logs": (
         "crown_cli.images.audit_logs:migrate_audit_logs",

@@ -1,6 +1,6 @@
 """Queues: runs that take whatever is due of one kind of work, one run of each at a time (dagster.yaml).
 
-What a run of a queue does stands with its assets, when one is asked for with the sensors.
+The assets define a run of a queue, the sensors when it is requested.
 """
 
 #: The run tag that names the queue.

@@ -1,4 +1,4 @@
-"""Stands between the supervisor and one service, so that neither outlives the other.
+"""A parent process of one service, so that neither service nor supervisor outlives the other.
 
 `python -m console.supervision.keeper GRACE FDS COMMAND...` starts the command and waits on a pipe (its standard input)
 that the supervisor holds open. When the pipe closes, because the supervisor lets go or was killed, the

@@ -21,7 +21,7 @@ from pathlib import Path
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _ROUTINE = re.compile(r" - (DEBUG|INFO) - ")
-#: Lines of a traceback; they stand in the log, the sentence at its end is shown.
+#: Lines of a traceback; they are in the log, the last line is shown.
 _TRACEBACK = re.compile(r"\s|Traceback |Stack Trace:|The above exception|During handling")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+")
 _BACKUPS = 3

@@ -258,7 +258,7 @@ class _Base:
             price[host], price[twin] = 9000, 12000 if i < k(60) else 9000
             if sale[host] is not None and (i >= k(56) or sale[host] == sale[twin]):
                 sale[twin] = sale[host] if i >= k(56) else (2019, 7, 1 + i % 28)
-                gallery[twin] = None  # or it might lie after the new sale date
+                gallery[twin] = None  # or it might be after the new sale date
             at[host], at[twin] = 5 + i % 4, 9 + i % 4 if i < k(48) else 5 + i % 4
             commission[host] = self.distributor_shares[at[host]]
             commission[twin] = self.distributor_shares[at[twin]]

@@ -1,7 +1,7 @@
 """Saves the database into a folder, and brings it back only when every figure agrees.
 
 A dump by pg_dump, and its figures of the same snapshot. The originals and the manifest that holds it all
-together stand in crown/database/backup_folder.py.
+together are in crown/database/backup_folder.py.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def restore_database(
 
     Args:
         url: the database to replace; it must exist, empty or not.
-        folder: where the dump lies.
+        folder: where the dump is.
         saved: what the manifest says of it.
         dry_run: stop before the exchange and drop the scratch database.
         with_grants: also restore grants to other roles, which must exist.

@@ -1,7 +1,7 @@
 """Backups: a folder with the database's dump, the list of originals and a manifest that holds them together.
 
 The dump itself is crown.database.backup's work. A backup appears under its name only when it is complete;
-the originals' copies, when asked for, lie beside all backups and are shared by them.
+the originals' copies, when asked for, are beside all backups and are shared by them.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ def save(url: str, objects: Path, target: Path, *, with_dagster: bool = True, fi
         The backup. `damaged` names originals whose bytes are not what their name says; they are not copied.
 
     Raises:
-        ConfigurationError: `target` cannot be written, or lies among the originals.
+        ConfigurationError: `target` cannot be written, or is among the originals.
         CrownError: the dump failed; nothing is left under a backup's name.
     """
     target = target.expanduser().absolute()
     if target == objects or objects in target.parents:
-        raise ConfigurationError(f"{target} lies among the originals in {objects}; choose another folder.")
+        raise ConfigurationError(f"{target} is among the originals in {objects}; choose another folder.")
     made_at = datetime.now(UTC).replace(microsecond=0)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -322,7 +322,7 @@ def _copy(objects: Path, target: Path, listed: dict[str, int]) -> tuple[int, tup
 
 def _put(source: Path, store: Objects) -> None:
     if sha256(source) != source.name:
-        raise BadInput(f"{source} is damaged: its bytes are not those its name stands for.")
+        raise BadInput(f"{source} is damaged: its bytes do not match the hash in its name.")
     store.put(source)
 
 

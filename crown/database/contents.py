@@ -119,7 +119,7 @@ def differences(expected: Contents, found: Contents) -> list[str]:
     for name, last in expected.sequences.items():
         # Sequences go on while a backup is made: a later value is right, an earlier one gives ids twice.
         if name not in found.sequences or (last or 0) > (found.sequences[name] or 0):
-            said.append(f"sequence {name} is missing or stands before {last}")
+            said.append(f"sequence {name} is missing or is before {last}")
     for kind, count in expected.objects.items():
         if found.objects.get(kind, 0) != count:
             said.append(f"{found.objects.get(kind, 0)} {kind} instead of {count}")

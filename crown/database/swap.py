@@ -45,7 +45,7 @@ def beside(url: str, name: str) -> str:
 
 @contextmanager
 def maintenance(url: str) -> Iterator[Connection]:
-    """A connection beside the database at `url`, alone in doing so; each statement stands for itself.
+    """A connection beside the database at `url`, alone in doing so; each statement is its own transaction.
 
     Raises:
         Refused: someone else is exchanging or restoring this database.

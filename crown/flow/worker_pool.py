@@ -176,7 +176,7 @@ def run(
         keys: these items only.
 
     Raises:
-        SystemicFailure: the cause lies outside the items; what was done is entered, the rest stays pending.
+        SystemicFailure: the cause is outside the items; what was done is entered, the rest stays pending.
     """
     with engine.connect() as connection:
         one = _Run(connection, pool, limits, run_id, versions or {}, on_progress, keys)

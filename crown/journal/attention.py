@@ -1,4 +1,4 @@
-"""What went wrong lately and stands on no item: runs that failed as a whole, and files that were refused. Read-only.
+"""Recent failures that belong to no item: failed runs and refused files. Read-only.
 
 Items that failed are counted by crown.ledger.counts. No word of any department belongs here.
 """
@@ -36,7 +36,7 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """A file that was set aside, with the reason that lies beside it."""
+    """A file that was set aside, with the reason that is beside it."""
 
     at: datetime
     who: str

@@ -141,7 +141,7 @@ class Delivery:
             _log.info("The log table can be written again; %d records were delivered.", sent)
         if self.outbox.not_kept:
             missing, self.outbox.not_kept = self.outbox.not_kept, 0
-            _log.warning("%d records stand in the log file only: the outbox was full.", missing)
+            _log.warning("%d records are in the log file only: the outbox was full.", missing)
 
 
 class Logs:

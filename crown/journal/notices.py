@@ -166,7 +166,7 @@ def read_addresses(path: Path) -> list[str]:
 
 
 def is_quiet(quiet_hours: str, moment: datetime) -> bool:
-    """Whether the local time of `moment` lies in `quiet_hours`, which may run over midnight.
+    """Whether the local time of `moment` is in `quiet_hours`, which may run over midnight.
 
     Raises:
         ConfigurationError: not of the form 22:00-07:00.

@@ -37,7 +37,7 @@ def _within_the_calendar(moment: datetime) -> datetime:
         for day in (-1, 1):  # in any zone that it may be shown in
             _utc(moment) + timedelta(days=day)
     except OverflowError:
-        raise ValueError("a time that lies outside the calendar") from None
+        raise ValueError("a time that is outside the calendar") from None
     return moment
 
 

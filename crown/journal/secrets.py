@@ -44,7 +44,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """A JSON-able value with its texts redacted, and whatever stands under a name like `password` hidden."""
+    """A JSON-able value with its texts redacted, and values under names like `password` hidden."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):

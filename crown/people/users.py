@@ -1,4 +1,4 @@
-"""The users of this installation: names, roles, passwords. Sessions and tokens stand in credentials.py."""
+"""The users of this installation: names, roles, passwords. Sessions and tokens are in credentials.py."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def patch(
     original = _original(reader, name)
     order = original.order
     entries, following = _directory(reader, original, name)
-    # A value that stands there already is no change: its entry stays.
+    # An equal value is no change: its entry stays.
     same = {
         tag
         for tag, value in changes.items()
@@ -158,7 +158,7 @@ def _value(reader: BinaryIO, order: str, raw: bytes, name: str) -> Value:
         return Value(kind, raw[8 : 8 + length])
     (at,) = struct.unpack(f"{order}I", raw[8:12])
     if at + length > reader.seek(0, 2):
-        raise BadInput(f"{name} is cut off: the entry {tag} lies behind its end; make the file again.")
+        raise BadInput(f"{name} is cut off: the entry {tag} is behind its end; make the file again.")
     reader.seek(at)
     return Value(kind, reader.read(length))
 

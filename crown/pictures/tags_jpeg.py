@@ -80,7 +80,7 @@ def _application_segment(prefix: bytes, body: bytes, name: str) -> _Segment:
 
 
 def _segments(reader: BinaryIO, name: str) -> list[_Segment]:
-    """The segments between the start of the image and the start of the scan, where the reader then stands."""
+    """The segments between the start of the image and the start of the scan, where the reader is positioned afterwards."""
     reader.seek(0)
     found: list[_Segment] = []
     if reader.read(2) != b"\xff\xd8":
@@ -88,9 +88,7 @@ def _segments(reader: BinaryIO, name: str) -> list[_Segment]:
     while True:
         at = reader.tell()
         head = reader.read(2)
-        while (
-            len(head) == 2 and head == b"\xff\xff"
-        ):  # fill bytes may stand in front of a marker (T.81 B.1.1.2)
+        while len(head) == 2 and head == b"\xff\xff":  # fill bytes may precede a marker (T.81 B.1.1.2)
             at += 1
             head = head[1:] + reader.read(1)
         if len(head) < 2 or head[0] != 0xFF or head[1] in (0x00, _END):

@@ -67,7 +67,7 @@ def write(
         output: the copy.
         exif: body of the eXIf chunk.
         xmp: packet, uncompressed, as readers want it.
-        texts: by keyword; an empty text only removes what stands under its keyword.
+        texts: by keyword; an empty text only removes the chunk of its keyword.
         name: the file, for sentences.
 
     Raises:
@@ -82,7 +82,7 @@ def write(
     chunks = list(_chunks(reader, name))
     output.write(SIGNATURE)
     for chunk in chunks:
-        if chunk.kind == b"IDAT":  # the first one: all that is new stands in front of the pixels
+        if chunk.kind == b"IDAT":  # the first one: new chunks precede the pixels
             output.write(exif_chunk + new)
             exif_chunk = new = b""
         if chunk.kind == b"eXIf":  # one that is there keeps its place

@@ -1,6 +1,6 @@
 """The XMP packet: properties put into it and read from it, those of others kept.
 
-Belongs here: XMP's XML and the properties that stand for our texts. Does not: where in a file the packet lies.
+Belongs here: XMP's XML and the properties that hold our texts. Does not: the position of the packet in a file.
 
 Sources: XMP Specification Part 1 (ISO 16684-1) and Part 2; IPTC Photo Metadata Standard 2022.1 (the properties
 DigitalSourceType and ProductInImage of IPTC Extension).

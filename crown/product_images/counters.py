@@ -41,7 +41,7 @@ _IN_LEDGER = """
 
 @dataclass(frozen=True)
 class Counters:
-    """Pictures by where they are; files of the share are those that lie there now.
+    """Pictures by where they are; files of the share are those that are there now.
 
     `products` counts numbers of which a photo was taken in and that are not retired, published or not.
     """

@@ -161,7 +161,7 @@ def product_number(given: str) -> str:
         photo = _photo(unicodedata.normalize("NFC", given), given)
     except BadInput:
         raise BadInput(
-            f"{given!r} cannot be a product number; give it as it stands before the view in a file name."
+            f"{given!r} cannot be a product number; give it as it appears before the view in a file name."
         ) from None
     if photo.view is not None:
         raise BadInput(f"{given!r} is photo {photo.view} of product {photo.number}; give the product number.")

@@ -142,7 +142,7 @@ def _sentence(
     by = f"by {said.who} on {said.decided_at.astimezone():%Y-%m-%d %H:%M}"
     why = f": {said.reason}" if said.reason else ""
     if said.verdict == "reject":
-        return f"{photo} is rejected {by}{why}; its original lies in {original}{stays}."
+        return f"{photo} is rejected {by}{why}; its original is in {original}{stays}."
     bad = [item for item in items if item["state"] in ("failed", "quarantined")]
     trouble = f"; {bad[0]['key']} is {bad[0]['state']}: {bad[0]['error']}" if bad else ""
     return f"{photo} is approved {by}{why}; {_files(published)} published{trouble}."
@@ -152,7 +152,7 @@ _NOT_CUT = {
     "waiting": "waits for {waiting_for}",
     "pending": "is taken in; the next run cuts it out",
     "failed": "could not be cut out and is tried again: {error}",
-    "quarantined": f"could not be cut out and lies in {REVIEW_FAILED}/: {{error}}",
+    "quarantined": f"could not be cut out and is in {REVIEW_FAILED}/: {{error}}",
     "retired": "is no longer wanted",
 }
 

@@ -37,7 +37,7 @@ def trace(workspace: Workspace, what: str) -> dict[str, Any]:
     Args:
         workspace: the department's workspace.
         what: a path (absolute, or relative to this folder or to a root), a content hash, a product number, a photo's
-            key, or the name of a file as it was put into the inbox or lies in the review.
+            key, or the name of a file as it was put into the inbox or is in the review.
 
     Returns:
         `file`, `content_hash`, `unchanged` (the bytes there are the ones we made; None when given a hash),
@@ -150,7 +150,7 @@ def _named(workspace: Workspace, what: str) -> list[str]:
 
 
 def _refused(workspace: Workspace, what: str) -> list[dict[str, Any]]:
-    """Files of that name that were set aside, the newest first, and one that lies in the inbox still."""
+    """Files of that name that were set aside, the newest first, and one that is in the inbox still."""
     name = PurePosixPath(what).name
     known = names.without_stamp(name)
     with workspace.engine.connect() as connection:
@@ -170,7 +170,7 @@ def _refused(workspace: Workspace, what: str) -> list[dict[str, Any]]:
         for row in rows
     ]
     if name and workspace.media(INBOX).joinpath(name).is_file():
-        sentence = f"{name} lies in {INBOX}/ and is taken when it has come to rest."
+        sentence = f"{name} is in {INBOX}/ and is taken when it has come to rest."
         told.insert(0, {"file_name": name, "at": None, "folder": INBOX, "reason": None, "sentence": sentence})
     return told
 

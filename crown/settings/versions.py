@@ -1,4 +1,4 @@
-"""Versions of this program and of the libraries it stands on, for records; nothing is decided by them."""
+"""Versions of this program and of its libraries, for records; nothing depends on them."""
 
 from __future__ import annotations
 

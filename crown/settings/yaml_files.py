@@ -1,4 +1,4 @@
-"""Reads a YAML data file so that every complaint names its file, its line and what to write instead.
+"""Reads YAML data files with error messages that name file, line and correction.
 
 Belongs here: the reading of data files that people edit (output specs, compliance profiles). Does not:
 what the data means; that is said by the pydantic model the caller passes in.

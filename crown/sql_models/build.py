@@ -1,6 +1,6 @@
-"""Makes models into views and tables, each in one transaction: readers see the old one or the new one.
+"""Builds models as views and tables, each in one transaction: readers see the old one or the new one.
 
-Belongs here: replacing a relation while others stand on it. Does not: the order of models and their
+Belongs here: replacing a relation while others depend on it. Does not: the order of models and their
 columns (project.py, lineage.py), questions to the catalogue (relations.py).
 """
 
@@ -62,7 +62,7 @@ class ModelResult:
 def run(engine: Engine, project: Project, select: Sequence[str] | None = None) -> list[ModelResult]:
     """Build models in order, each in its own transaction.
 
-    A model that fails keeps what was there before; those that stand on it are skipped, the others go on.
+    A model that fails keeps what was there before; those that depend on it are skipped, the others go on.
 
     Args:
         engine: on the database.
@@ -86,7 +86,7 @@ def run(engine: Engine, project: Project, select: Sequence[str] | None = None) -
                 model.relation,
                 "skipped",
                 model.description.materialised,
-                error=f"it stands on {', '.join(blame)}",
+                error=f"it depends on {', '.join(blame)}",
             )
         else:
             started = time.perf_counter()
@@ -112,7 +112,7 @@ def build(engine: Engine, project: Project, model: Model) -> ModelResult:
 
     Raises:
         ConfigurationError: its SQL is wrong, with file, line and column. PermanentFailure: a value breaks it.
-        Refused: a relation of that name is not ours, or something that is not a model stands in the way.
+        Refused: a relation of that name is not ours, or a view that is not a model depends on it.
         TemporaryFailure: readers held the old relation too long.
     """
     started = time.perf_counter()
@@ -232,7 +232,7 @@ def _build_table(connection: Connection, project: Project, model: Model, old: Re
 def _replace(
     connection: Connection, project: Project, model: Model, old: Relation, make: Callable[[], None]
 ) -> list[str]:
-    """Take down what stands on the old relation, exchange it, and put everything up again."""
+    """Drop what depends on the old relation, exchange it, and create the dependants again."""
     above = relations.held_dependents(connection, old)
     for view in reversed(above):
         relations.drop(connection, view)
@@ -254,7 +254,7 @@ def _put_up(connection: Connection, project: Project, below: Model, view: Relati
     except DBAPIError as error:
         if not is_ours(view) or view.relation not in project.models:
             raise Refused(
-                f"{below.path}: {view.relation}, which is not a model, stands on {below.relation} and would break "
+                f"{below.path}: {view.relation}, which is not a model, depends on {below.relation} and would break "
                 f"({message(error)}); change or drop that view first."
             ) from None
         again = project.models[view.relation]

@@ -1,6 +1,6 @@
-"""Tests of the descriptions, as questions to the database: which rows break a promise.
+"""Tests of the descriptions as SELECTs of the rows that fail them.
 
-Belongs here: one SELECT per promise and its answer. Does not: what happens after a broken one.
+Belongs here: one SELECT per test and its result. Does not: what follows from a failure.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _column_test(model: Model, name: str, test: ColumnTest) -> tuple[str, str, s
     if test.relationships:
         to = test.relationships
         missing = f'not exists (select 1 from {quoted(to.to)} r where r."{to.column}" = m.{column})'
-        return f"{name} stands in {to.to}.{to.column}", f"{column} is not null and {missing}", None
+        return f"{name} exists in {to.to}.{to.column}", f"{column} is not null and {missing}", None
     return f"{name}: {test.expression}", f"({test.expression}) is false", None
 
 

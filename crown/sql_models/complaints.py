@@ -1,4 +1,4 @@
-"""PostgreSQL's errors as sentences of a person who edits models: file, line, column, and what to do.
+"""PostgreSQL's errors as messages for editors of models: file, line, column, and what to do.
 
 Belongs here: translation. Does not: when a model is run.
 """
@@ -21,7 +21,7 @@ from crown.errors import (
 )
 from crown.sql_models.places import place_at
 
-#: The first two characters of SQLSTATE: whose fault it is. Everything else lies outside the model.
+#: The first two characters of SQLSTATE: errors in the model. All other classes are outside the model.
 _CLASSES: dict[str, type[CrownError]] = {
     "42": ConfigurationError,  # syntax, names, types
     "0A": ConfigurationError,  # not supported
@@ -49,7 +49,7 @@ def in_file(path: Path, written: str = "", *, before: int | None = None, at_line
 
     Args:
         path: the file whose SQL is sent.
-        written: that SQL, as it stands in the file.
+        written: that SQL, as it is in the file.
         before: characters that were put before it in the statement; None: the statement is not the file's,
             so its positions say nothing about the file.
         at_line: the line of the file where `written` begins.

@@ -1,4 +1,4 @@
-"""What stands in the .yml beside a model, and in sources.yml: validated, with the line of every mistake.
+"""The .yml beside a model, and sources.yml: validated, with the line of every mistake.
 
 Belongs here: the form of descriptions. Does not: whether what they name exists (project.py, lineage.py).
 """
@@ -39,7 +39,7 @@ class Range(BaseModel):
 
 
 class Relationship(BaseModel):
-    """Every value that is not null stands in `column` of the relation `to`."""
+    """Every value that is not null exists in `column` of the relation `to`."""
 
     model_config = _STRICT
 

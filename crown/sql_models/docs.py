@@ -1,6 +1,6 @@
-"""The models as a page: what each is, its columns, where they come from, and a picture of what reads what.
+"""The models as a page: description, columns, column lineage, and the dependency graph.
 
-Belongs here: putting together what project.py and lineage.py know. Does not: the database.
+Belongs here: rendering the results of project.py and lineage.py. Does not: the database.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _upstream(project: Project, name: str) -> tuple[str, ...]:
 def _curve(start: tuple[int, int], end: tuple[int, int]) -> str:
     y1, y2 = start[1] + _HIGH // 2, end[1] + _HIGH // 2
     if start[0] == end[0]:
-        # Both stand in one column: round the right-hand side.
+        # Both are in one column: round the right-hand side.
         x, out = start[0] + _BOX, start[0] + _BOX + 45
         path = f"M{x},{y1} C{out},{y1} {out},{y2} {x},{y2}"
     else:

@@ -1,4 +1,4 @@
-"""Where each column comes from, and columns that are not there, read from the SQL alone.
+"""Column lineage, and unknown columns, read from the SQL alone.
 
 Belongs here: names of columns. Does not: their types, which PostgreSQL alone knows.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_columns(project: Project, upto: str | None = None) -> dict[str, ColumnLineage]:
-    """The column lineage of every model by relation, or of `upto` and what it stands on.
+    """The column lineage of every model by relation, or of `upto` and what it depends on.
 
     Raises:
         ConfigurationError: a column that is not there, is ambiguous or has no name, or a description of a

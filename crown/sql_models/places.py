@@ -1,6 +1,6 @@
-"""Places in a text: the line and column that a sentence names.
+"""Positions in a text: the line and column of an error message.
 
-Belongs here: counting. Does not: what stands at the place, that is the parser's and PostgreSQL's affair.
+Belongs here: counting. Does not: parsing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The folder of models as one thing: every model, its description, its edges, in the order of building.
+"""The folder of models: every model, its description and its edges, in build order.
 
-Belongs here: which models there are and how they hang together. Does not: the database.
+Belongs here: the models and their dependencies. Does not: the database.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Project:
         return tuple(name for name, model in self.models.items() if relation in model.upstream)
 
     def ancestors(self, relation: str) -> set[str]:
-        """All relations that a model stands on, near and far, sources included."""
+        """All relations that a model depends on, near and far, sources included."""
         found: set[str] = set()
         for name in self.models[relation].upstream:
             found.add(name)
@@ -114,14 +114,14 @@ class Project:
             raise ConfigurationError(f"There are several models {name!r}; write {both}.")
         known = [*self.models, *(model.name for model in self.models.values())]
         near = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"the models stand in {self.folder}."
+        advice = f"did you mean {near[0]}?" if near else f"the models are in {self.folder}."
         raise ConfigurationError(f"There is no model {name!r}; {advice}")
 
     def select(self, words: Sequence[str] | None = None) -> list[Model]:
         """Models in the order of building.
 
         Args:
-            words: names of models or floors; `+name` takes what it stands on too, `name+` what stands on it.
+            words: names of models or floors; `+name` takes what it depends on too, `name+` what depends on it.
                 Nothing selects every model.
 
         Raises:
@@ -215,7 +215,7 @@ def _known_relations(model: Model, models: Mapping[str, Model], sources: Mapping
             )
         elif LAYERS.index(models[reference.relation].folder) > LAYERS.index(model.folder):
             raise ConfigurationError(
-                f"{reference.place}: a model in {model.folder}/ does not read {reference.relation}, which stands on a "
+                f"{reference.place}: a model in {model.folder}/ does not read {reference.relation}, which depends on a "
                 "later floor; move one of them."
             )
 
@@ -250,13 +250,13 @@ def _cycle(models: Mapping[str, Model]) -> str:
 
 
 def _related_upstream(model: Model, project: Project) -> None:
-    """A relationships test looks at what the model stands on, so that it is there when the test runs."""
+    """A relationships test looks at what the model depends on, so that it is there when the test runs."""
     for name, column in model.description.columns.items():
         for at, test in enumerate(column.tests):
             to = test.relationships.to if test.relationships else None
             if to is not None and to not in project.ancestors(model.relation):
                 line = line_in(model.description_path, ("columns", name, "tests", at, "relationships", "to"))
                 raise ConfigurationError(
-                    f"{model.description_path}:{line}: {to} is nothing that {model.relation} stands on; "
+                    f"{model.description_path}:{line}: {to} is nothing that {model.relation} depends on; "
                     "name a relation it reads, directly or through another model."
                 )

@@ -1,6 +1,6 @@
-"""Relations in PostgreSQL's catalogue: what is there, who depends on it, who may read it.
+"""Relations in PostgreSQL's catalogue: existence, dependants, privileges.
 
-Belongs here: questions to the catalogue and single statements. Does not: what a model is (build.py).
+Belongs here: catalogue queries and single statements. Does not: models (build.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crown.errors import Refused, with_article
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view as it stands in the database."""
+    """A table or view as it is in the database."""
 
     oid: int
     schema: str
@@ -74,7 +74,7 @@ def hold(connection: Connection, relation: Relation) -> None:
 
 
 def held_dependents(connection: Connection, relation: Relation) -> list[Relation]:
-    """The views that stand on a relation, near and far, each after those it stands on; all of them held.
+    """The views that depend on a relation, near and far, each after those it depends on; all of them held.
 
     Definitions are read when nobody else can change them any more: another builder may be at work on them.
     """
@@ -165,7 +165,7 @@ def grant(connection: Connection, grants: Sequence[str]) -> None:
 
 
 def drop(connection: Connection, relation: Relation) -> None:
-    """Drop a relation that nothing stands on.
+    """Drop a relation that nothing depends on.
 
     Raises:
         Refused: a kind, or a view with triggers, that could not be made again as it was.

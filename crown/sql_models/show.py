@@ -1,4 +1,4 @@
-"""The first rows of a model, for looking at. No judging, no formatting."""
+"""The first rows of a model. No checks, no formatting."""
 
 from __future__ import annotations
 

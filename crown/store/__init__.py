@@ -1,1 +1,1 @@
-"""Keeps files: roots and relative paths, hashes, atomic writes, watched folders. No meaning of any file."""
+"""Files: roots and relative paths, hashes, atomic writes, watched folders. Not what a file means."""

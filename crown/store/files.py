@@ -109,7 +109,7 @@ def publish(unfinished: Path, target: Path, ours: frozenset[str]) -> None:
         ours: content hashes that we last wrote, or were about to write, under that name.
 
     Raises:
-        PermanentFailure: a file that we did not write stands there; it is left alone.
+        PermanentFailure: a file that we did not write is there; it is left alone.
     """
     if target.is_symlink() or (target.exists() and sha256(target) not in ours):
         unfinished.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Which of our root folders are there: a share that is not mounted is not an empty share.
 
-A mark lies in each root that we once used, and a note of it in CROWN_HOME: a root whose mark is missing is lost,
-however its mount point looks. A root that the settings name is never made here; the default ones are.
+Each used root contains a mark file, and CROWN_HOME a record of it: a root whose mark is missing is lost,
+whatever its mount point contains. A root that the settings name is never made here; the default ones are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def folder_of(settings: Settings, root: str) -> Path:
 def lost(settings: Settings, roots: Iterable[str] = ROOTS) -> dict[str, str]:
     """The roots that are not there, by the name of their setting, each with a sentence for people.
 
-    Looks only; nothing is made. A root without a setting of its own lies in another one and is there with it.
+    Looks only; nothing is made. A root without a setting of its own is in another one and is there with it.
     """
     return {root: said for root in _apart(settings, roots) if (said := _missing(settings, root))}
 

@@ -22,7 +22,7 @@ class Objects:
     ownership: Ownership = _PRIVATE
 
     def path(self, content_hash: str) -> Path:
-        """Where an object stands, or would."""
+        """The path of an object, whether it exists or not."""
         return self.folder / content_hash
 
     def put(self, source: Path) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Files that runs leave behind and nobody asks for after a while: previews and Dagster's compute logs.
+"""Removal of old files of runs: previews and Dagster's compute logs.
 
 Only names that begin with the id of a run are touched. What is kept of originals and results does not belong here.
 """

@@ -1,6 +1,6 @@
-"""Roots: the folders under which all our files lie, by name. Rows store (root, relative path).
+"""Roots: the named folders that contain all our files. Rows store (root, relative path).
 
-Two hosts may mount a share in different places; only the settings know where. No file is read here.
+Two hosts may mount a share at different paths; the settings hold them. No file is read here.
 """
 
 from __future__ import annotations

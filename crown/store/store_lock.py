@@ -1,6 +1,6 @@
-"""Who counts on stored bytes that no lasting row names, and who removes such bytes: a lock between the two.
+"""A lock between users of stored bytes that no row references yet, and removals of unreferenced bytes.
 
-What may be removed at all is the departments' affair; see crown/product_images/orphans.py.
+Departments decide what may be removed; see crown/product_images/orphans.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Watched folders: which files are complete. A file is when two looks, some time apart, found it the same.
+"""Watched folders: which files are complete. A file is complete when two observations, some time apart, are equal.
 
-The looks are remembered in the database, so nobody sleeps in front of a file. What a file means does not
-belong here.
+Observations are stored in the database, so that nothing waits for a file. What a file means does not belong here.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def storable(name: str) -> bool:
 
 
 def spelt_out(name: str) -> str:
-    r"""A file name for people to read and for databases to keep: bytes that are no text stand as `\xe4`."""
+    r"""A file name for people to read and for databases to keep: bytes that are not text appear as `\xe4`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -99,7 +98,7 @@ def listing(
 
 
 def folders(folder: Path) -> list[str]:
-    """Names of the folders that stand in `folder`, sorted; links and droppings are left out.
+    """Names of the folders in `folder`, sorted; links and desktop files are left out.
 
     One that may not be read holds none: `listing` is where that is noticed.
     """
@@ -125,9 +124,9 @@ def look(
     Args:
         engine: our database, where the looks are remembered.
         root: root name; `files` are relative to `prefix` under it.
-        files: what stands there now (`listing`).
+        files: the current files (`listing`).
         prefix: folder under the root, `inbox/`; what was seen there before and is gone is forgotten.
-        settle_seconds: how long size and mtime must have stood still.
+        settle_seconds: how long size and mtime must have been unchanged.
 
     Returns:
         The files, oldest first.

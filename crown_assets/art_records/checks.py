@@ -1,6 +1,6 @@
 """Standing checks on the art tables: questions, formulas and quarantine of the domain code, each as an asset check.
 
-They look at the art tables as they stand, so they may be asked again at any time, also after work on the command line.
+They look at the art tables as they are, so they may be asked again at any time, also after work on the command line.
 Whether the newest export was applied is told in assets.py.
 """
 

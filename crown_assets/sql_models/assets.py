@@ -1,6 +1,6 @@
 """SQL models as assets: one for each file of dbt_like_sql/, with the edges, columns and tests that it says itself.
 
-An asset here builds its relation and asks its tests; how stands in crown/sql_models. What a model means stands
+An asset here builds its relation and runs its tests, with crown/sql_models. What a model means is
 in its .sql and .yml, so a new model needs no line here.
 """
 
@@ -90,7 +90,7 @@ def _asset(
 
 
 def _check(key: dg.AssetKey, promise: Promise) -> dg.AssetCheckSpec:
-    """A broken promise of severity error keeps what stands on the model from being built."""
+    """A failing test of severity error skips what depends on the model."""
     return dg.AssetCheckSpec(
         promise.name, asset=key, description=promise.sentence, blocking=promise.severity == "error"
     )

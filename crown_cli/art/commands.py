@@ -1,6 +1,6 @@
 """`crown art`: exports into the art tables, and taking syncs back. The domain code is in crown/art_records.
 
-Work in the art tables (selling, moving, adding) stands in art_work.py, looking into them in art_reading.py.
+Work in the art tables (selling, moving, adding) is defined in art_work.py, looking into them in art_reading.py.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def sync(
 @json_option
 @click.pass_context
 def run(context: click.Context, as_json: bool) -> None:
-    """Take in whatever lies in the exports folder, as the daily run does; the run appears in the Dagster UI.
+    """Take in whatever is in the exports folder, as the daily run does; the run appears in the Dagster UI.
 
     Exit code 3 when something of it was not applied; the reason is said.
 

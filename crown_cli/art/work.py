@@ -1,7 +1,7 @@
 """Work in the art tables from the command line: add a print, sell, move, edit, resolve, erase.
 
-The book-keeper's other acts stand in art_bookkeeping.py.
-Every act is validated by crown/art_records/acts/local.py, is a version in the history and stands in the activity trail.
+The book-keeper's other acts are in art_bookkeeping.py.
+Every act is validated by crown/art_records/acts/local.py, is a version in the history and is recorded in the activity trail.
 """
 
 from __future__ import annotations

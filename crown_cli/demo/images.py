@@ -114,7 +114,7 @@ def _count(workspace: Workspace, runs: list[dict[str, Any]], chapter: Chapter) -
 
 
 def _refused(workspace: Workspace) -> list[str]:
-    """The reasons that lie beside refused files."""
+    """The reasons that are beside refused files."""
     reasons = []
     for folder in (ERRORS, NAME_CONFLICTS):
         for note in sorted(workspace.media(folder).glob("*.error.txt")):

@@ -1,6 +1,6 @@
 """`crown migrate-audit-logs`: finds CrownPipe's `.audit.json` files, has them entered, and renames them after.
 
-What is in such a file and how it is entered stands in crown/journal/old_audit.py.
+What is in such a file and how it is entered is defined in crown/journal/old_audit.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`crown db`: the database by hand. Saving and bringing back stand in crown_cli/platform/backup.py."""
+"""`crown db`: the database by hand. Saving and bringing back are in crown_cli/platform/backup.py."""
 
 from __future__ import annotations
 

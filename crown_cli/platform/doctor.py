@@ -1,4 +1,4 @@
-"""`crown doctor` and `crown env`: how this machine stands, and what plain Dagster needs here."""
+"""`crown doctor` and `crown env`: checks of this installation, and the environment of plain Dagster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`crown notify`: posts one notice and sends what waits, for service managers that have something to tell."""
+"""`crown notify`: posts one notice and sends what is pending, for service managers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crown_cli.common.output import json_option, show_json
 @click.argument("subject")
 @click.argument("sentence")
 def notify(as_json: bool, subject: str, sentence: str) -> None:
-    """Tell people that something failed.
+    """Send a notice that something failed.
 
     The notice about SUBJECT goes to the addresses of CROWN_NOTIFY_FILE with
     all others that wait; in quiet hours it waits with them.

@@ -133,7 +133,7 @@ def test_numbers_follow_the_days(stocked: ArtTables) -> None:
     invoice(stocked, on=date(2026, 2, 10))
     with pytest.raises(Refused, match="INV-2026-0001 is of 2026-02-10, so no invoice can be of 2026-02-09"):
         invoice(stocked, month=date(2026, 2, 1), on=date(2026, 2, 9))
-    with pytest.raises(Refused, match="2026-03-02 lies in the future"):
+    with pytest.raises(Refused, match="2026-03-02 is in the future"):
         invoice(stocked, month=date(2026, 2, 1), on=date(2026, 3, 2))
 
 
@@ -155,10 +155,10 @@ def test_a_sale_stands_on_one_invoice_and_a_correction_is_a_new_one_that_refers_
     stocked: ArtTables,
 ) -> None:
     first = invoice(stocked)
-    with pytest.raises(Refused, match="sold in 2026-01 stands on INV-2026-0001; a correction replaces it"):
+    with pytest.raises(Refused, match="sold in 2026-01 is on INV-2026-0001; a correction replaces it"):
         invoice(stocked)
     back = bookkeeping.take_back_sale(stocked.engine, rid("E", 2), who="ann", reason="returned")
-    assert back.warning == "The sale stands on invoice INV-2026-0001; issue one that replaces it."
+    assert back.warning == "The sale is on invoice INV-2026-0001; issue one that replaces it."
     with pytest.raises(BadInput, match="give a reason"):
         invoice(stocked, replaces="INV-2026-0001")
     with pytest.raises(Refused, match="is about something else"):

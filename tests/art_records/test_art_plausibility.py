@@ -221,7 +221,7 @@ def test_words_and_columns_of_ones_own_stand_in_the_settings_folder(
     own.mkdir()
     (own / "rules.yaml").write_text(yaml.safe_dump({"rules": {"size": {"words": {"a3": "Large"}}}}))
     (own / "layouts.yaml").write_text(yaml.safe_dump({"editions": {"columns": {
-        "Retail Price": {"also": ["Preis"]}, "Shelf": {"derived": "where it lies"}}}}))  # fmt: skip
+        "Retail Price": {"also": ["Preis"]}, "Shelf": {"derived": "where it is"}}}}))  # fmt: skip
     book = rulebook(None, own)
     assert book.version != rulebook().version
     columns = ["Preis" if c == "Retail Price" else c for c in PLAIN_EDITION_COLUMNS] + ["Shelf"]

@@ -370,7 +370,7 @@ def test_an_outbox_that_is_full_leaves_records_to_the_file_and_says_so(
     kept = len(log_table(engine, "level = 'ERROR'"))
     assert 0 < kept < 100
     (row,) = log_table(engine, "message like '%outbox was full%'")
-    assert str(row["message"]).startswith(f"{100 - kept} records stand in the log file only")
+    assert str(row["message"]).startswith(f"{100 - kept} records are in the log file only")
 
 
 def test_a_full_disk_stops_no_work_and_is_said_once(tmp_path: Path) -> None:

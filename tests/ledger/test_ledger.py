@@ -222,7 +222,7 @@ def test_a_place_that_refuses_fails_its_item_and_no_other(engine: Engine) -> Non
 
     def place(placing: claims.Placing) -> None:
         if placing.made.job.key == "a":
-            raise PermanentFailure("a person's file stands there")
+            raise PermanentFailure("a person's file is there")
 
     finished = make_all(engine, place)
     assert [m.job.key for m in finished.made] == ["b"]

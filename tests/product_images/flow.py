@@ -102,7 +102,7 @@ def approve(workspace: Workspace, pattern: str = "*") -> None:
 
 
 def published(workspace: Workspace, target: str = PRODUCTION) -> dict[str, str]:
-    """Hashes of what lies in a target, by path."""
+    """Hashes of what is in a target, by path."""
     return hashes(workspace.roots[target])
 
 

@@ -145,7 +145,7 @@ def test_an_approval_that_cannot_be_rendered_is_said_on_the_share_and_taken_back
     assert [path.name for path in own.media(ERRORS).iterdir()] == [note.name]
     said = dict(line.split(": ", 1) for line in note.read_text("utf-8").splitlines())
     assert (said["photo"], said["approved by"], said["not made"]) == ("52000123", "eva", "marked_png")
-    assert "lies outside this picture of 60 x 40" in said["reason"]
+    assert "is outside this picture of 60 x 40" in said["reason"]
     assert "ready_for_formatting" in said["what to do"]
     note.unlink()
     run(own)

@@ -1,6 +1,6 @@
 """What old rehearsals leave in the store is removed, what anything needs is not, and the record stays.
 
-The rehearsals here are rows and bytes as `rehearsal.py` leaves them; one that really cuts out stands in
+The rehearsals here are rows and bytes as `rehearsal.py` leaves them; one that really cuts out is in
 test_rehearsal.py.
 """
 

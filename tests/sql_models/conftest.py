@@ -39,7 +39,7 @@ def template_models(server_url: str, project: Project) -> str:
 
 @pytest.fixture
 def art_records(server_url: str, template_models: str) -> Iterator[Engine]:
-    """An engine on a fresh database with all models, whose sessions stand on AS_OF."""
+    """An engine on a fresh database with all models, whose sessions use AS_OF."""
     name = f"t{uuid.uuid4().hex[:12]}"
     _execute(server_url, f"create database {name} template {template_models}")
     engine = create_engine(_database(server_url, name), connect_args={"options": f"-c crown.as_of={AS_OF}"})

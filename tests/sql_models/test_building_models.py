@@ -1,4 +1,4 @@
-"""Building models: replacing views and tables while others stand on them, and promises about their rows."""
+"""Building models: replacing views and tables while others depend on them, and promises about their rows."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_a_column_that_cannot_be_computed_fails_the_build_not_the_reader(
     outcomes = {result.relation: result for result in run(shop, project)}
     assert "division by zero" in (outcomes["staging.things"].error or "")
     assert outcomes["marts.upon"].outcome == "skipped"
-    assert outcomes["marts.upon"].error == "it stands on staging.things"
+    assert outcomes["marts.upon"].error == "it depends on staging.things"
     assert outcomes["marts.beside"].outcome == "built"
     assert rows(shop, "select to_regclass('staging.things')") == [(None,)]
 

@@ -233,7 +233,7 @@ def test_a_relationship_leads_to_something_the_model_stands_on(write: Write, tmp
         DESCRIPTION + "columns:\n  id:\n    description: d\n    tests:\n"
         "      - relationships: {to: staging.prints, column: id}\n"
     )
-    with pytest.raises(ConfigurationError, match=r"nothing that staging\.a stands on") as caught:
+    with pytest.raises(ConfigurationError, match=r"nothing that staging\.a depends on") as caught:
         write({**STAGING, "staging/a.yml": yml, "staging/a": "select id from art.editions"})
     assert str(caught.value).startswith(f"{tmp_path / 'staging/a.yml'}:7: ")
 

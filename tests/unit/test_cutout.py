@@ -293,7 +293,7 @@ def test_an_opaque_alpha_channel_is_no_cutout(tmp_path: Path) -> None:
 
 def test_an_empty_backdrop_fails_with_a_sentence_and_no_file(tmp_path: Path) -> None:
     Image.new("RGB", (200, 200), (230, 230, 230)).save(tmp_path / "empty.png")
-    with pytest.raises(PermanentFailure, match="52000123_1: nothing stands out"):
+    with pytest.raises(PermanentFailure, match="52000123_1: nothing differs"):
         cut(tmp_path / "empty.png", tmp_path / "cut.png", name="52000123_1")
     assert [path.name for path in tmp_path.iterdir()] == ["empty.png"]
 

@@ -101,7 +101,7 @@ def pounds(value: Decimal | None) -> str:
 def invoice(
     connection: Connection, gallery: str, month: date, on: date, by: Seller, replaces: int | None
 ) -> Draft:
-    """What a gallery owes for a month's sales that stand on no other invoice.
+    """What a gallery owes for a month's sales that are on no other invoice.
 
     Raises:
         BadInput: no such gallery.
@@ -117,7 +117,7 @@ def invoice(
     if not open_sales and replaces is None:
         labels = sorted({others[row["airtable_id"]] for row in sales})
         raise Refused(
-            f"All that {place['name']} sold in {month:%Y-%m} stands on {', '.join(labels)}; a correction replaces it."
+            f"All that {place['name']} sold in {month:%Y-%m} is on {', '.join(labels)}; a correction replaces it."
             if sales else f"{place['name']} sold nothing in {month:%Y-%m} up to {on}."
         )  # fmt: skip
     for row in open_sales:

@@ -61,7 +61,7 @@ class Order:
         replaces: Label of the document that this one corrects.
         reason: Why; needed when it replaces one.
         apply: Issue it; otherwise only show what it would state.
-        today: No document lies after it; default the real day.
+        today: No document is after it; default the real day.
     """
 
     who: str
@@ -111,7 +111,7 @@ def _issue(engine: Engine, objects: Objects, kind: str, order: Order, prepare: _
     if not order.who.strip():
         raise BadInput("A document needs a name: say who you are.")
     if order.on > (order.today or date.today()):  # noqa: DTZ011
-        raise Refused(f"{order.on} lies in the future; a document bears the day on which it is issued.")
+        raise Refused(f"{order.on} is in the future; a document bears the day on which it is issued.")
     with engine.begin() as connection:
         # The art tables stand still while they are stated, and numbers are given one after the other.
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

@@ -37,7 +37,7 @@ SUBJECT = "difference"
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What lies in the exports folder: the newest file of each table, and those that are still being copied."""
+    """What is in the exports folder: the newest file of each table, and those that are still being copied."""
 
     files: dict[str, Path] = field(default_factory=dict)
     unfinished: dict[str, Path] = field(default_factory=dict)

@@ -252,7 +252,7 @@ def _check_encoding(name: str, data: bytes) -> None:
 
 
 def _place(before: bytes) -> tuple[int, int]:
-    """Row and cell (from 0) in which these first bytes of a file end; what lies in quotes is text."""
+    """Row and cell (from 0) in which these first bytes of a file end; what is in quotes is text."""
     outside = b"".join(before.split(b'"')[::2])
     return outside.count(b"\n") + 1, outside[outside.rfind(b"\n") + 1 :].count(b",")
 
@@ -310,7 +310,7 @@ def _read_rows(name: str, data: bytes, header: list[str]) -> pd.DataFrame:
         raise BadInput(
             f"{name}, row {row}: a quoted cell is not closed; the file is cut off. Export it again."
         )
-    # What lies outside the quotes tells the shape: commas and line ends inside them are text.
+    # What is outside the quotes tells the shape: commas and line ends inside them are text.
     data = data.rstrip(b"\r\n")
     outside = b"".join(data.split(b'"')[::2])
     if outside.count(b",") != (len(header) - 1) * (outside.count(b"\n") + 1):
@@ -365,7 +365,7 @@ _ON = re.compile(
 def _exported_on(frame: pd.DataFrame, name: str) -> date | None:
     """The day of the export: narrowed by Weeks in Gallery, else the date in the file's name, else unknown.
 
-    Every row says that the export lies within the seven days that begin `weeks` weeks after its gallery date;
+    Every row says that the export is within the seven days that begin `weeks` weeks after its gallery date;
     the rows together leave one day, or few, of which the last is taken.
     """
     if "Weeks in Gallery" in frame and "Date in Gallery" in frame:

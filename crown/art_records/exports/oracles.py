@@ -72,7 +72,7 @@ def formula_oracles(
 
     `tables` says whose columns are compared.
 
-    The art tables are read as they stood when that export was synced, so later work does not disturb the comparison.
+    The art tables are read as they were when that export was synced, so later work does not disturb the comparison.
     No such export: an empty list.
     """
     with engine.connect() as connection:

@@ -224,7 +224,7 @@ def _percent(text: str, rule: Rule) -> Verdict:
 def _checked(value: Decimal, rule: Rule) -> Verdict:
     """An amount against the limits of its rule."""
     if not rule.says["lowest"] <= value <= Decimal(str(rule.says["highest"])):
-        return withheld(f"lies outside {rule.says['lowest']} to {rule.says['highest']}")
+        return withheld(f"is outside {rule.says['lowest']} to {rule.says['highest']}")
     cents = value.quantize(Decimal("0.01"))
     if cents != value:
         return withheld("has more than two decimals")
@@ -241,7 +241,7 @@ def _integer(text: str, rule: Rule) -> Verdict:
         return withheld("is not a whole number")
     value = int(text.split(".")[0])
     if not rule.says["lowest"] <= value <= rule.says["highest"]:
-        return withheld(f"lies outside {rule.says['lowest']} to {rule.says['highest']}")
+        return withheld(f"is outside {rule.says['lowest']} to {rule.says['highest']}")
     return Verdict(value)
 
 

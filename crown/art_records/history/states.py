@@ -1,4 +1,4 @@
-"""Looking back: one record's story, its state on a day, the art tables as they stood after a sync.
+"""Looking back: one record's story, its state on a day, the art tables as they were after a sync.
 
 Reads only. People's names in notes are masked unless the caller asks for the plain text.
 """
@@ -134,7 +134,7 @@ def _linked(rows: Iterable[Any]) -> set[str]:
 
 
 def as_of(engine: Engine, record: str, on: date, *, recorded: bool = False) -> dict[str, Any] | None:
-    """A record as it stood at the end of a day, or None when it was not in the art tables.
+    """A record as it was at the end of a day, or None when it was not in the art tables.
 
     Two axes of time are asked apart. By default *valid time*: how the record stood on that day by everything that is
     known now; every act counts from its own day on (an export from the day it was made, a sale, a move or a payment
@@ -187,7 +187,7 @@ def _valid_on(connection: Connection, table: str, airtable_id: str, on: date) ->
         .tuples()
         .all()
     )
-    # An act may lie before the day of the export that brought the record: then it existed, as it was brought.
+    # An act may be before the day of the export that brought the record: then it existed, as it was brought.
     state, present = dict(next(iter(versions.values()))), True
     for number, op, name, value in acts:
         written = versions.get(number, state)
@@ -221,7 +221,7 @@ def _described(connection: Connection, table: str, state: dict[str, Any]) -> dic
 def state_at(
     connection: Connection, table: str, sync_number: int, airtable_id: str | None = None
 ) -> list[dict[str, Any]]:
-    """A table as it stood when a sync ended, with its computed columns, ordered by record id.
+    """A table as it was when a sync ended, with its computed columns, ordered by record id.
 
     Weeks in the gallery and display names follow today's export date and print names.
     """

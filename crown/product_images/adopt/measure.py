@@ -1,6 +1,6 @@
 """Measures an old rendition against its master and its spec: is it what the spec would make of that master?
 
-Runs in worker processes. What follows from the answer stands in adopt.py.
+Runs in worker processes. What follows from the answer is defined in adopt.py.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def _geometry(master: pyvips.Image, near: pyvips.Image, spec: Spec, shown: pyvip
         (spec.model_copy(update=changed), why)
         for changed, why in (
             ({"enlarge": True}, "the picture is enlarged"),
-            ({"padding": "outside"}, "the border lies outside the named size"),
-            ({"padding": "outside", "enlarge": True}, "the border lies outside the named size"),
+            ({"padding": "outside"}, "the border is outside the named size"),
+            ({"padding": "outside", "enlarge": True}, "the border is outside the named size"),
         )
     ]
     by_old_rules = [(layout(old, master.width, master.height), why) for old, why in old_rules]
@@ -185,7 +185,7 @@ def _alike(near: pyvips.Image, shown: pyvips.Image, place: Layout, spec: Spec) -
         box = (place.offset[0] + across, place.offset[1] + down, *place.picture)
         apart = [(_at(whole.crop(*box), grid) - expected).abs()]
         if place.canvas != place.picture:
-            # What lies beside the picture: the file with its picture painted over.
+            # What is beside the picture: the file with its picture painted over.
             cover = whole.crop(0, 0, *place.picture) * 0 + ground
             apart.append((whole.insert(cover, *box[:2]) - ground).abs())
         if all(one.avg() <= _MEAN and (one.bandmean() > _FAR).avg() / 255 <= _FAR_SHARE for one in apart):

@@ -125,7 +125,7 @@ def read_tree(folder: Path, specs: Mapping[str, Spec], products: str = "*") -> O
         if what == "formats":
             _add_output(tree, expected, relative, f"{number}/{'/'.join(rest)}", status)
         elif what != "source":
-            tree.left[relative] = f"{relative} lies in no folder of the contract."
+            tree.left[relative] = f"{relative} is in no folder of the contract."
     for relative, status in _below(tree, PRODUCTION, products, product_at=1):
         _add_output(tree, expected, relative, relative.removeprefix(f"{PRODUCTION}/"), status)
     for waiting in WAITING:
@@ -179,7 +179,7 @@ def _add(tree: OldTree, relative: str, status: os.stat_result, kind: str) -> Non
     # CrownPipe knew views of digits only: `X_front` was a product to it, and plane and frame a number and a view.
     if number not in (photo.number, re.sub("_[0-9]+$", "", photo.key)):
         tree.left[relative] = (
-            f"{relative} names the product {photo.number} and lies in the folder of {number}; correct one of them."
+            f"{relative} names the product {photo.number} and is in the folder of {number}; correct one of them."
         )
         return
     found = OldFile(path, relative, photo, status)

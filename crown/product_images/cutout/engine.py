@@ -1,8 +1,8 @@
 """Cutting a part out of its photo: which engine, with which weights, and the file that comes out.
 
 Two engines stand behind one protocol: `studio`, our own, which brings its own weights, and the models of rembg, which
-are used only when their weights already lie in the weights folder; nothing is ever downloaded. How the studio
-engine decides stands in `studio`, how good a result looks in `triage`.
+are used only when their weights are already in the weights folder; nothing is ever downloaded. How the studio
+engine decides is defined in `studio`, how good a result looks in `triage`.
 The heavy libraries are imported inside the functions, so that definitions load without them.
 """
 
@@ -327,7 +327,7 @@ def is_cut_out(alpha: np.ndarray) -> bool:
 
 
 def _opaque(picture: np.ndarray) -> np.ndarray:
-    """The colours without their alpha; what lies under transparent pixels is anything, so the backdrop covers it."""
+    """The colours without their alpha; what is under transparent pixels is anything, so the backdrop covers it."""
     import numpy as np
 
     rgb = np.ascontiguousarray(picture[..., :3])
@@ -358,7 +358,7 @@ def _box(alpha: np.ndarray, label: str) -> tuple[slice, slice]:
     solid = alpha >= 128
     if not solid.any():
         raise PermanentFailure(
-            f"{label}: nothing stands out from the backdrop; cut it out by hand, or try another model."
+            f"{label}: nothing differs from the backdrop; cut it out by hand, or try another model."
         )
     if float(solid.mean()) > _WHOLE_FRAME:
         raise PermanentFailure(

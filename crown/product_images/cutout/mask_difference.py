@@ -42,7 +42,7 @@ APART = Difference(0.0, 1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Box:
-    """Where a cut-out lies in its photo: left, top, width, height, and the photo's own width and height."""
+    """Where a cut-out is in its photo: left, top, width, height, and the photo's own width and height."""
 
     left: int
     top: int
@@ -74,7 +74,7 @@ def frame_of(first: Box, second: Box) -> tuple[int, int, int, int]:
 def between(
     before: Path, before_facts: Mapping[str, Any], after: Path, facts: Mapping[str, Any]
 ) -> Difference:
-    """Compare two cut-outs of one photo, laid over each other where they lie in it.
+    """Compare two cut-outs of one photo, laid over each other where they are in it.
 
     Args:
         before: PNG as `cutout.make_cutout` writes it.

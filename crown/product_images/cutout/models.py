@@ -2,7 +2,7 @@
 
 What is chosen for a photo goes before the promotion, the promotion before the setting. A new version of a model (a
 raised version of our engine, other weights) does not touch what was cut out by an earlier one until it is promoted,
-or chosen for the photo. How a model is tried stands in `rehearsal.py`, how it comes into force in `promotion.py`.
+or chosen for the photo. How a model is tried is defined in `rehearsal.py`, how it comes into force in `promotion.py`.
 """
 
 from __future__ import annotations

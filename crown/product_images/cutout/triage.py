@@ -1,6 +1,6 @@
 """How good a cut-out looks, from the picture and the alpha alone: a score that sorts the review, and flags.
 
-Works for any engine. Every feature is a number that a reviewer can check by eye; what they mean stands in
+Works for any engine. Every feature is a number that a reviewer can check by eye; what they mean is defined in
 docs/cutouts.md. A person decides; nothing is approved or rejected here.
 """
 
@@ -76,7 +76,7 @@ def judge(
         rgb: The picture, H x W x 3 uint8.
         alpha: The result, H x W uint8.
         steadiness: What the engine says of itself, 0 to 1, if it does.
-        already_cut: The alpha came with the source; what lies under its transparent pixels says nothing. Its flag is
+        already_cut: The alpha came with the source; what is under its transparent pixels says nothing. Its flag is
             `own_alpha`: the score knows little of such a cut-out.
     """
     features = measure(rgb, alpha, already_cut=already_cut)
@@ -97,9 +97,9 @@ def measure(rgb: np.ndarray, alpha: np.ndarray, *, already_cut: bool = False) ->
     backdrop_inside: share of the part that looks like the backdrop carried on behind it.
     left_out: what differs sharply from the backdrop outside the part, as a share of the part.
     weak_edge: share of the outline across which hardly anything changes.
-    fringe: share of the outline just inside which the backdrop's colour stands.
+    fringe: share of the outline just inside which the backdrop's colour appears.
     ragged: what a small brush rounds off the outline, as a share of the part.
-    thin: share of the part that lies on its outline, where a pixel more or less shows most.
+    thin: share of the part that is on its outline, where a pixel more or less shows most.
     border_touch: share of the picture's border that the part covers.
     tiny, fills_frame: how far the part's share of the frame is below 0.5 % (as a share of it), or above 85 %.
     """

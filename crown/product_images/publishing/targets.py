@@ -77,7 +77,7 @@ def load_targets(settings: Settings, taken: Mapping[str, Path]) -> dict[str, Tar
 
     Args:
         settings: the settings.
-        taken: folders that no target may lie in or around, by what they are.
+        taken: folders that no target may be in or around, by what they are.
 
     Raises:
         ConfigurationError: a mistake in the file (with its line), an unknown profile or spec, folders that lie
@@ -123,7 +123,7 @@ def load_targets(settings: Settings, taken: Mapping[str, Path]) -> dict[str, Tar
 
 
 def _refuse_nested(targets: Mapping[str, Target], taken: Mapping[str, Path]) -> None:
-    """A file must lie in one target only, and none of them inside the folders we work in."""
+    """A file must be in one target only, and none of them inside the folders we work in."""
     others = dict(taken)
     for target in targets.values():
         for what, folder in others.items():

@@ -1,6 +1,6 @@
 """What is remembered of rehearsals: tables of their own, which nothing of the ledger refers to.
 
-How a rehearsal is made stands in `rehearsal.py`.
+How a rehearsal is made is defined in `rehearsal.py`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def forget(workspace: Workspace, rehearsal_id: int) -> None:
 
 
 def end(workspace: Workspace, rehearsal_id: int, sheet: str | None) -> Rehearsal:
-    """Say that a rehearsal is finished, and where its sheet lies below `previews`."""
+    """Say that a rehearsal is finished, and where its sheet is below `previews`."""
     with workspace.engine.begin() as connection:
         connection.execute(
             text(

@@ -64,7 +64,7 @@ def _box(facts: Mapping[str, Any] | None) -> Box | None:
 
 
 def _framed(path: Path, box: Box | None, frame: tuple[int, int, int, int]) -> Any:
-    """The cut-out as a thumbnail, where it lies in the frame."""
+    """The cut-out as a thumbnail, where it is in the frame."""
     import pyvips
 
     image = pyvips.Image.new_from_file(str(path), access="sequential")

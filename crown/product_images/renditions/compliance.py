@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PROFILES = Path(__file__).with_name("compliance_profiles.yaml")
 WHITE_TOLERANCE = 10
-"""A pixel whose channels all lie this close to 255 counts as white; JPEG leaves such ripples around a part."""
+"""A pixel whose channels all are this close to 255 counts as white; JPEG leaves such ripples around a part."""
 CORNER = 8
 """Side of the square in each corner, in pixels, of which the darkest value is taken."""
 
@@ -215,7 +215,7 @@ def measure(path: Path, *, name: str | None = None, source_longest_side: int | N
 
     Args:
         path: the file.
-        name: its published name, if it lies under another one.
+        name: its published name, if it is under another one.
         source_longest_side: longest side of the trimmed master in pixels, which the file cannot tell.
 
     Raises:

@@ -42,7 +42,7 @@ _DISK_TROUBLE = ("No space left on device", "File too large", "Disk quota exceed
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the picture lies on the finished file, all in pixels."""
+    """Where the picture is on the finished file, all in pixels."""
 
     picture: tuple[int, int]
     canvas: tuple[int, int]
@@ -258,7 +258,7 @@ def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) ->
     width, height = min(x + size[0], image.width) - left, min(y + size[1], image.height) - top
     if width < 1 or height < 1:
         raise PermanentFailure(
-            f"{label} lies outside this picture of {image.width} x {image.height}; make its offset smaller, or give a"
+            f"{label} is outside this picture of {image.width} x {image.height}; make its offset smaller, or give a"
             " larger photo."
         )
     under = image.crop(left, top, width, height)

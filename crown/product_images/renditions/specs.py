@@ -205,7 +205,7 @@ class Spec(BaseModel):
 
     @property
     def category(self) -> Category:
-        """The folder this spec's files lie in, see `category`."""
+        """The folder this spec's files are in, see `category`."""
         return category(self)
 
     @property
@@ -272,7 +272,7 @@ def file_name(photo_key: str, spec: Spec) -> str:
     """The name of an output file, `<number><_view>_<spec name>.<ext>`.
 
     Args:
-        photo_key: product number and view as they stand in file names, such as `52000123_1`.
+        photo_key: product number and view as they are in file names, such as `52000123_1`.
         spec: the spec it is made by.
 
     Raises:

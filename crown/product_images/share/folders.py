@@ -46,7 +46,7 @@ def _folders_left(workspace: Workspace) -> list[tuple[str, str, bool]]:
 
 def _token(workspace: Workspace, sighting: watch.Sighting) -> str:
     # A file that is still there after a run (undecodable, or the disk was full) is new again after its waiting
-    # time, so that nothing lies there unseen.
+    # time, so that nothing is there unseen.
     age = datetime.now(UTC) - sighting.first_seen_at
     turn = age // timedelta(minutes=max(workspace.settings.product_images.stalled_minutes, 1))
     return f"{sighting.size_bytes}:{sighting.mtime_ns}:{turn}"

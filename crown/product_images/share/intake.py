@@ -50,7 +50,7 @@ class IntakeReport:
     unfinished: list[str] = field(default_factory=list)
     stalled: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-    #: Folders in the inbox: what lies in them is not looked at.
+    #: Folders in the inbox: what is in them is not looked at.
     folders: list[str] = field(default_factory=list)
     bytes_stored: int = 0
 
@@ -83,7 +83,7 @@ def take_in(
 
     Args:
         workspace: the department's workspace.
-        settle_seconds: how long a file must have stood still since it was first seen.
+        settle_seconds: how long a file must have been unchanged since it was first seen.
         on_progress: called after each file.
     """
     report = IntakeReport()
@@ -117,7 +117,7 @@ def take_in(
 def listed(
     workspace: Workspace, folder: str, *, closed: list[str] | None = None
 ) -> list[tuple[str, os.stat_result]]:
-    """The files that lie in one of the folders of people.
+    """The files that are in one of the folders of people.
 
     Args:
         workspace: the department's workspace.
@@ -177,7 +177,7 @@ def _named(
 
 
 def photo_of(workspace: Workspace, file_name: str, *, beside: Sequence[str] = ()) -> PhotoName:
-    """The photo that a file in one of the folders means; `beside` are the names that lie there with it.
+    """The photo that a file in one of the folders means; `beside` are the names that are there with it.
 
     Raises:
         BadInput: the name is none, that of a desktop's copy of a photo we know (it would make another product), or no

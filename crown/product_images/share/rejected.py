@@ -96,7 +96,7 @@ def rejected(
 
 def show(workspace: Workspace) -> list[str]:
     """Lay the originals of rejected photos into review/rejected, each with its reason in a note, and take ours away
-    when the rejection no longer stands; returns the photos newly laid out.
+    when the rejection is no longer in force; returns the photos newly laid out.
 
     What a person took away from there comes back only with a newer rejection.
     """

@@ -73,7 +73,7 @@ def _path(photo: str) -> str:
 
 
 def _write(workspace: Workspace, path: str, items: Sequence[Any]) -> bool:
-    """Write a note; False when a person's file stands there."""
+    """Write a note; False when a person's file is there."""
     content = _content(items)
     target = workspace.roots.path(MEDIA, path)
     content_hash = hashlib.sha256(content.encode()).hexdigest()

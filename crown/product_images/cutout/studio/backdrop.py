@@ -97,7 +97,7 @@ def refit(lab: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Two H x W x 3 fields: the backdrop as it looks close by, shadow included; and as it would be lit without
-        a shadow. What is seen through a hole lies between the two.
+        a shadow. What is seen through a hole is between the two.
     """
     height, width = lab.shape[:2]
     scale = COARSE / max(height, width)
@@ -116,7 +116,7 @@ def refit(lab: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lit(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """A smooth surface through the brighter part of what is known: what lies below it is shadow."""
+    """A smooth surface through the brighter part of what is known: what is below it is shadow."""
     weight = known.astype(np.float32)
     surface = _polynomial(values, weight, 2)
     for _ in range(4):

@@ -1,6 +1,6 @@
 """Our own cut-out for pictures taken in a studio: a part in front of a smooth, empty backdrop.
 
-The steps stand in their own modules: a first opinion from colours and edges (`studio_regions` and its helpers,
+The steps are in their own modules: a first opinion from colours and edges (`studio_regions` and its helpers,
 called through `studio_second`), two small networks that hear it and say how likely each pixel is part
 (`studio_network`), and soft edges (`studio_matting`); here is their order. The same picture always gives the same
 bytes.
@@ -58,7 +58,7 @@ def cut_out(rgb: np.ndarray) -> np.ndarray:
         rgb: H x W x 3 uint8, sRGB.
 
     Returns:
-        Alpha, H x W uint8: 0 backdrop, 255 part, mixed along the outline. All 0 when nothing stands out.
+        Alpha, H x W uint8: 0 backdrop, 255 part, mixed along the outline. All 0 when nothing differs.
     """
     return analyse(rgb).alpha
 

@@ -1,7 +1,7 @@
 """From a mask at working size to soft alpha at full size, and the part's true colour at its rim.
 
 Only a narrow band along the outline is computed. There every pixel is a mixture of the part's colour and the
-backdrop's, both known nearby; mixing happens in linear light, as in a camera. Where part lies is decided elsewhere.
+backdrop's, both known nearby; mixing happens in linear light, as in a camera. Which pixels are part is decided elsewhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The outline, pulled in to the strongest edge near it.
 
 Regions leave ragged rims where an edge is accompanied by something faint: colour that JPEG smears over a block, the
-darkest line of a shadow. Only stretches that lie on no edge of their own are moved, and only inwards; then spikes
+darkest line of a shadow. Only stretches that are on no edge of their own are moved, and only inwards; then spikes
 whose colour is mostly the backdrop's are shaved off.
 """
 

@@ -153,7 +153,7 @@ def leaning(regions: Regions, means: np.ndarray, backdrop: Backdrop, rough: np.n
 def releaning(means: np.ndarray, near: np.ndarray, lit: np.ndarray, rough: np.ndarray) -> np.ndarray:
     """As `leaning`, once the part is known roughly and the backdrop carried on from all around it.
 
-    What is seen through a hole or beside a rim lies between the backdrop in shadow (`near`) and without it
+    What is seen through a hole or beside a rim is between the backdrop in shadow (`near`) and without it
     (`lit`): from 0.89 of the one's (L + 16) to 1.02 of the other's, with 2.2 of chroma, is taken for backdrop.
     """
     _, chroma = unexplained(means, near)

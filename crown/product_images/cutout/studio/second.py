@@ -1,4 +1,4 @@
-"""An opinion on where the part lies, from edges and colours, by rules alone; the network of the frame hears it.
+"""A rule-based estimate of the part from edges and colours; an input of the coarse network.
 
 The picture is cut into regions (`studio_regions`), which are weighed against the backdrop (`studio_backdrop`);
 holes are judged as pieces of their own (`studio_holes`).
@@ -52,7 +52,7 @@ class _Scene:
 
 
 def opinion(picture: np.ndarray) -> Opinion:
-    """Where the part lies.
+    """Where the part is.
 
     Args:
         picture: Of working size, H x W x 3 uint8.
