@@ -169,8 +169,8 @@ _COLOURS = (
 def _lit_part(rng: Rng, kind: str, solid: np.ndarray, material: np.ndarray, light: np.ndarray) -> np.ndarray:
     nx, ny = _normals(rng, solid, material)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.01, 1))
-    around = light.reshape(-1, 3).mean(axis=0)
-    exposure = 0.55 + 0.45 * float(around.mean() > 0.2)
+    surroundings = light.reshape(-1, 3).mean(axis=0)
+    exposure = 0.55 + 0.45 * float(surroundings.mean() > 0.2)
     out = np.zeros((*solid.shape, 3), np.float32)
     finishes = [_finish(rng, kind) for _ in (0, 1)]
     grain = cv2.GaussianBlur(
@@ -183,13 +183,13 @@ def _lit_part(rng: Rng, kind: str, solid: np.ndarray, material: np.ndarray, ligh
         albedo = _linear(np.array(colour))
         lambert = np.clip(nx * lx + ny * ly + nz * lz, 0, 1)
         if finish == "metal":
-            shade = _reflect(rng, nx, ny, around) * (0.35 + 0.65 * albedo)
+            shade = _reflect(rng, nx, ny, surroundings) * (0.35 + 0.65 * albedo)
             shade *= 1 + 0.03 * grain[..., None]
         else:
             half = np.clip(nx * lx * 0.6 + ny * ly * 0.6 + nz * 0.9, 0, 1)
             gloss = {"matt": 0.01, "rubber": 0.03, "plastic": 0.12}[finish]
             shade = albedo * (0.35 + 0.7 * lambert)[..., None] * (1 + 0.04 * grain[..., None])
-            shade = shade + gloss * (half**40)[..., None] + 0.04 * albedo * around
+            shade = shade + gloss * (half**40)[..., None] + 0.04 * albedo * surroundings
         out[material == m] = (shade * exposure * 1.15)[material == m]
     return out
 
@@ -207,7 +207,7 @@ def _finish(rng: Rng, kind: str) -> tuple[str, tuple[float, float, float]]:
     return str(rng.choice(["metal", "matt", "plastic", "matt"])), colour
 
 
-def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, around: np.ndarray) -> np.ndarray:
+def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, surroundings: np.ndarray) -> np.ndarray:
     """What a mirror-like surface shows: two soft boxes, dark surroundings, and the backdrop where it looks down."""
     a = rng.uniform(0, 2 * np.pi)
     u = nx * np.cos(a) + ny * np.sin(a)
@@ -219,7 +219,10 @@ def _reflect(rng: Rng, nx: np.ndarray, ny: np.ndarray, around: np.ndarray) -> np
     boxes = band(u, rng.uniform(-0.5, -0.2), 0.13) * 0.9 + band(u, rng.uniform(0.2, 0.6), 0.08) * 0.8
     ground = band(v, 0.6, 0.35) * 0.75
     ambient = 0.10 + 0.22 * (1 - np.abs(u))
-    return np.clip(boxes + ambient, 0, 1.05)[..., None] * (1 - ground[..., None]) + ground[..., None] * around
+    return (
+        np.clip(boxes + ambient, 0, 1.05)[..., None] * (1 - ground[..., None])
+        + ground[..., None] * surroundings
+    )
 
 
 def _shadow(rng: Rng, solid: np.ndarray) -> np.ndarray:

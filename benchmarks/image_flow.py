@@ -147,9 +147,9 @@ def nothing_to_do(report: Report, folder: Path) -> None:
             name: every.specs[name].model_copy(update={"quality": 80}),
         }
         started = time.perf_counter()
-        told = forecast.forecast(edited)
+        edited_forecast = forecast.forecast(edited)
         seconds = time.perf_counter() - started
-        assert told.counted("changed") == MANY, told.assets
+        assert edited_forecast.counted("changed") == MANY, edited_forecast.assets
         print(f"{MANY:,} photos x {len(every.specs)} specs forecast up to production: {seconds:.2f} s")
         report.add("forecast_10000_photos_all_specs_after_an_edit_s", seconds, 5.0, unit="s", below=True)
 
@@ -248,7 +248,7 @@ class RunSeconds:
     """A run: from the call to its end, from the start of its first step, and the part spent in our assets.
 
     Before its first step Dagster enters the run and all that it is going to do; that, with the imports of a new
-    process, is start-up. Ours is what is between the start of each step and its first result.
+    process, is start-up. Ours is the time between the start of each step and its first result.
     """
 
     whole: float

@@ -112,11 +112,11 @@ def _rows_of(result: dg.ExecuteInProcessResult, keys: dict[dg.AssetKey, Model]) 
     }
     for event in result.get_asset_materialization_events():
         if event.asset_key in rows:
-            told = event.step_materialization_data.materialization.metadata
+            metadata = event.step_materialization_data.materialization.metadata
             rows[event.asset_key] |= {
                 "outcome": "built",
-                "rows": told["dagster/row_count"].value,
-                "seconds": told["seconds"].value,
+                "rows": metadata["dagster/row_count"].value,
+                "seconds": metadata["seconds"].value,
             }
     for check in result.get_asset_check_evaluations():
         row = rows.get(check.asset_key)

@@ -43,8 +43,8 @@ def decide(contents: Mapping[str, str], followed: Followed) -> str | None:
     """
     if contents.items() <= followed.contents.items():
         return None
-    told = json.dumps([followed.run_key, dict(contents)], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    state = json.dumps([followed.run_key, dict(contents)], sort_keys=True)
+    return hashlib.sha256(state.encode()).hexdigest()[:32]
 
 
 @dg.sensor(
@@ -85,9 +85,9 @@ def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResourc
 
 def _followed(cursor: str | None) -> Followed:
     """What the last tick remembered; one of an earlier version also held the time of its look."""
-    told = json.loads(cursor) if cursor else {}
-    told.pop("looked", None)
-    return Followed(**told)
+    stored = json.loads(cursor) if cursor else {}
+    stored.pop("looked", None)
+    return Followed(**stored)
 
 
 @dg.sensor(

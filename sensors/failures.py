@@ -1,6 +1,6 @@
 """Failures: a notice when a queue begins to fail; not another one for each run until it has succeeded again.
 
-Items that failed are no failed run; they are told of in notices.py.
+Failed items are not failed runs; they are reported by notices.py.
 """
 
 from collections.abc import Iterable, Sequence

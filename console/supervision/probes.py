@@ -30,7 +30,7 @@ mutation End($runs: [String!]!) { terminateRuns(runIds: $runs, terminatePolicy: 
 
 @dataclass(frozen=True)
 class DagsterState:
-    """What Dagster says of itself.
+    """The health of Dagster's services.
 
     Attributes:
         definitions_loaded: every code location is loaded.
@@ -59,15 +59,15 @@ class Console:
         """The parts that `/health` calls broken, none when all works; None when the console does not answer."""
         try:
             answer = self._client.get("/health")
-            told = answer.json()
+            health = answer.json()
         except (httpx.TransportError, ValueError):
             return None
         if answer.status_code == 200:
             return frozenset()
-        return frozenset(told.get("broken", ["console"])) if isinstance(told, dict) else None
+        return frozenset(health.get("broken", ["console"])) if isinstance(health, dict) else None
 
     def dagster(self) -> DagsterState | None:
-        """What Dagster says of itself; None when it does not answer properly yet."""
+        """The health of Dagster's services; None while it does not answer properly."""
         try:
             answer = self._client.post("/graphql", json={"query": _STATE})
             data = answer.json()["data"] if answer.status_code == 200 else None

@@ -47,7 +47,7 @@ _PROBE_EVERY = 10.0
 #: Probes in a row without an answer after which a service counts as hung; `/health` is as patient itself.
 _HUNG = 6
 #: As above for what `/health` calls broken, which has then been silent for most of a minute.
-_TOLD = 2
+_REPORTED = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 #: So long a service takes to load and to show its first sign of life.
 _SETTLING = 60.0
@@ -72,7 +72,7 @@ class _Watch:
         pause: before the next restart.
         restart_at: when it starts again; None while it runs.
         silent: probes in a row without an answer.
-        told: probes in a row in which `/health` called a part of it broken.
+        reported: probes in a row in which `/health` reported a part of it as broken.
     """
 
     running: Running
@@ -81,7 +81,7 @@ class _Watch:
     pause: float = _FIRST_PAUSE
     restart_at: float | None = None
     silent: int = 0
-    told: int = 0
+    reported: int = 0
 
 
 @dataclass
@@ -154,7 +154,7 @@ class Supervisor:
             self._watch(client, environment, witness, database)
 
     def _tell_broken(self, client: Console) -> None:
-        """A start with a folder missing is a start; the person is told where to look."""
+        """A missing folder does not stop the start; the log names it."""
         if broken := client.broken():
             self._warn(f"Not all is well ({', '.join(sorted(broken))}): `crown doctor` says what to do.")
 
@@ -237,7 +237,7 @@ class Supervisor:
             watch.pause = min(2 * watch.pause, _LONGEST_PAUSE)
         elif now >= watch.restart_at:
             watch.running = self._spawn(watch.running.service, environment, witness)
-            watch.restart_at, watch.silent, watch.told = None, 0, 0
+            watch.restart_at, watch.silent, watch.reported = None, 0, 0
 
     def _probe(self, client: Console, database: ExitStack) -> None:
         broken = client.broken() or frozenset()
@@ -247,13 +247,13 @@ class Supervisor:
             watch.silent = 0 if watch.answers is None or watch.answers() else watch.silent + 1
             # A service that has just started is not to blame yet for what was broken before.
             settled = time.monotonic() - watch.running.started > _SETTLING
-            watch.told = watch.told + 1 if settled and broken & watch.parts else 0
+            watch.reported = watch.reported + 1 if settled and broken & watch.parts else 0
             if watch.silent >= _HUNG:
                 self._restart(
                     watch,
                     f"The {name} has not answered for {_HUNG * _PROBE_EVERY:.0f} s and is started again.",
                 )
-            elif watch.told >= _TOLD:
+            elif watch.reported >= _REPORTED:
                 parts = ", ".join(sorted(broken & watch.parts))
                 self._restart(watch, f"The {name} is started again: /health calls broken: {parts}.")
         if running_database(self.settings) is None:
@@ -264,7 +264,7 @@ class Supervisor:
 
     def _restart(self, watch: _Watch, reason: str) -> None:
         self._warn(reason)
-        watch.silent, watch.told = 0, 0
+        watch.silent, watch.reported = 0, 0
         watch.running.kill()
 
     def _stop(self, client: Console, database_url: str, socket: Path) -> None:

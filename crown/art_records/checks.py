@@ -1,4 +1,4 @@
-"""What a book-keeper should be told: standing checks on the art tables, each with its rows.
+"""Standing checks on the art tables, each with its rows.
 
 Belongs here: questions in SQL on the current art tables and their words. Does not belong here: single cells
 (`rules.py`) and the comparison with the export's formulas (`oracles.py`). Nothing is corrected.

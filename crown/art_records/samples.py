@@ -1,6 +1,6 @@
 """Invented exports with the counted shapes of the real ones: a base of prints, galleries and editions.
 
-Belongs here: making the three CSV files of one export, and a second export of the same base two months
+Belongs here: writing the three CSV files of one export, and a second export of the same base two months
 later, with every kind of fault that the real art tables have, in the counted numbers. Everything is drawn from
 a seed; no person, work or gallery in it exists.
 Does not belong here: reading or judging exports (`exports.py`, `cleaning.py`).
@@ -276,13 +276,15 @@ class _Base:
                 other = next(r for r in spare if (values[r] == values[host]) == alike)
                 values[twin], values[other] = values[other], values[twin]
 
-    def _dates(self, sold: np.ndarray, placed: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _dates(
+        self, sold: np.ndarray, located: np.ndarray, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Gallery and sale dates as (year, month, day): the faulty years do not fit every calendar type."""
         k, n, rng = self.k, self.size, self.rng
         gallery, sale = self._blank(), self._blank()
         sale_day = rng.integers(16_500, 20_380, n)  # 2015 to autumn 2025, in days since 1970
         gallery_day = np.where(sold, sale_day, rng.integers(16_500, 20_380, n)) - rng.integers(0, 500, n)
-        shown = placed & (rng.random(n) < 0.6)
+        shown = located & (rng.random(n) < 0.6)
         undated = self._pick(np.flatnonzero(sold & free), k(138))
         dated = sold.copy()
         dated[undated] = False
@@ -376,11 +378,13 @@ class _Base:
         """33 sales: 29 dated, 12 with another price, 8 that now get one; one of them had been settled early."""
         k = self.k
         stock = ~self.sold & no_date & ~np.isin(np.arange(self.size), self.fresh)
-        placed = np.array([a is not None for a in self.at])
-        settled = np.flatnonzero(stock & self.settled & placed & self.printed & has_price)[:1]
-        unprinted = np.flatnonzero(stock & ~self.printed & placed & ~self.settled & self.free & has_price)[:1]
-        unplaced = np.flatnonzero(stock & self.printed & ~placed & ~self.settled & self.free & has_price)[:1]
-        plain = stock & self.printed & placed & ~self.settled
+        located = np.array([a is not None for a in self.at])
+        settled = np.flatnonzero(stock & self.settled & located & self.printed & has_price)[:1]
+        unprinted = np.flatnonzero(stock & ~self.printed & located & ~self.settled & self.free & has_price)[
+            :1
+        ]
+        unplaced = np.flatnonzero(stock & self.printed & ~located & ~self.settled & self.free & has_price)[:1]
+        plain = stock & self.printed & located & ~self.settled
         linked = np.flatnonzero(plain & self.double & has_price)[: k(7)]
         ordinary = plain & self.free & ~self.duplicate
         zero = np.flatnonzero(ordinary & (self.price == 0))[: k(3)]

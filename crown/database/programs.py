@@ -1,4 +1,4 @@
-"""Runs PostgreSQL's own programs: finds one that is new enough, and tells it the address through its environment.
+"""Runs PostgreSQL's own programs: finds one that is new enough, and passes the address in its environment.
 
 An address may hold a password, and arguments can be read by every user of the machine: none goes there.
 """

@@ -272,7 +272,7 @@ class _Run:
 class _ClaimSession:
     """Collects the results of one claim and enters them every few dozen rows or seconds.
 
-    `open` counts the groups that are not back; a claim that was lost is worked off without entering anything.
+    `open` counts the groups that are not back; a lost claim is finished without entering anything.
     """
 
     run: _Run
@@ -349,13 +349,13 @@ class _ClaimSession:
         if self.run.on_progress is not None:
             self.run.on_progress(self.run.report, finished)
 
-    def _finish(self, results: Sequence[Made | Failed], placed: set[tuple[str, str]]) -> Finished:
-        """Enter results; at another try, `placed` says whose files have their final name already."""
+    def _finish(self, results: Sequence[Made | Failed], written: set[tuple[str, str]]) -> Finished:
+        """Enter results; on a retry, `written` holds the items whose files have their final name already."""
 
         def place(placing: Placing) -> None:
-            if self.run.pool.place is not None and placing.made.job.item not in placed:
+            if self.run.pool.place is not None and placing.made.job.item not in written:
                 self.run.pool.place(placing)
-                placed.add(placing.made.job.item)
+                written.add(placing.made.job.item)
 
         return claims.finish(
             self.run.connection,

@@ -44,7 +44,7 @@ class OutboxHandler(SteadyHandler):
         self.outbox = outbox
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append the record; whatever goes wrong is told on stderr and never raised."""
+        """Append the record; errors are written to stderr and never raised."""
         try:
             self.outbox.append(as_row(record))
         except Exception:  # noqa: BLE001 - logging never stops the work

@@ -75,7 +75,7 @@ def post(connection: Connection, *, kind: Kind, department: str, subject: str, s
 def keep_true(
     connection: Connection, *, kind: Kind, department: str, subject: str, sentence: str | None
 ) -> None:
-    """Bring a notice that was not sent yet up to date: another sentence, or None when nothing is left to tell.
+    """Bring a notice that was not sent yet up to date: another sentence, or None when the subject is resolved.
 
     For notices that waited, for the end of the quiet hours or for a server that was away.
     """
@@ -109,7 +109,7 @@ def deliver(
 
     Args:
         engine: our database.
-        notify_file: the addresses (`read_addresses`); None: nobody is told, notices are dropped after a time.
+        notify_file: the addresses (`read_addresses`); None: nothing is sent, notices are dropped after a time.
         quiet_hours: `22:00-07:00` in local time; notices wait until they are over. Empty: none.
         now: local time; default: the clock's.
 
@@ -196,7 +196,7 @@ def _send_digest(engine: Engine, addresses: Sequence[str]) -> Sent:
             )
         ).all()
         if not rows:
-            return Sent(reason="nothing to tell")
+            return Sent(reason="no notice is pending")
         taken = _tell(addresses, *_digest(rows))
         connection.execute(
             text(

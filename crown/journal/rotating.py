@@ -17,7 +17,7 @@ ROTATIONS = 10
 
 
 class SteadyHandler(logging.Handler):
-    """A handler whose failures are told on stderr in one line, once, and never reach the work."""
+    """A handler whose failures are written to stderr in one line, once, and never raised."""
 
     _told = False
 
@@ -44,7 +44,7 @@ class SharedRotatingFile(SteadyHandler):
         self._descriptor: int | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record; whatever goes wrong is told on stderr and never raised."""
+        """Write the record; errors are written to stderr and never raised."""
         try:
             line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
             while True:

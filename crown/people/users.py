@@ -153,7 +153,7 @@ def operating_system_user(connection: Connection, name: str) -> User:
     """The user of a command: known from the first command on.
 
     Whoever runs `crown` on this machine reads its settings and its database, so a new one is an administrator.
-    The record says who acted; it is no second lock on the same door.
+    The record names the actor; it is not a second access check.
     """
     connection.execute(
         text(

@@ -1,6 +1,6 @@
 """The first directory (IFD0) of a TIFF structure, which is a TIFF file as well as the body of an EXIF block.
 
-Belongs here: reading its entries and making a changed copy by appending. Does not: what the entries mean.
+Belongs here: reading its entries and writing a changed copy by appending. Does not: what the entries mean.
 
 Nothing that is there is moved. A changed directory and the new values are appended, and only the offset in the
 header is set to it, so every offset in the rest, and so every strip of pixels, stays valid. A trailer at the very

@@ -154,7 +154,7 @@ def write_tags(source: Path, target: Path, tags: Tags) -> None:
         except OSError as error:
             target.unlink(missing_ok=True)
             raise SystemicFailure(
-                f"{target} cannot be written: {error.strerror}; make room and run again."
+                f"{target} cannot be written: {error.strerror}; free disk space and run again."
             ) from error
         except BaseException:
             target.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Trace: from any file, photo or product of ours to its original, uploader, recipe, decision and run, and forward.
+"""Lineage of any file, photo or product: original, uploader, recipe, decision and run, and everything downstream.
 
-Everything comes from our own ledger; Dagster's history is not needed.
+Read from the ledger; Dagster's history is not needed.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def trace(workspace: Workspace, what: str) -> dict[str, Any]:
         )
     found, path = _find(workspace, what)
     if found:
-        told = _of_output(workspace, found[0], path)
-        of = (_photo(made) for made in (told["made"], *told["back"]))
+        traced = _of_output(workspace, found[0], path)
+        of = (_photo(made) for made in (traced["made"], *traced["back"]))
         photos = sorted({photo for photo in of if photo is not None})
-        return {**told, "photos": _statuses(workspace, photos), "refused": []}
+        return {**traced, "photos": _statuses(workspace, photos), "refused": []}
     photos, refused = _named(workspace, what), _refused(workspace, what)
     if not photos and not refused:
         raise BadInput(
@@ -162,7 +162,7 @@ def _refused(workspace: Workspace, what: str) -> list[dict[str, Any]]:
             ),
             {"department": DEPARTMENT, "names": [name, known]},
         ).all()
-    told = [
+    refused = [
         {
             **row._mapping,
             "sentence": f"{row.file_name} was put into {row.folder}/ on {row.at.astimezone():%Y-%m-%d %H:%M}: {row.reason}",
@@ -171,8 +171,10 @@ def _refused(workspace: Workspace, what: str) -> list[dict[str, Any]]:
     ]
     if name and workspace.media(INBOX).joinpath(name).is_file():
         sentence = f"{name} is in {INBOX}/ and is taken when it has come to rest."
-        told.insert(0, {"file_name": name, "at": None, "folder": INBOX, "reason": None, "sentence": sentence})
-    return told
+        refused.insert(
+            0, {"file_name": name, "at": None, "folder": INBOX, "reason": None, "sentence": sentence}
+        )
+    return refused
 
 
 def _find(workspace: Workspace, what: str) -> tuple[list[int], Path | None]:

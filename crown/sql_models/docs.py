@@ -55,7 +55,7 @@ def html(project: Project) -> str:
 
 
 def picture(project: Project) -> str:
-    """Who reads whom as SVG: sources on the left, then the floors; each model links to its heading."""
+    """The dependency graph as SVG: sources on the left, then the layers; each model links to its heading."""
     columns = [list(project.sources)]
     columns += [[name for name, m in project.models.items() if m.folder == layer] for layer in LAYERS]
     at: dict[str, tuple[int, int]] = {}

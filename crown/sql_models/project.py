@@ -21,7 +21,7 @@ from crown.sql_models.parsing import Reference, parse_model, references
 if TYPE_CHECKING:
     from sqlglot import exp
 
-#: A model may read its own floor and those before it; sources are read by the first floor only.
+#: A model may read its own layer and those before it; sources are read by the first layer only.
 LAYERS = ("staging", "intermediate", "marts")
 SOURCES = "sources.yml"
 #: The models that come with Crown.
@@ -121,7 +121,7 @@ class Project:
         """Models in the order of building.
 
         Args:
-            words: names of models or floors; `+name` takes what it depends on too, `name+` what depends on it.
+            words: names of models or layers; `+name` takes what it depends on too, `name+` what depends on it.
                 Nothing selects every model.
 
         Raises:
@@ -216,12 +216,12 @@ def _known_relations(model: Model, models: Mapping[str, Model], sources: Mapping
         elif LAYERS.index(models[reference.relation].folder) > LAYERS.index(model.folder):
             raise ConfigurationError(
                 f"{reference.place}: a model in {model.folder}/ does not read {reference.relation}, which depends on a "
-                "later floor; move one of them."
+                "later layer; move one of them."
             )
 
 
 def _ordered(models: Mapping[str, Model]) -> Iterable[Model]:
-    """Every model after those it reads; among equals by floor and name, so that the order is always the same."""
+    """Every model after those it reads; among equals by layer and name, so that the order is always the same."""
     done: dict[str, Model] = {}
     left = dict(models)
     while left:

@@ -1,7 +1,7 @@
 """Standing checks on the art tables: questions, formulas and quarantine of the domain code, each as an asset check.
 
 They look at the art tables as they are, so they may be asked again at any time, also after work on the command line.
-Whether the newest export was applied is told in assets.py.
+Whether the newest export was applied is checked in assets.py.
 """
 
 from collections import Counter
@@ -77,8 +77,8 @@ def _build(table: str) -> dg.AssetChecksDefinition:
             for result in run_checks(workspace.engine, names) if names else ():
                 yield _answered(asset, result)
             wanted = [column for column in formulas if _formula(column) in chosen]
-            told = formula_oracles(workspace.engine, workspace.objects, [table]) if wanted else []
-            by_column = {oracle.column: oracle for oracle in told}
+            results = formula_oracles(workspace.engine, workspace.objects, [table]) if wanted else []
+            by_column = {oracle.column: oracle for oracle in results}
             for column in wanted:
                 yield _compared(asset, column, by_column.get(column))
 

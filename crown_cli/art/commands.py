@@ -152,10 +152,10 @@ def run(context: click.Context, as_json: bool) -> None:
 
     with open_world() as world, dagster_instance(world) as instance:
         done = run_job(instance, "art_records")
-    told = {table: done["assets"].get(f"art_records/{table}") for table in TABLES}
+    reported = {table: done["assets"].get(f"art_records/{table}") for table in TABLES}
     arrived = [table for table in TABLES if f"art_records/clean_{table}" in done["assets"]]
-    waits = [table for table in arrived if told[table] is None]
-    differs = [table for table in arrived if _became(told[table]) == _COMPARED]
+    waits = [table for table in arrived if reported[table] is None]
+    differs = [table for table in arrived if _became(reported[table]) == _COMPARED]
     reasons = sorted(
         {done["assets"][f"art_records/clean_{table}"].get("not_applied", "") for table in waits + differs}
     )
@@ -174,7 +174,7 @@ def run(context: click.Context, as_json: bool) -> None:
                     "in_the_art_records": (made or {}).get("dagster/row_count"),
                 }
                 for table in arrived
-                for made in [told[table]]
+                for made in [reported[table]]
             ],
             title=f"Run {done['run_id']}",
             empty="The exports folder holds no export.",

@@ -31,7 +31,7 @@ _SHOWN = ("marts.art_portfolio", "marts.art_galleries", "marts.art_artworks")
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Syncs:
     """The steps of the story that the art tables remember: numbers of their syncs, None for one that did not happen."""
 
     first: int | None
@@ -47,26 +47,26 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     workspace = open_workspace(world.engine, world.settings)
     chapter = Chapter()
     exports = sample_exports()
-    before = told = _told(workspace, *exports)
-    for export, known in zip(exports, (told.first, told.second), strict=True):
+    before = found = _syncs_of(workspace, *exports)
+    for export, known in zip(exports, (found.first, found.second), strict=True):
         if known is None:
             _bring(workspace, instance, export, chapter)
-    told = _told(workspace, *exports)
-    if told.second is not None and told.taken_back is None:
-        _take_back(workspace, told.second, chapter, f"Sync {told.second} was taken back")
-        told = _told(workspace, *exports)
-    if told.taken_back is not None and told.restored is None:
+    found = _syncs_of(workspace, *exports)
+    if found.second is not None and found.taken_back is None:
+        _take_back(workspace, found.second, chapter, f"Sync {found.second} was taken back")
+        found = _syncs_of(workspace, *exports)
+    if found.taken_back is not None and found.restored is None:
         _take_back(
             workspace,
-            told.taken_back,
+            found.taken_back,
             chapter,
-            f"Sync {told.second} stands again: its rollback was taken back",
+            f"Sync {found.second} is in force again: its rollback was taken back",
         )
-    if told == before:
+    if found == before:
         run = run_job(instance, "art_records")
         said = run["assets"][TABLES["editions"]].get("nothing_to_do", "the newest export was applied")
         chapter.story.append(f"Nothing new: {said}, nothing was made again.")
-    if told != before or not _marts_stand(workspace):
+    if found != before or not _marts_stand(workspace):
         _build_marts(instance, chapter)
     _show_marts(workspace, chapter)
     _count(workspace, chapter)
@@ -78,7 +78,7 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     return chapter
 
 
-def _told(workspace: Workspace, first: Export, second: Export) -> _Told:
+def _syncs_of(workspace: Workspace, first: Export, second: Export) -> _Syncs:
     with workspace.engine.connect() as connection:
 
         def one(sql: str, **values: Any) -> int | None:
@@ -98,7 +98,7 @@ def _told(workspace: Workspace, first: Export, second: Export) -> _Told:
             )
 
         taken_back = reverting(synced(second))
-        return _Told(synced(first), synced(second), taken_back, reverting(taken_back))
+        return _Syncs(synced(first), synced(second), taken_back, reverting(taken_back))
 
 
 def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, chapter: Chapter) -> None:

@@ -1,6 +1,6 @@
 """The rest of the product images demo: what happens when people change their mind.
 
-Each step is told once: the trail remembers it, so a second demo makes nothing again.
+Each step runs once: the activity trail records it, so a second demo makes nothing new.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STEP = "demo_step"
 Run = Callable[[], dict[str, Any]]
 
 
-def tell(world: World, run: Run) -> list[str]:
+def run_steps(world: World, run: Run) -> list[str]:
     """Play every step that was not played yet; returns what happened, a sentence each."""
     sentences = []
     for name, step in _STEPS.items():
@@ -113,7 +113,7 @@ def _decisions(workspace: Workspace, run: Run) -> str:
 
 
 def _retouch(workspace: Workspace, photo: str) -> None:
-    """What a person does at their desk: edits the shown cut-out and moves it to their folder."""
+    """A person's manual step: edits the shown cut-out and moves it to their folder."""
     from PIL import Image
 
     shown = review.cutouts(workspace, photo)[0].path

@@ -1,6 +1,6 @@
 """`crown migrate-audit-logs`: finds CrownPipe's `.audit.json` files, has them entered, and renames them after.
 
-What is in such a file and how it is entered is defined in crown/journal/old_audit.py.
+The file format and the import are defined in crown/journal/old_audit.py.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def audit_files(folder: Path, *, again: bool = False) -> Iterator[Path]:
 
 
 def _may_be(path: Path) -> bool:
-    """Whether something has this name; of a folder that may not be read it cannot be told, so it counts."""
+    """Whether something has this name; an unreadable folder counts."""
     try:
         path.lstat()
     except FileNotFoundError:

@@ -112,8 +112,8 @@ def _with_workspace(command: tuple[str, ...]) -> tuple[str, ...]:
     """The command with our definitions, wherever it is called: Dagster itself looks in the current folder only."""
     from console.dagster_home import ROOT
 
-    told = any(word.split("=")[0] in _TARGETS for word in command)
-    return command if told or not _serves(command) else (*command, "-w", str(ROOT / "workspace.yaml"))
+    named = any(word.split("=")[0] in _TARGETS for word in command)
+    return command if named or not _serves(command) else (*command, "-w", str(ROOT / "workspace.yaml"))
 
 
 def _become(command: tuple[str, ...], variables: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ def test_the_story_is_told_once_and_the_art_records_remember_it(
     told = "\n".join(first.story)
     assert "1 editions added, 199 changed, 8,211 unchanged" in told
     assert "Sync 2 was taken back, as sync 3" in told
-    assert "Sync 2 stands again" in told
+    assert "Sync 2 is in force again" in told
     assert "The portfolio: " in told
     assert (first.items_failed, first.items_current) == (0, 8411 + 45 + 23)
     assert (second.items_in, second.items_made, second.items_current) == (0, 0, first.items_current)

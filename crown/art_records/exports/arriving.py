@@ -129,7 +129,7 @@ def bring_in(
         return Outcome(report, decision, f"{decision.who} rejected this difference.")
     why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_RECORDS_APPLY=ask)"
     waits = f"{why}. Look at it, then `crown art decide {report.diff_hash[:12]} approve` or `reject`."
-    _tell(workspace, report.diff_hash[:12], waits)
+    _notify(workspace, report.diff_hash[:12], waits)
     return Outcome(report, waits=waits)
 
 
@@ -215,14 +215,14 @@ def _check_same(diff_hash: str, given: str) -> None:
         )
 
 
-def _tell(workspace: Workspace, difference: str, waits: str) -> None:
+def _notify(workspace: Workspace, difference: str, waits: str) -> None:
     """A notice for people when a difference begins to wait; not another one every day."""
     with workspace.engine.begin() as connection:
-        told = connection.execute(
+        enqueued = connection.execute(
             text("select exists (select from journal.notices where department = :d and subject = :s)"),
             {"d": DEPARTMENT, "s": difference},
         ).scalar_one()
-        if not told:
+        if not enqueued:
             notices.post(
                 connection, kind="review", department=DEPARTMENT, subject=difference,
                 sentence=f"A new export waits for a decision: {waits}",

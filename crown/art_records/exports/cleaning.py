@@ -263,21 +263,23 @@ def _check_display_names(cleaned: Cleaned, frame: pd.DataFrame, absent: frozense
     suspects = []
     changed = False
     for row in np.flatnonzero((shown != prints + " - " + numbers) & ~dash).tolist():
-        name, told = split_display_name(shown[row])
+        name, number = split_display_name(shown[row])
         if " ".join(bare[row].rstrip("-").split()) == " ".join(prints[row].split()):
-            name, told = prints[row], None  # the print itself is called so: "Gate - 7" is no seventh copy
-        elif name.endswith("-") and told is None:
+            name, number = prints[row], None  # the print itself is called so: "Gate - 7" is no seventh copy
+        elif name.endswith("-") and number is None:
             name = name[:-1].strip()
         known = row_numbers[row]
-        if told is not None and known is None and not numbers[row].strip():
-            row_numbers[row], changed = told, True
-            verdict = Verdict(told, "repaired", "number taken from the display name, Print Edition is empty")
+        if number is not None and known is None and not numbers[row].strip():
+            row_numbers[row], changed = number, True
+            verdict = Verdict(
+                number, "repaired", "number taken from the display name, Print Edition is empty"
+            )
             suspects.append(
                 (np.array([row]), "Print - Edition", "edition_number", "edition_name", verdict, shown[row])
             )
-        elif told is not None and known is not None and told != known:
+        elif number is not None and known is not None and number != known:
             row_numbers[row], changed = None, True
-            verdict = withheld(f"says {told}, Print Edition says {known}")
+            verdict = withheld(f"says {number}, Print Edition says {known}")
             suspects.append(
                 (np.array([row]), "Print - Edition", "edition_number", "edition_name", verdict, shown[row])
             )

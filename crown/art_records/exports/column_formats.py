@@ -88,7 +88,7 @@ _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{1,4}")
 
 
 def day_or_month(text: str) -> bool | None:
-    """True: the day can only come first; False: the month; None: this text does not tell."""
+    """True: the day can only come first; False: the month; None: this text is ambiguous."""
     found = _DAY.fullmatch(text.strip())
     if found is None:
         return None
@@ -103,7 +103,7 @@ _POINT = re.compile(r"\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}|\d+\.(\d{1,2}|\d
 
 
 def point_or_comma(text: str) -> bool | None:
-    """True: a comma can only stand before the decimals; False: a point; None: this text does not tell."""
+    """True: a comma can only precede the decimals; False: a point; None: this text is ambiguous."""
     digits = "".join(c for c in text if c.isdigit() or c in ".,")
     if _COMMA.fullmatch(digits):
         return True

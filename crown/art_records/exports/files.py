@@ -310,7 +310,7 @@ def _read_rows(name: str, data: bytes, header: list[str]) -> pd.DataFrame:
         raise BadInput(
             f"{name}, row {row}: a quoted cell is not closed; the file is cut off. Export it again."
         )
-    # What is outside the quotes tells the shape: commas and line ends inside them are text.
+    # The text outside the quotes determines the format: commas and line ends inside them are text.
     data = data.rstrip(b"\r\n")
     outside = b"".join(data.split(b'"')[::2])
     if outside.count(b",") != (len(header) - 1) * (outside.count(b"\n") + 1):
@@ -345,7 +345,7 @@ def _check_identities(name: str, ids: np.ndarray, layout: Layout) -> None:
             if RECORD_ID.fullmatch(value) is None:
                 raise BadInput(
                     f"{name}, row {row}, column {layout.identity}: {value[:40]!r} is not a record id; "
-                    "the row cannot be told from others. Export the table again."
+                    "the row cannot be identified. Export the table again."
                 )
     index = pd.Index(ids)
     if not index.is_unique:

@@ -155,7 +155,7 @@ def _row(
 
 
 def _cell(value: Any, rule: str, names: Mapping[str, str]) -> str:
-    """A JSON value as Airtable's export shows it; the rule of the column tells money from percent from date."""
+    """A JSON value as Airtable's export shows it; the rule of the column distinguishes money, percent and date."""
     if value is None:
         return ""
     if isinstance(value, bool):

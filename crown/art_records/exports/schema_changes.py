@@ -17,7 +17,7 @@ from crown.art_records.exports.rules import Rulebook, judge
 
 _LIKELY = 0.65
 _TYPELESS = {"text", "free_text", "print_name", "distributor_name"}
-"""Rules that take any text: only the name tells whether a column is one of these."""
+"""Rules that take any text: only the name shows whether a column is one of these."""
 
 
 @dataclass(frozen=True)

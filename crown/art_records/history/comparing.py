@@ -345,12 +345,12 @@ def _taken_back_sentence(connection: Connection, plan: TablePlan) -> str:
     for airtable_id, name in plan.taken_back:
         fields.setdefault(airtable_id, []).append(name)
     names = names_of(connection, fields)
-    told = [f"{named(i, names)}: {', '.join(of)}" for i, of in list(fields.items())[:5]]
+    shown = [f"{named(i, names)}: {', '.join(of)}" for i, of in list(fields.items())[:5]]
     more = f" and {len(fields) - 5} more records" if len(fields) > 5 else ""
     values = "1 value" if len(plan.taken_back) == 1 else f"{len(plan.taken_back)} values"
     return (
         f"{plan.table}: {values} entered here that the export does not say would be taken back "
-        f"({'; '.join(told)}{more}); the mode merge keeps them"
+        f"({'; '.join(shown)}{more}); the mode merge keeps them"
     )
 
 
@@ -466,7 +466,7 @@ def is_same_as_last_time(connection: Connection, export: Export, rule_version: s
 
 
 def masked(name: str | None, value: Any) -> Any:
-    """A value as it may be shown: people's names live in notes, so only their length is told."""
+    """A value as it may be shown: notes contain people's names, so only their length is shown."""
     if name in PERSONAL and isinstance(value, str):
         return f"({len(value)} characters)"
     return value

@@ -23,7 +23,7 @@ def replay_sql(kind: Entity) -> str:
         with born as (
             select distinct on (airtable_id) * from {versions} where op = 'create'
             order by airtable_id, valid_from_sync desc
-        ), told as (
+        ), recorded as (
             select c.airtable_id, c.field, c.sync_number, coalesce(c.old_value, 'null') as old_value,
                    coalesce(c.new_value, 'null') as new_value
             from art.changes c join born b using (airtable_id)
@@ -35,20 +35,20 @@ def replay_sql(kind: Entity) -> str:
             join {versions} n on n.airtable_id = b.airtable_id and n.valid_to_sync is null
             cross join lateral (values {pairs}) as f (field, first, now)
             where n.valid_from_sync <> b.valid_from_sync
-                  or b.airtable_id in (select airtable_id from told)
+                  or b.airtable_id in (select airtable_id from recorded)
         ), steps as (
             select f.airtable_id, f.field, t.sync_number, t.old_value as seen,
-                   lag(t.new_value, 1, f.first) over one as stood
-            from fields f join told t using (airtable_id, field)
+                   lag(t.new_value, 1, f.first) over one as expected
+            from fields f join recorded t using (airtable_id, field)
             window one as (partition by f.airtable_id, f.field order by t.sync_number)
             union all
             select f.airtable_id, f.field, null, f.now, coalesce(l.new_value, f.first)
             from fields f
-            left join (select distinct on (airtable_id, field) airtable_id, field, new_value from told
+            left join (select distinct on (airtable_id, field) airtable_id, field, new_value from recorded
                        order by airtable_id, field, sync_number desc) l using (airtable_id, field)
         )
         select airtable_id, null::numeric as money,
                field || case when sync_number is null then ': the row does not hold what the history says last'
                              else ': sync ' || sync_number || ' wrote over a value that the history does not know'
                         end as detail
-        from steps where seen is distinct from stood"""
+        from steps where seen is distinct from expected"""

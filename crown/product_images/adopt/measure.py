@@ -1,6 +1,6 @@
 """Measures an old rendition against its master and its spec: is it what the spec would make of that master?
 
-Runs in worker processes. What follows from the answer is defined in adopt.py.
+Runs in worker processes. What follows from the result is defined in takeover.py.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _geometry(master: pyvips.Image, near: pyvips.Image, spec: Spec, shown: pyvip
     """Size of the file, size of the picture in it, and whether it shows this master at all.
 
     A file of another size is laid beside what CrownPipe's rules (border around the named size, small pictures
-    enlarged) make of the master, so that a wrong size and an outdated picture are told apart.
+    enlarged) make of the master, so that a wrong size and an outdated picture are distinguished.
     """
     size = (shown.width, shown.height)
     right = layout(spec, master.width, master.height)
@@ -154,22 +154,22 @@ def _geometry(master: pyvips.Image, near: pyvips.Image, spec: Spec, shown: pyvip
     by_old_rules = [(layout(old, master.width, master.height), why) for old, why in old_rules]
     if right.canvas == size and _alike(near, shown, right, spec):
         return []
-    told = [(place, why) for place, why in by_old_rules if place.canvas == size and place != right]
-    same = [why for place, why in told if _alike(near, shown, place, spec)]
+    explained = [(place, why) for place, why in by_old_rules if place.canvas == size and place != right]
+    same = [why for place, why in explained if _alike(near, shown, place, spec)]
     differences = []
     if right.canvas != size:
-        why = f" ({told[0][1]})" if told else ""
+        why = f" ({explained[0][1]})" if explained else ""
         wanted = f"the spec makes {right.canvas[0]} x {right.canvas[1]} of its master"
         differences.append(Difference("size", f"{size[0]} x {size[1]}, {wanted}{why}"))
     elif same:
         differences.append(Difference("enlarged", "the picture in it is enlarged, the spec does not enlarge"))
-    if not same and (told or right.canvas == size):
+    if not same and (explained or right.canvas == size):
         differences.append(Difference("outdated", "it shows another picture than its master"))
     return differences
 
 
 def _alike(near: pyvips.Image, shown: pyvips.Image, place: Layout, spec: Spec) -> bool:
-    """Whether a file shows the master placed so, looked at from afar, and nothing beside it.
+    """Whether a file shows the master at this position, compared at low resolution, and nothing else.
 
     Where the rest of the canvas is odd, programs differ by a pixel in what they call the centre.
     """

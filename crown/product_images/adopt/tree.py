@@ -1,4 +1,4 @@
-"""What stands in an old CrownPipe tree: originals, masters, renditions and published files, by photo and spec.
+"""The files of an old CrownPipe tree: originals, masters, renditions and published files, by photo and spec.
 
 Names and folders are read here, by the rules of the folder contract; no picture is opened and nothing is written.
 """
@@ -86,7 +86,7 @@ class OldTree:
     unknown_products: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
-    #: Originals and masters that are kept as bytes but stand for no photo.
+    #: Originals and masters that are kept as bytes but belong to no photo.
     kept_only: list[OldFile] = field(default_factory=list)
 
 
@@ -200,7 +200,7 @@ def _add(tree: OldTree, relative: str, status: os.stat_result, kind: str) -> Non
 def _set_unknown_products_apart(tree: OldTree) -> None:
     """CrownPipe turned the second upload of `A_1` into `A_1_1` and later into a product `A_1`: that is none.
 
-    A product whose own number ends like a view (`ABC_12`) is told from it by there being no photo of that name.
+    A product whose own number ends like a view (`ABC_12`) is recognised by there being no photo of that name.
     """
     for key, photo in list(tree.photos.items()):
         number = photo.name.number

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STUDIO = "studio"
 CUTOUT_VERSION = 2
-"""Version of what happens around the engine: colours at the rim, trimming, the PNG. Raised on purpose."""
+"""Version of the steps before and after the engine: colours at the rim, trimming, the PNG. Raised on purpose."""
 TRIM_ALPHA = 10
 """Pixels up to this alpha (4 %) do not hold the frame when transparent borders are trimmed."""
 KEPT_SHARE = 0.02
@@ -363,7 +363,7 @@ def _box(alpha: np.ndarray, label: str) -> tuple[slice, slice]:
     if float(solid.mean()) > _WHOLE_FRAME:
         raise PermanentFailure(
             f"{label}: no backdrop was found, the part seems to fill the frame; "
-            "photograph it with room around it, or cut it out by hand."
+            "photograph it with space around it, or cut it out by hand."
         )
     rows = np.flatnonzero((alpha > TRIM_ALPHA).any(axis=1))
     columns = np.flatnonzero((alpha > TRIM_ALPHA).any(axis=0))

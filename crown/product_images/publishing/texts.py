@@ -1,6 +1,6 @@
 """Texts of products: what people want written into the pictures of a product, and what is written without them.
 
-The texts inside a file are written by `tags.py`; how a picture came to be (IPTC's digital source type) is told
+The texts inside a file are written by `tags.py`; how a picture came to be (IPTC's digital source type) is derived
 here from the recipe of its cut-out.
 """
 
@@ -68,7 +68,7 @@ def tags_for(number: str, said: Mapping[str, Any], usual: Mapping[str, str]) -> 
 
 
 def tags_from(facts: Mapping[str, Any], source_type: str) -> Tags:
-    """The texts that a making of `product_images/texts` holds, with how the picture came to be."""
+    """The texts that an output of `product_images/texts` holds, with how the picture came to be."""
     return Tags(**{**facts, "keywords": tuple(facts["keywords"]), "digital_source_type": source_type})
 
 

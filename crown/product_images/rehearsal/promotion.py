@@ -1,7 +1,7 @@
 """Promotion: a rehearsed model becomes the one that cuts out all photos, as a person's recorded decision.
 
 Cut-outs that the rehearsal made are taken over into the ledger under their new fingerprint, so nothing is cut twice.
-Where the bytes are today's, every approval stands. Where they differ by at most the limit and today's bytes are
+Where the bytes are today's, every approval stays valid. Where they differ by at most the limit and today's bytes are
 approved, the promotion itself is the approval of the new ones. All else waits for the review, and what is published
 stays until then.
 """
@@ -71,14 +71,14 @@ _CONCERNED = """
 
 @dataclass
 class Promotion:
-    """What a promotion means, by photo; every concerned photo stands in exactly one of the lists.
+    """What a promotion means, by photo; every concerned photo is in exactly one of the lists.
 
     Attributes:
         rehearsal_id: what is promoted.
         model: its model.
         recipe: hash of its recipe.
         limit: see `LIMIT`.
-        identical: the same bytes come out; what was said of them stands, and nothing follows.
+        identical: the same bytes; decisions stay valid, and nothing follows.
         carried: approved today, and the new bytes differ by at most the limit: approved by the promotion.
         returning: approved today, and the new bytes differ by more: they wait for the review.
         waiting: not approved today, or rejected in the new form: they wait as before.
@@ -99,7 +99,7 @@ class Promotion:
     failing: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
-        """How many photos stand in each list."""
+        """Number of photos in each list."""
         names = ("identical", "carried", "returning", "waiting", "cut_anew", "failing")
         return {name: len(getattr(self, name)) for name in names}
 
@@ -141,7 +141,7 @@ def promote(
         meant, rows = _sorted(workspace, rehearsed, limit, _concerned(connection, rehearsed.recipe))
         before = cutout_models.promoted(connection)
         recipes.register(connection, [recipe])
-        told = f"rehearsal {rehearsal_id}: {rehearsed.model}, limit {limit:g}" + (
+        summary = f"rehearsal {rehearsal_id}: {rehearsed.model}, limit {limit:g}" + (
             f": {reason}" if reason else ""
         )
         decision_id = cutout_models.record(
@@ -153,7 +153,7 @@ def promote(
             before=before.model if before else workspace.settings.product_images.cutout_model,
             who=who,
             via=via,
-            reason=told,
+            reason=summary,
             rehearsal_id=rehearsal_id,
             most_difference=limit,
         )
@@ -164,7 +164,7 @@ def promote(
                 _carry(connection, row, meant, who, via)
     # Apart from the decision, so that the SELECT of the next planning is the one that every run uses.
     stages.plan(workspace, [CUTOUTS])
-    _log.info("%s promoted by %s (%s): %s", rehearsed.model, who, told, meant.counts())
+    _log.info("%s promoted by %s (%s): %s", rehearsed.model, who, summary, meant.counts())
     return meant
 
 

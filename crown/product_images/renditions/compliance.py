@@ -216,7 +216,7 @@ def measure(path: Path, *, name: str | None = None, source_longest_side: int | N
     Args:
         path: the file.
         name: its published name, if it is under another one.
-        source_longest_side: longest side of the trimmed master in pixels, which the file cannot tell.
+        source_longest_side: longest side of the trimmed master in pixels, which the file does not contain.
 
     Raises:
         BadInput: the file cannot be read as a picture.

@@ -228,7 +228,7 @@ def _resize_transparent(image: pyvips.Image, size: tuple[int, int], kernel: Kern
 
 
 def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) -> pyvips.Image:
-    """Lays an overlay on, scaled and placed relative to the whole finished picture."""
+    """Composites an overlay, scaled and positioned relative to the whole finished picture."""
     import pyvips
 
     try:
@@ -288,7 +288,7 @@ def corner(
 
 
 def _encoder_options(spec: Spec) -> dict[str, Any]:
-    """What libvips' savers are told; `keep` leaves nothing of the master's own metadata in.
+    """Options of libvips' savers; `keep` leaves nothing of the master's own metadata in.
 
     PNG level 5 with all filters comes within a few percent of the size of level 6 in two thirds of its time on
     photographs (level 4 saves little more and grows to 12 % on smooth pictures); LZW with the horizontal
@@ -316,7 +316,9 @@ def _encode(image: pyvips.Image, spec: Spec, path: Path) -> None:
         path.unlink(missing_ok=True)
         what = str(error).strip()
         if isinstance(error, OSError) or any(word in what for word in _DISK_TROUBLE):
-            raise SystemicFailure(f"{path} cannot be written: {what}; make room and run again.") from error
+            raise SystemicFailure(
+                f"{path} cannot be written: {what}; free disk space and run again."
+            ) from error
         raise PermanentFailure(f"{spec.name} cannot be made: {what}.") from error
 
 

@@ -157,9 +157,9 @@ def _mix(seen: np.ndarray, part: np.ndarray, back: np.ndarray, far: np.ndarray) 
     trust = COLOUR * size / (size + level**2 * 3)
     outline = np.clip(far + 0.5, 0, 1)
     mixed = trust * np.clip(share, 0, 1) + (1 - trust) * outline
-    floor = np.clip((far - BAND) + 1, 0, 1)
+    lower = np.clip((far - BAND) + 1, 0, 1)
     ceiling = np.clip((far + BAND), 0, 1)
-    return np.clip(mixed, floor, ceiling)
+    return np.clip(mixed, lower, ceiling)
 
 
 def foreground(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
