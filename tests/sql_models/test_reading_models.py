@@ -133,7 +133,7 @@ def test_lineage_leads_every_column_to_the_columns_it_is_computed_from(write: Wr
         (
             {"staging/a": "select id from marts.b", "marts/b": "select id from art.prints"},
             "staging/a.sql:1:16",
-            "later floor",
+            "later layer",
         ),
     ],
 )
