@@ -1,4 +1,4 @@
-"""The `crown` command: one table of commands, loaded when called, and one way to say that something failed.
+"""The `crown` command: one table of commands, loaded when called, and one form of error message.
 
 Each command is in its own file; a new command is one line in COMMANDS.
 """

@@ -1,1 +1,1 @@
-"""The world outside as Dagster resources: small classes that hand out plain objects from crown."""
+"""Dagster resources: small classes that hand out plain objects from crown."""

@@ -1,1 +1,1 @@
-"""When something happens: one file per reason. Each sensor has a pure decide() tested alone."""
+"""Sensors and schedules: one file per trigger. Each sensor has a pure decide() tested alone."""

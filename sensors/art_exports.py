@@ -1,4 +1,4 @@
-"""Art records: a run when an export has come to rest or a difference was approved; the marts follow other changes."""
+"""Art records: a run when an export is complete or a difference was approved; the marts follow other changes."""
 
 import hashlib
 import json

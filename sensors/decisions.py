@@ -1,4 +1,4 @@
-"""Decisions: a run when a person has decided something that nothing has followed yet."""
+"""Decisions: a run when a decision has not been applied yet."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Folders of the share: a run when a file has come to rest, or when one of ours was moved, changed or removed."""
+"""Folders of the share: a run when a file is complete, or when one of ours was moved, changed or removed."""
 
 import hashlib
 import threading

@@ -1,6 +1,6 @@
 """Notices: what waits for people is gathered into one message and sent, at most every quarter of an hour.
 
-How a message is sent, and when it must wait, stands in crown/journal/notices.py; failed runs are in failures.py.
+Sending and quiet hours are in crown/journal/notices.py; failed runs are in failures.py.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Pending work: one question per queue, "is something due and nobody about to take it?", whatever the library's size."""
+"""Pending work: one query per queue for due items that no run is about to take, independent of the library's size."""
 
 import dagster as dg
 

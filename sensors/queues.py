@@ -1,4 +1,4 @@
-"""Whether a queue is busy: one run of it at a time, and one that waits, are enough."""
+"""Whether a queue is busy: at most one active run and one waiting run."""
 
 import dagster as dg
 

@@ -2,7 +2,7 @@
 
 `python -m console.supervision.code_server_health SOCKET`
 
-For the health check of a container, which asks every few seconds: it loads gRPC and nothing of Dagster.
+For the health check of a container, which runs every few seconds: it loads gRPC and nothing of Dagster.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stops the embedded database when its supervisor was killed before it could.
 
 `python -m console.supervision.database_keeper FOLDER` waits on its standard input, a pipe that the supervisor and all
-keepers hold open. A byte is a goodbye: all is in order. An end without one means that they are gone; the
-server is then entered and left once more, and its last holder stops it.
+keepers hold open. A byte means a regular stop. End of file without one means that they were killed; the
+server is then opened and closed once more, and its last user stops it.
 """
 
 from __future__ import annotations

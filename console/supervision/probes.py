@@ -1,4 +1,4 @@
-"""Whether the parts of a running installation really answer, asked from outside as a client would.
+"""Health probes of a running installation, from outside as a client.
 
 Nothing is started or stopped here, and no Dagster is imported.
 """

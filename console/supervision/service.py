@@ -1,7 +1,4 @@
-"""One supervised service: started under a keeper, its words written down, stopped or restarted on request.
-
-When to do which is the supervisor's decision.
-"""
+"""One supervised service: started under a keeper, logged, stopped or restarted on request by the supervisor."""
 
 from __future__ import annotations
 

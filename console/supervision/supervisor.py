@@ -1,7 +1,7 @@
 """Starts everything on one machine, keeps it running, and stops it in order: the work of `crown up`.
 
 Database, code server, daemon, console; each service under a keeper of its own. It imports no Dagster:
-services are programs with a health question. Under systemd or a container platform these take its place.
+services are programs with a health probe. Under systemd or a container platform these take its place.
 """
 
 from __future__ import annotations

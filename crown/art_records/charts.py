@@ -1,6 +1,6 @@
 """Pictures of what the marts counted: sales by month with sell-through, and sell-through by artwork. PNG bytes.
 
-Belongs here: drawing rows that somebody hands over. Does not: queries, sums, files.
+Belongs here: drawing given rows. Does not: queries, sums, files.
 """
 
 from __future__ import annotations

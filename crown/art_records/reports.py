@@ -1,6 +1,6 @@
-"""What a sync or a rollback says about itself: as an object, as JSON and as text for a terminal.
+"""The report of a sync or a rollback: as an object, as JSON and as text for a terminal.
 
-People's names stand in notes and payment texts; they are masked here, in everything that leaves.
+Notes and payment texts contain people's names; they are masked here in all output.
 Does not belong here: computing any of it.
 """
 

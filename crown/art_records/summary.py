@@ -1,4 +1,4 @@
-"""How the platform asks art records where they stand: records, what waits for the book-keeper, dates of the exports.
+"""The summary of art records: records, what waits for the book-keeper, dates of the exports.
 
 What waits in detail is read by `history.open_conflicts` and `quarantine.quarantined`.
 """

@@ -31,7 +31,7 @@ PERSONAL = frozenset({"notes", "payment_note", "contact_number"})
 """Fields that hold people's names and numbers: masked wherever a change is shown."""
 
 APPLIED = ("completed", "rolling_back", "rollback_failed", "partly_rolled_back")
-"""States of a sync whose changes (at least in part) stand in the art tables."""
+"""States of a sync whose changes (at least in part) are in the art tables."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Values of the art tables as people read and write them: money, percentages, days, names beside record ids.
 
-JSON carries plain numbers and ISO dates; what stands here is for terminals, pages and documents. Days are written
+JSON carries plain numbers and ISO dates; this module is for terminals, pages and documents. Days are written
 as 2026-02-03; another form is read only when it can mean one day. Does not belong here: cells of an export
 (`rules.py`), whose columns have a form of their own.
 """

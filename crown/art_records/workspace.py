@@ -1,6 +1,6 @@
 """The workspace in which the art tables are kept: database, settings, raw files and limits together.
 
-What the department's assets are called stands here too; what happens to exports does not.
+The names of the department's assets belong here too; the processing of exports does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a database holds, in figures that two databases can be compared by: rows, hashes, sequences, objects.
+"""Figures that compare two databases: rows, hashes, sequences, objects.
 
 A table's hash does not depend on the order of its rows and is computed inside the server. No table is
 known by name here.

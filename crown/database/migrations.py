@@ -1,6 +1,6 @@
-"""Brings a database to the newest form of our schemas with Alembic. Dagster's schema is its own affair.
+"""Migrates a database to the newest revision of our schemas with Alembic. Dagster migrates its own schema.
 
-The revisions themselves live in migrations/versions.
+The revisions are in migrations/versions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Opens the database that the settings name: reachable, new enough, migrated.
 
-Everyone who needs the database comes in here (command line, resources, supervisor). Engines, the
+The command line, resources and supervisor open the database here. Engines, the
 embedded server and the revisions have their own modules; no department's tables belong here.
 """
 

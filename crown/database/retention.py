@@ -1,7 +1,7 @@
-"""Removes rows that are too old to matter: from our logs, and what Dagster writes besides asset events.
+"""Removes old rows: from our logs, and what Dagster writes besides asset events.
 
-Dagster's own retention covers ticks only; its event log grows by about 23 KB per one-step run for ever. What
-else housekeeping does is put together in crown.journal.housekeeping.
+Dagster's own retention covers ticks only; its event log grows by about 23 KB per one-step run for ever. All
+steps of housekeeping are in crown.journal.housekeeping.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whole databases on a server: a scratch one beside ours, the two exchanged in one step, one begun anew.
 
-What is in them is nobody's business here.
+The contents of databases do not belong here.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""How a department's items are planned, made, verified and removed. No word of any department."""
+"""How a department's items are planned, made, verified and removed. Independent of any department."""

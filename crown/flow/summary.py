@@ -1,7 +1,7 @@
 """What every department reports about itself, in one form: made, waiting, failed, freshness, last run, disk.
 
 `crown status`, the console's start page, notices and `crown doctor` read it through the registry
-(crown/departments.py). What a department counts stands in its own summary.py.
+(crown/departments.py). Each department has its own summary.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verify: looks at the files themselves. The only place where a missing or changed file is noticed.
+"""Verify: compares the files with the ledger. The only module that detects missing or changed files.
 
 Nothing is repaired here; what is missing becomes pending and the next run makes it again.
 """

@@ -1,1 +1,1 @@
-"""Tells what happened: the activity trail, logs, notifications. Nothing here decides anything."""
+"""Records what happened: the activity trail, logs, notices. Makes no decisions."""

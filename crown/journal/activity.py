@@ -1,6 +1,6 @@
 """The activity trail: who did what to what, with old and new values. Append-only.
 
-What the program says to itself is a log (logs.py); what people decide on bytes is a decision
+Log records are in logs.py; people's verdicts on bytes are decisions
 (crown.ledger.decisions) and is recorded here as well by whoever carries it out.
 """
 

@@ -1,6 +1,6 @@
 """Recent failures that belong to no item: failed runs and refused files. Read-only.
 
-Items that failed are counted by crown.ledger.counts. No word of any department belongs here.
+Items that failed are counted by crown.ledger.counts. Code of a department does not belong here.
 """
 
 from __future__ import annotations

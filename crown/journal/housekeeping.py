@@ -1,6 +1,6 @@
 """Housekeeping: everything that is removed or freed on a schedule, in one call with one report.
 
-What is too old for a table is written in crown.database.retention; files on disk do not belong here.
+The age limits of tables are in crown.database.retention; files on disk do not belong here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sets up logging: the console, the rotating file, and logs.records by way of the outbox.
 
-Everything a process logs under our names goes through one handler that cleans each record once. What a
-record says is decided in records.py; how records survive is decided in rotating.py and outbox.py.
+Everything a process logs under our names goes through one handler that cleans each record once. The
+content of a record is defined in records.py; its storage in rotating.py and outbox.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Notices to people: failures and waiting reviews, gathered and sent as one message by e-mail, Slack, ...
 
-Where they go is a file of Apprise addresses, one a line, because an address carries its password. When
-something deserves a notice is decided by whoever posts it.
+Where they go is a file of Apprise addresses, one a line, because an address carries its password. The
+caller decides when to post a notice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """CrownPipe's `.audit.json` files: read, checked, and entered with their original times and users.
 
-Walking the folders and renaming a file once its rows are committed is the command's work.
+The command walks the folders and renames a file once its rows are committed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Log records on their way to the database: kept in a folder until the database has them.
+"""The outbox of log records: files in a folder until the database has them.
 
-Every record is appended here first, so that neither an outage nor a killed process loses one; whoever can
-reach the database delivers what all processes left. A record arrives once, however often it is sent.
+Every record is appended here first, so that neither an outage nor a killed process loses one; any process that
+reaches the database delivers the records of all processes. A record arrives once, however often it is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns any Python value into JSON that PostgreSQL stores: the one place that knows what jsonb refuses.
+"""Turns any Python value into JSON that PostgreSQL stores: the only module with the limits of jsonb.
 
 Redaction of secrets does not belong here.
 """

@@ -1,6 +1,6 @@
-"""What a log record says: the fields it carries, cleaned of secrets, as a line for people and as a row.
+"""The content of a log record: its fields, cleaned of secrets, as a line for people and as a row.
 
-Where records go is the business of logs.py, rotating.py and outbox.py.
+The destinations of records are in logs.py, rotating.py and outbox.py.
 """
 
 from __future__ import annotations

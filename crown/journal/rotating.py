@@ -1,7 +1,7 @@
 """The rotating log file, written by any number of processes at once without losing a record.
 
 The standard RotatingFileHandler loses records when shared, because each process renames on its own. Here
-every record is one append by the kernel, only the rename takes a lock, and nobody ever waits for it.
+every record is one append by the kernel, only the rename takes a lock, and no writer waits for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""PipelineStats: what a run did, counted the same way in every department.
+"""PipelineStats: the counts of a run, in the same form for every department.
 
-Where the numbers are shown (run metadata, `crown status`) is decided there.
+Presentation (run metadata, `crown status`) does not belong here.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Remembers what is wanted, what was made from what, who works on it and what people decided. No files, no Dagster."""
+"""Items, recipes, outputs, claims, decisions and lineage. Only this package writes their tables. No files, no Dagster."""

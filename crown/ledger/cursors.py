@@ -1,6 +1,6 @@
-"""Cursors of outside sources: how far a source was read, committed with what it brought.
+"""Cursors of outside sources: the position read so far, committed with the rows read.
 
-What a position means (a token, a time, a page) is the source's affair; it is stored as JSON.
+The meaning of a position (a token, a time, a page) belongs to the source; it is stored as JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(connection: Connection, source: str) -> Cursor:
 def advance(
     connection: Connection, before: Cursor, position: Mapping[str, Any], *, run_id: str | None = None
 ) -> Cursor:
-    """Advance a cursor in the transaction that stores what was read, so that neither stands without the other.
+    """Advance a cursor in the transaction that stores what was read, so that both or neither are stored.
 
     Args:
         connection: the open transaction of what was brought.

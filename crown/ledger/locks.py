@@ -1,7 +1,6 @@
-"""Locks on assets, taken in one order everywhere, and another try after a lost race or a lost connection.
+"""Locks on assets, taken in one order everywhere, and retries after a deadlock or a lost connection.
 
-Who plans an asset or changes many of its items holds its lock alone; workers that enter results share it. What is
-done under a lock stands with whoever takes it.
+Planning an asset or changing many of its items takes its lock exclusively; workers that enter results share it.
 """
 
 from __future__ import annotations

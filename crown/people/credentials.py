@@ -1,4 +1,4 @@
-"""What proves who somebody is: sessions of browsers and tokens of programs. Only hashes are stored.
+"""Credentials: sessions of browsers and tokens of programs. Only hashes are stored.
 
 The text of a session or token is 256 random bits, so one SHA-256 is enough to store it; a password needs argon2
 (users.py).

@@ -1,4 +1,4 @@
-"""What each role may do, read from permissions.yaml: a verb on a stage. Who somebody is does not belong here."""
+"""What each role may do, read from permissions.yaml: a verb on a stage. Identity does not belong here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the platform asks this department where it stands."""
+"""The summary of this department."""
 
 from crown.flow.summary import Department
 

@@ -1,1 +1,1 @@
-"""Picture files, for every department: decoding, colour, tags, contact sheets. No meaning of a picture."""
+"""Picture files, for every department: decoding, colour, tags, contact sheets. Independent of what a picture shows."""

@@ -1,4 +1,4 @@
-"""Contact sheets: a picture of what a stage made, for the run's page. Only thumbnails; nothing is decided on them."""
+"""Contact sheets: thumbnails of the outputs of a stage, for the run's page."""
 
 from __future__ import annotations
 

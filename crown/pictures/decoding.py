@@ -1,7 +1,7 @@
-"""Reading a picture file: what it is, and its pixels upright, in sRGB, 8 bit.
+"""Decoding a picture file: its properties, and its pixels upright, in sRGB, 8 bit.
 
 Only decoding belongs here: refusing what is too large before any pixel is decoded, orientation, colour. What is done
-with the pixels, file names and folders do not; which format a file is says `formats.py`.
+with the pixels, file names and folders do not; format detection is in `formats.py`.
 The heavy libraries are imported inside the functions, so that definitions load without them.
 """
 

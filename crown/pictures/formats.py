@@ -1,4 +1,4 @@
-"""Which kind of picture a file is, by its first bytes; its name's ending is never asked.
+"""Format detection by the first bytes of a file; the extension is ignored.
 
 Belongs here: the formats that are read, their usual endings, and the sentence for what is none of them. Does not:
 decoding (`pictures.py`).

@@ -1,4 +1,4 @@
-"""Choosing what to read of a TIFF file: which of its pictures, and whether its extra channel is transparency.
+"""Selection of the page of a TIFF file, and whether its extra channel is transparency.
 
 Belongs here: what the directories of the file say (TIFF Revision 6.0; Adobe's TIFF Technical Notes; DNG 1.7).
 Does not: pixels and colours (`pictures.py`).

@@ -1,6 +1,6 @@
-"""What has become of one photo: where it is, what it waits for, what was said of it, what is published of it. Read-only.
+"""The status of one photo: location, what it waits for, decisions, published files. Read-only.
 
-How the bytes came to be is trace.py; lists of many photos are review.py and rejected.py.
+Lineage is in trace.py; lists of many photos are in review.py and rejected.py.
 """
 
 from __future__ import annotations

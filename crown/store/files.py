@@ -1,4 +1,4 @@
-"""Hashing, and files that appear whole or not at all. What a file means does not belong here."""
+"""Hashing, and atomic writes. What a file means does not belong here."""
 
 from __future__ import annotations
 

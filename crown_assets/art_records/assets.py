@@ -1,6 +1,6 @@
 """Art records as assets: airtable_exports -> clean_prints, ... -> prints, distributors, editions.
 
-An asset here opens the workspace, hands files over and reports; comparing and writing stand in crown/art_records.
+An asset here opens the workspace, passes files on and reports; comparing and writing are in crown/art_records.
 Cleaning and writing are one step with six outputs, because the domain code does them in one transaction: all tables of an
 export come into the art tables together or not at all.
 """
@@ -172,7 +172,7 @@ _LINKED = {"prints": [], "distributors": [], "editions": [TABLES["prints"], TABL
     ],
     check_specs=[
         dg.AssetCheckSpec(
-            APPLIED, asset=key(asset), description="What the newest export says stands in the art tables."
+            APPLIED, asset=key(asset), description="The newest export is applied to the art tables."
         )
         for asset in TABLES.values()
     ],

@@ -1,7 +1,7 @@
 """Housekeeping as an asset: retention, claims of lost workers, orphan files; disk and logs as checks.
 
-What is removed, and why the rest stays, is written in crown.journal.housekeeping, crown.database.retention and
-crown.product_images.rehearsal_removal.
+Retention rules are in crown.journal.housekeeping, crown.database.retention and
+crown.product_images.rehearsal.removal.
 """
 
 import shutil

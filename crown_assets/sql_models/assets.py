@@ -1,4 +1,4 @@
-"""SQL models as assets: one for each file of dbt_like_sql/, with the edges, columns and tests that it says itself.
+"""SQL models as assets: one for each file of dbt_like_sql/, with the edges, columns and tests of its description.
 
 An asset here builds its relation and runs its tests, with crown/sql_models. What a model means is
 in its .sql and .yml, so a new model needs no line here.

@@ -1,4 +1,4 @@
-"""What a command needs from outside: the settings of this invocation, and the open database.
+"""The context of a command: the settings of this invocation, and the open database.
 
 Commands take both from here, so that settings are read once, late, and `--help` works with broken ones.
 """

@@ -1,4 +1,4 @@
-"""The rest of the product images demo: what happens when people change their mind.
+"""The rest of the product images demo: rejections, retouches and later changes.
 
 Each step runs once: the activity trail records it, so a second demo makes nothing new.
 """

@@ -1,4 +1,4 @@
-"""`crown up`: everything on this machine, one address, one Ctrl-C. The work is console/supervision/supervisor.py's."""
+"""`crown up`: everything on this machine, one address, one Ctrl-C. Implemented in console/supervision/supervisor.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an invoice, a statement and a certificate state, read from the art tables of this moment.
+"""The facts of an invoice, a statement and a certificate, read from the current art tables.
 
 Every amount is the art tables' own: net is `invoice_amount` of art.editions. Money is kept as text with two decimals,
 so that what is kept is what was printed. Does not belong here: numbers, issuing and files (`documents.py`).

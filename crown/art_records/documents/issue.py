@@ -1,4 +1,4 @@
-"""Invoices, statements and certificates: issuing them with numbers, finding them again, that they were sent.
+"""Invoices, statements and certificates: issuing with numbers, listing, and records of sending.
 
 A document is issued once: its number follows the last one of its kind and year without a gap, and what it states
 is kept with its files as they went out. A correction is a new document that replaces the old one. Does not belong

@@ -1,6 +1,6 @@
-"""What a document looks like: one page of headings, tables and sums, as HTML and as PDF.
+"""The layout of a document: one page of headings, tables and sums, as HTML and as PDF.
 
-Both are made from what the document states, so they say the same. Reads nothing, writes nothing.
+Both are rendered from the same facts. Reads nothing, writes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; `sums` stand below, each a label and an amount, the last one in bold."""
+    """Rows under headings; `sums` are below, each a label and an amount, the last one in bold."""
 
     title: str
     columns: tuple[Column, ...]

@@ -1,6 +1,6 @@
-"""An export that arrives: at rest, kept, compared, and applied at once or when a person has approved the difference.
+"""Arriving exports: complete, stored, compared, and applied at once or when a person has approved the difference.
 
-Belongs here: what happens by itself to the files of the exports folder, and people's decisions on differences.
+Belongs here: the automatic processing of the exports folder, and decisions on differences.
 Does not belong here: comparing and writing (`syncing.py`), and who calls (asset, sensor, command line).
 """
 
@@ -87,7 +87,7 @@ def kept_files(workspace: Workspace, names: Mapping[str, tuple[str, str]]) -> li
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an arrival: the report, the decision that stands on it, and why it was not applied."""
+    """The result of an arrival: the report, the decision in force on it, and why it was not applied."""
 
     report: SyncReport
     decision: Decision | None = None

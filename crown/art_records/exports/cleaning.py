@@ -1,4 +1,4 @@
-"""From text to values: named rules, one per column, applied to every different text once.
+"""From text to values: named rules, one per column, applied to every distinct text once.
 
 Belongs here: what a cell means, which value it becomes and what is wrong with it. A value that fails its
 rule is withheld and reported with its row; the row's other fields go on. Nothing becomes a default.
@@ -263,23 +263,24 @@ def _check_display_names(cleaned: Cleaned, frame: pd.DataFrame, absent: frozense
     suspects = []
     changed = False
     for row in np.flatnonzero((shown != prints + " - " + numbers) & ~dash).tolist():
-        name, number = split_display_name(shown[row])
+        name, displayed = split_display_name(shown[row])
         if " ".join(bare[row].rstrip("-").split()) == " ".join(prints[row].split()):
-            name, number = prints[row], None  # the print itself is called so: "Gate - 7" is no seventh copy
-        elif name.endswith("-") and number is None:
+            # The print itself is called so: "Gate - 7" is no seventh copy.
+            name, displayed = prints[row], None
+        elif name.endswith("-") and displayed is None:
             name = name[:-1].strip()
         known = row_numbers[row]
-        if number is not None and known is None and not numbers[row].strip():
-            row_numbers[row], changed = number, True
+        if displayed is not None and known is None and not numbers[row].strip():
+            row_numbers[row], changed = displayed, True
             verdict = Verdict(
-                number, "repaired", "number taken from the display name, Print Edition is empty"
+                displayed, "repaired", "number taken from the display name, Print Edition is empty"
             )
             suspects.append(
                 (np.array([row]), "Print - Edition", "edition_number", "edition_name", verdict, shown[row])
             )
-        elif number is not None and known is not None and number != known:
+        elif displayed is not None and known is not None and displayed != known:
             row_numbers[row], changed = None, True
-            verdict = withheld(f"says {number}, Print Edition says {known}")
+            verdict = withheld(f"says {displayed}, Print Edition says {known}")
             suspects.append(
                 (np.array([row]), "Print - Edition", "edition_number", "edition_name", verdict, shown[row])
             )

@@ -1,4 +1,4 @@
-"""How the cells of one column are written, decided over the whole column from the cells that leave no choice.
+"""The format of one column, inferred over the whole column from its unambiguous cells.
 
 `3/4/2021` alone may be a day in March or in April; beside `14/3/2021` in the same column it is not. Belongs here: day
 or month first, decimal point or comma, percentages or shares of one. Does not belong here: what a single cell then

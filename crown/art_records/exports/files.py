@@ -1,7 +1,7 @@
 """Reading an export: the file's bytes, kept first, then its rows as text in known columns.
 
-Belongs here: taking a file in without harm, finding out which layout it has, and saying in one sentence with
-file, row and column why it cannot be read. Row numbers count records; the header is row 1.
+Belongs here: storing a file, detecting its layout, and error messages with file, row and
+column. Row numbers count records; the header is row 1.
 Does not belong here: what a cell means (`rules.py`), writing files for others (`outgoing.py`).
 """
 

@@ -1,4 +1,4 @@
-"""What was set aside: values that failed, were repaired or are doubtful, of the newest sync of each table.
+"""The quarantine: values that failed, were repaired or are doubtful, of the newest sync of each table.
 
 Reads only; personal texts are masked. Does not belong here: judging values (`rules.py`).
 """
@@ -29,7 +29,7 @@ def quarantined(
         engine: The database.
         table: Only this one.
         outcome: `withheld`, `repaired` or `flagged`; default all.
-        sync_number: Of this sync; default of the newest sync of each table that stands.
+        sync_number: Of this sync; default: the newest sync in force of each table.
         limit: At most so many.
     """
     with engine.connect() as connection:

@@ -1,6 +1,6 @@
 """One text under one rule: which value it becomes, or what is wrong with it.
 
-Belongs here: the rules by name, the rulebook that holds their words and limits (`rules.yaml`) and the name
+Belongs here: the rules by name, the rulebook with their words and limits (`rules.yaml`) and the name
 tables (`names.yaml`). Does not belong here: columns, rows and files (`cleaning.py`).
 """
 

@@ -431,7 +431,7 @@ def _block_shape(connection: Connection, plan: TablePlan) -> None:
 
 
 def last_exported_on(connection: Connection, table: str) -> date | None:
-    """The date of the newest export whose changes stand in the art tables."""
+    """The date of the newest export whose changes are in the art tables."""
     return connection.execute(
         text("""
             select max(r.exported_on) from art.syncs s join art.sync_tables t using (sync_number)
@@ -443,7 +443,7 @@ def last_exported_on(connection: Connection, table: str) -> date | None:
 
 
 def is_same_as_last_time(connection: Connection, export: Export, rule_version: str, mode: Mode) -> bool:
-    """Whether the newest export sync of this table read the same bytes by the same rules, and still stands.
+    """Whether the newest export sync of this table read the same bytes by the same rules, and is still in force.
 
     A full sync after another mode is not the same: it may close records.
     """

@@ -1,8 +1,8 @@
-"""The memory of erased texts: salted digests by which a text is known again without being kept.
+"""Erased texts as salted digests: a text is recognised again without being stored.
 
 Belongs here: how a text is compared (spelling of blanks, quotes and case does not matter), remembering it, and finding
 it in what arrives. Does not belong here: erasing (`erasing.py`). A text is found where a word begins; of its letters
-only their number is kept. Whoever has the database can test a guess: a digest is no secret, it is a memory.
+only their number is kept. Whoever has the database can test a guess: a digest is not a secret.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def remember(connection: Connection, erased: str) -> None:
 
 
 def found_in(connection: Connection, content: str) -> set[str]:
-    """The erased texts that stand in a text again, in the plain spelling of the comparison."""
+    """The erased texts that occur in a text again, in the plain spelling of the comparison."""
     remembered = connection.execute(text("select salt, length, digest from art.erased_texts")).all()
     if not remembered:
         return set()

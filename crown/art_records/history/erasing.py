@@ -1,6 +1,6 @@
 """Removing a person from the art tables: today's rows, their history, what was set aside, and the raw files.
 
-The one place that rewrites history, and it says so in `art.erasures`: who, why, when and how many values, never
+The only module that rewrites history; `art.erasures` records it: who, why, when and how many values, never
 the text itself. An erased text is remembered as a salted digest (`erased_texts.py`): an export that still carries it
 is kept and read without it. Backups made before are not reached; the book-keeper's page says what to do with them.
 """
@@ -161,7 +161,7 @@ _KEYS = frozenset({
     "frame_type", "sync_type", "status", "who", "via", "decided_by", "diff_hash", "rule_version", "sha256", "kept_as",
     "layout", "header_fingerprint", "source_hash", "column_name", "rule", "outcome", "salt", "digest", "values_erased",
 })  # fmt: skip
-"""Columns that name or class a row; a person's text stands in none of them."""
+"""Columns that name or class a row; none of them contains a person's text."""
 
 _ELSEWHERE = {
     "journal.notices": ("department = 'art_records'", {"sentence"}),
@@ -175,7 +175,7 @@ _CALLED = {"changes": "change sets", "source_values": "source values"} | {
 
 
 def _text_columns(connection: Connection) -> dict[str, tuple[str, dict[str, str]]]:
-    """Table -> (which rows, column -> type): every column in which a person's text may stand, as the database has it."""
+    """Table -> (which rows, column -> type): the columns that may contain a person's text, from the catalogue."""
     rows = connection.execute(
         text("""
             select c.table_schema || '.' || c.table_name, c.column_name, c.data_type

@@ -1,6 +1,6 @@
 """The invariant of the art tables: every current record is what its change sets make of the state it was created with.
 
-Belongs here: the question in SQL, per table. Does not belong here: the answer's words and rows (`checks.py`), and
+Belongs here: the query per table. Does not belong here: its presentation (`checks.py`), and
 what writes versions and change sets (`writing.py` and the trigger on the views).
 """
 

@@ -1,6 +1,6 @@
 """Taking a sync back: its inverse, classified field by field, applied as a new sync of its own.
 
-Belongs here: what taking back means for every change, what stands against it, and the act. A rollback is a
+Belongs here: the inverse of every change, what prevents it, and the act. A rollback is a
 sync like any other, so it can be taken back itself; nothing is overwritten or deleted.
 Does not belong here: what each change of a sync becomes (`inverse.py`), the statements that write (`writing.py`).
 """
@@ -116,7 +116,7 @@ def rollback(
         reason: A sentence for the history.
 
     Raises:
-        Refused: no such sync, it changed nothing that stands, or the difference is not the approved one.
+        Refused: no such sync, it changed nothing that is in force, or the difference is not the approved one.
     """
     from crown.art_records.exports.rules import rulebook
     from crown.art_records.history.writing import alone
@@ -269,7 +269,7 @@ def _effective_on(connection: Connection, report: RollbackReport) -> date:
 
 
 def _mark(connection: Connection, report: RollbackReport, number: int) -> None:
-    """Name what was taken back, and by whom; what a rollback had taken back stands again when it goes wholly."""
+    """Name what was taken back, and by whom; a rollback that is itself rolled back wholly puts its sync in force again."""
     connection.execute(
         text("""
             update art.syncs set status = :s, reverted_by = :r

@@ -1,4 +1,4 @@
-"""Looking back: one record's story, its state on a day, the art tables as they were after a sync.
+"""Point-in-time reads: the history of a record, its state on a day, the art tables after a sync.
 
 Reads only. People's names in notes are masked unless the caller asks for the plain text.
 """
@@ -136,7 +136,7 @@ def _linked(rows: Iterable[Any]) -> set[str]:
 def as_of(engine: Engine, record: str, on: date, *, recorded: bool = False) -> dict[str, Any] | None:
     """A record as it was at the end of a day, or None when it was not in the art tables.
 
-    Two axes of time are asked apart. By default *valid time*: how the record stood on that day by everything that is
+    Two axes of time are asked apart. By default *valid time*: the record on that day by everything that is
     known now; every act counts from its own day on (an export from the day it was made, a sale, a move or a payment
     from the day it happened, a rollback from the day of what it takes back), whenever it was entered. With `recorded`,
     *recorded time*: what the art tables said when that day ended; every act counts from the day it was entered.

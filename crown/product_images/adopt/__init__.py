@@ -1,1 +1,1 @@
-"""Taking over a CrownPipe tree. Nothing here runs in daily work."""
+"""Import of a CrownPipe tree. Not used by scheduled runs."""

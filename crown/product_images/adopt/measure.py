@@ -1,4 +1,4 @@
-"""Measures an old rendition against its master and its spec: is it what the spec would make of that master?
+"""Compares an old rendition with its master and its spec.
 
 Runs in worker processes. What follows from the result is defined in takeover.py.
 """

@@ -1,7 +1,7 @@
 """Takes over an existing CrownPipe tree: its originals, masters and approvals, and every rendition that is right.
 
 A rendition that is what its spec makes of its master becomes the output of that item, by a recipe named `adopted`,
-and is not made again. One that differs is said, kept by its hash, and made anew by the next run. Nothing is deleted
+and is not made again. One that differs is listed, kept by its hash, and made anew by the next run. Nothing is deleted
 here, and no file of the old tree is written.
 Reading the tree's names is adopt_tree.py, measuring a rendition adopt_measure.py, entering it adopt_ledger.py.
 """

@@ -1,7 +1,7 @@
 """Unknown products: product numbers that only the old system knew, of which no photo ever came to Crown.
 
-They came of a file name's collision (`52000123_1` as a product), or their pictures are gone and the history is left.
-Listed here, and retired when a person says so. Finding them in an old tree is adopt_tree.py.
+They result from a file name's collision (`52000123_1` as a product), or their pictures are gone and the history is left.
+Listed here, and retired on request. Finding them in an old tree is adopt_tree.py.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Cutting parts out of their photos: engines, models, and how good a cut-out looks. Not the review."""
+"""Cut-outs: engines, models and quality scores. Not the review."""

@@ -1,8 +1,8 @@
-"""Cutting a part out of its photo: which engine, with which weights, and the file that comes out.
+"""Cutting a part out of its photo: the engine, its weights, and the resulting file.
 
-Two engines stand behind one protocol: `studio`, our own, which brings its own weights, and the models of rembg, which
-are used only when their weights are already in the weights folder; nothing is ever downloaded. How the studio
-engine decides is defined in `studio`, how good a result looks in `triage`.
+Two engines implement one protocol: `studio`, our own, which brings its own weights, and the models of rembg, which
+are used only when their weights are already in the weights folder; nothing is ever downloaded. The studio
+engine is in `studio`, the quality score in `triage`.
 The heavy libraries are imported inside the functions, so that definitions load without them.
 """
 

@@ -1,4 +1,4 @@
-"""How far two cut-outs of one photo lie apart, in numbers. Which difference matters is not decided here.
+"""Measures of the difference between two cut-outs of one photo. The limit is not decided here.
 
 Runs in worker processes; the heavy libraries are imported inside.
 """

@@ -1,7 +1,7 @@
-"""How good a cut-out looks, from the picture and the alpha alone: a score that sorts the review, and flags.
+"""Quality of a cut-out from the picture and the alpha alone: a score that sorts the review, and flags.
 
-Works for any engine. Every feature is a number that a reviewer can check by eye; what they mean is defined in
-docs/cutouts.md. A person decides; nothing is approved or rejected here.
+Works for any engine. Every feature is a number that a reviewer can check by eye; they are described in
+docs/cutouts.md. Nothing is approved or rejected here.
 """
 
 from __future__ import annotations

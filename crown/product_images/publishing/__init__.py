@@ -1,1 +1,1 @@
-"""What is published where, its texts, and what is removed. No rendering."""
+"""Targets, texts and removals of published files. No rendering."""

@@ -1,4 +1,4 @@
-"""Texts of products: what people want written into the pictures of a product, and what is written without them.
+"""Texts of products: those that people set for the pictures of a product, and the defaults.
 
 The texts inside a file are written by `tags.py`; how a picture came to be (IPTC's digital source type) is derived
 here from the recipe of its cut-out.

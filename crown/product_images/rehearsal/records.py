@@ -1,6 +1,6 @@
-"""What is remembered of rehearsals: tables of their own, which nothing of the ledger refers to.
+"""The tables of rehearsals; nothing in the ledger references them.
 
-How a rehearsal is made is defined in `rehearsal.py`.
+Rehearsals are run by `trial.py`.
 """
 
 from __future__ import annotations

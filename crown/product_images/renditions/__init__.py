@@ -1,1 +1,1 @@
-"""Output specs, rendering, and what partners demand of a picture. No targets and no share."""
+"""Output specs, rendering, and compliance with partners' requirements. No targets and no share."""

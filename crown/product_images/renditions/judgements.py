@@ -1,4 +1,4 @@
-"""What the renditions were found to be under a partner's profile: the offending pictures with their numbers. Read-only."""
+"""Compliance findings of renditions under a partner's profile, with the measured values. Read-only."""
 
 from __future__ import annotations
 

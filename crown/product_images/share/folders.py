@@ -1,4 +1,4 @@
-"""What people did in the department's folders since we last wrote there. Looks only; acts on nothing."""
+"""Changes that people made in the department's folders since our last write. Read-only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Intake: from the inbox to the store of originals. Every upload is kept, verified, before its inbox copy goes.
 
-Names, decoding and folders are looked at here; cutting out and everything later is not.
+Belongs here: names, decoding and folders. Does not: cutting out and everything later.
 """
 
 from __future__ import annotations

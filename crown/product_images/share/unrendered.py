@@ -1,6 +1,6 @@
-"""Says on the share of which approved pictures an output cannot be made, and takes that back when it can.
+"""Notes on the share for approved pictures whose output cannot be made; removed when it can.
 
-Without it an approval would disappear: the picture has left the review, and nothing arrives. Why an output cannot be
+Without a note the picture would have left the review and no output would appear. Why an output cannot be
 made is decided in `tasks.py`.
 """
 

@@ -1,8 +1,8 @@
 """Our own cut-out for pictures taken in a studio: a part in front of a smooth, empty backdrop.
 
-The steps are in their own modules: a first opinion from colours and edges (`studio_regions` and its helpers,
-called through `studio_second`), two small networks that hear it and say how likely each pixel is part
-(`studio_network`), and soft edges (`studio_matting`); here is their order. The same picture always gives the same
+The steps are in their own modules: a first estimate from colours and edges (`regions` and its helpers,
+called through `second`), two small networks that take it as an input and predict the share of part in each pixel
+(`network`), and soft edges (`matting`); this module calls them in order. The same picture always gives the same
 bytes.
 """
 

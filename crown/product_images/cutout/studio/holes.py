@@ -1,4 +1,4 @@
-"""Backdrop seen through or beside a part, judged piece by piece.
+"""Classification of pieces of backdrop seen through or beside a part.
 
 A second cut proposes pieces of the rough part that may be backdrop: holes, gaps between wires, rims in shadow.
 A face of grey metal can look the same, so each piece is measured as a whole and accepted or returned by a

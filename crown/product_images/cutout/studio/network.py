@@ -1,8 +1,8 @@
-"""The small network that says how likely each pixel is part: its inputs, its two passes, how it is run.
+"""The networks that predict the share of part in each pixel: inputs, two passes, inference.
 
 Two convolutional networks of U shape, each a file of the package, trained by training/studio.py on generated
-pictures: `coarse` sees the whole frame at `COARSE_PIXELS`, `fine` a window at working size together with what
-`coarse` said about it. Which window, and what becomes of the answer, is decided in `studio`.
+pictures: `coarse` sees the whole frame at `COARSE_PIXELS`, `fine` a window at working size together with the
+output of `coarse` there. The window and the use of the result are decided in `engine`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outline, pulled in to the strongest edge near it.
+"""The outline, moved inwards to the strongest edge near it.
 
 Regions leave ragged rims where an edge is accompanied by something faint: colour that JPEG smears over a block, the
 darkest line of a shadow. Only stretches that are on no edge of their own are moved, and only inwards; then spikes

@@ -1,9 +1,9 @@
-"""Part or backdrop, decided region by region.
+"""Segmentation into part and backdrop by regions.
 
-The picture falls into small regions along its edges (watershed); each says how far it is from the estimated
-backdrop, and each border between two says how sharp it is. One minimum cut (Boykov and Jolly 2001, on regions
+A watershed divides the picture into small regions along its edges; each has a distance from the estimated
+backdrop, and each border between two a sharpness. One minimum cut (Boykov and Jolly 2001, on regions
 instead of pixels) weighs both: a soft shadow has no sharp border to the backdrop and goes with it, a white part
-on white has one and stays. Holes are judged afterwards as regions of their own. No full-size pixel is seen here.
+on white has one and stays. Holes are classified afterwards as regions of their own. Full-size pixels are not used here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The version of the studio engine, apart from it, so that recipes are computed without loading it."""
+"""The version of the studio engine, in its own module so that recipes are computed without loading the engine."""
 
 STUDIO_VERSION = 4
 """Goes into the recipe; raised on purpose whenever the same picture would give another alpha."""
