@@ -74,9 +74,7 @@ def history(record: str, as_json: bool) -> None:
 
 @click.command(short_help="Show RECORD as it stands, or stood on a day.")
 @click.argument("record")
-@click.option(
-    "--as-of", type=DAY, metavar="DAY", help="As it stood when this day ended; default: as it stands now."
-)
+@click.option("--as-of", type=DAY, metavar="DAY", help="The state at the end of this day; default: now.")
 @click.option("--recorded", is_flag=True, help="With --as-of: as the art tables said when that day ended.")
 @click.option("--personal", is_flag=True, help="Show notes and payment texts in the clear.")
 @json_option
@@ -84,7 +82,7 @@ def history(record: str, as_json: bool) -> None:
 def show(
     context: click.Context, record: str, as_of: date | None, recorded: bool, personal: bool, as_json: bool
 ) -> None:
-    """RECORD as it stands, or as it stood on a day. Exit code 1 when it was not in the art tables then.
+    """RECORD as it is, or as it was on a day. Exit code 1 when it was not in the art tables then.
 
     Without --recorded every act counts from its own day: an export from the day it
     was made, a sale from the day of the sale, whenever it was entered.
@@ -155,7 +153,7 @@ def quarantine(
 def checks(context: click.Context, as_json: bool) -> None:
     """What deserves a look in the art tables, and whether our figures are those of the export's own formulas.
 
-    Exit code 1 when an error stands; doubtful records are warnings. What was
+    Exit code 1 when there is an error; doubtful records are warnings. What was
     accepted (`crown art accept`) stays in the counts and warns no more.
 
     \b

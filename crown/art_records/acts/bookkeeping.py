@@ -1,7 +1,7 @@
 """The book-keeper's other acts: a gallery, an edition, closing, reopening, taking a sale back, many at once.
 
 Belongs here: acts beside those of `local.py`. Those that touch
-many editions make a plan first and write only when told to, as one sync. Does not belong here: documents.
+many editions make a plan first and write only with `apply`, as one sync. Does not belong here: documents.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class BulkReport:
         """JSON values; money as numbers."""
         rows = [{"airtable_id": i, "name": n} | ({"net": float(m) if m is not None else None} if self.with_money else {})
                 for i, n, m in self.editions]  # fmt: skip
-        told = {"what": self.what, "applied": self.sync_number is not None, "sync_number": self.sync_number,
+        shown = {"what": self.what, "applied": self.sync_number is not None, "sync_number": self.sync_number,
                 "count": len(rows), "editions": rows, "left": self.left}  # fmt: skip
-        return told | ({"total_net": float(self.total)} if self.with_money else {})
+        return shown | ({"total_net": float(self.total)} if self.with_money else {})
 
     def text(self) -> str:
         """A line per edition, what was left alone, and the sum."""
@@ -291,7 +291,7 @@ def take_back_sale(
     if label is None:
         return done
     return LocalReport(done.sync_number, done.table, done.airtable_id, done.what, done.changes, name=done.name,
-                       warning=f"The sale stands on invoice {label}; issue one that replaces it.")  # fmt: skip
+                       warning=f"The sale is on invoice {label}; issue one that replaces it.")  # fmt: skip
 
 
 def settle_month(
@@ -310,7 +310,7 @@ def settle_month(
         payment: A note for each (personal).
         via: From where.
         reason: A sentence for the history.
-        today: No payment lies after it; default the real day.
+        today: No payment is after it; default the real day.
 
     Raises:
         Refused: nothing of that month is unsettled, a sale has no price, or the day cannot be.

@@ -1,6 +1,6 @@
 """What people do in the art tables themselves: add a print, sell, settle, move, edit, decide a conflict.
 
-Every act is validated, becomes a version with its own sync, and stands in the activity trail in the same
+Every act is validated, becomes a version with its own sync, and is recorded in the activity trail in the same
 transaction. Does not belong here: edits past Crown (the trigger of the migration turns them into versions too)
 and exports (`syncing.py`).
 """
@@ -62,7 +62,7 @@ def sell(
         distributor: Id or name of the place of the sale; default where it is.
         commission: Percentage; default the edition's own, then the distributor's.
         payment: A note on the payment (personal).
-        today: No sale lies after it; default the real day.
+        today: No sale is after it; default the real day.
         via: From where.
         reason: A sentence for the history.
 
@@ -205,7 +205,7 @@ def edit(
 
 
 def _cell(given: str, rule: str) -> str:
-    """What a person writes as an export has it: a day such as 2026-02-03 stands there as 2/3/2026 or in words."""
+    """What a person writes as an export has it: a day such as 2026-02-03 is written there as 2/3/2026 or in words."""
     if not given.strip() or rule not in ("date", "long_date"):
         return given
     on = day(given)

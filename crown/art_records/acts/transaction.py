@@ -150,7 +150,7 @@ def oversold(connection: Connection, print_id: str | None) -> str | None:
 def check_not_future(day: date, of: str, today: date | None) -> None:
     """Refuse a day after today."""
     if day > (today or date.today()):  # noqa: DTZ011 - a book-keeper's day is the local one
-        raise Refused(f"{day} lies in the future; give the day of {of}.")
+        raise Refused(f"{day} is in the future; give the day of {of}.")
 
 
 def check_price(price: Decimal) -> None:
@@ -166,7 +166,7 @@ def check_price(price: Decimal) -> None:
 def check_paid_on(paid_on: date, record: dict[str, Any] | None, today: date | None) -> None:
     """Refuse a payment in the future or before its sale."""
     if paid_on > (today or date.today()):  # noqa: DTZ011
-        raise Refused(f"{paid_on} lies in the future; give the day the money came in.")
+        raise Refused(f"{paid_on} is in the future; give the day the money came in.")
     if record is not None and record["date_sold"] and paid_on < record["date_sold"]:
         raise Refused(
             f"{record['edition_display_name']} was sold on {record['date_sold']}, after {paid_on}; correct one."
