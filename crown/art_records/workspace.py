@@ -35,7 +35,7 @@ TABLES = {table: f"{DEPARTMENT}/{table}" for table in ENTITIES}
 
 @dataclass(frozen=True)
 class Workspace:
-    """Everything that reading exports and keeping the art tables needs; made by `open_workspace`."""
+    """What reading exports and writing the art tables need; opened by `open_workspace`."""
 
     engine: Engine
     settings: Settings
@@ -143,8 +143,8 @@ def open_workspace(engine: Engine, settings: Settings) -> Workspace:
         SystemicFailure: the share is not mounted, or the folder cannot be made.
     """
     workspace = Workspace(engine, settings)
-    around = "art_exports_root" if settings.art_exports_root else "media_root"
-    mounts.require(settings, (around, "objects_root"))
+    exports_root = "art_exports_root" if settings.art_exports_root else "media_root"
+    mounts.require(settings, (exports_root, "objects_root"))
     try:
         files.make_folder(
             workspace.exports, Ownership(settings.file_mode, settings.folder_mode, settings.file_group)

@@ -80,8 +80,8 @@ class Follower:
         ).scalar_one()
         self._seen.extend(
             connection.execute(
-                text(f"select {table.id} from {table.name} where {table.id} > :floor order by 1"),
-                {"floor": self._last - _LOOK_BACK},
+                text(f"select {table.id} from {table.name} where {table.id} > :after order by 1"),
+                {"after": self._last - _LOOK_BACK},
             ).scalars()
         )
         return [row for row in _newest(connection, table, self.wanted, limit) if row["id"] <= self._last]
@@ -93,9 +93,9 @@ class Follower:
         seen = set(self._seen)
         rows = connection.execute(
             text(
-                f"select {table.columns} from {table.name} where {table.id} > :floor and {condition} order by {table.id}"
+                f"select {table.columns} from {table.name} where {table.id} > :after and {condition} order by {table.id}"
             ),
-            {**values, "floor": self._last - _LOOK_BACK},
+            {**values, "after": self._last - _LOOK_BACK},
         )
         for row in rows.mappings():
             if row["id"] not in seen:

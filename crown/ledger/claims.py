@@ -1,6 +1,6 @@
 """Claims: which worker has which items, for how long, and how results enter the ledger.
 
-A claim's id is its fencing token. Files are placed by the caller's function, while the worker holds the
+A claim's id is its fencing token. Files are renamed by the caller's function, while the worker holds the
 row lock on its own claim: whoever lost the claim can never rename old bytes over new ones.
 """
 
@@ -22,7 +22,7 @@ from crown.ledger.locks import lock_assets
 
 @dataclass(frozen=True)
 class Input:
-    """Bytes that a job reads: the making they are, and where they stand."""
+    """An input of a job: its output, and the location of its bytes."""
 
     output_id: int
     asset: str
@@ -114,7 +114,7 @@ class Finished:
 
     made: list[Made] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
-    #: Results of items that were planned anew, retired or put to waiting meanwhile: not placed.
+    #: Results of items that were planned anew, retired or put to waiting meanwhile: not written.
     dropped: list[Made | Failed] = field(default_factory=list)
 
 
@@ -329,7 +329,7 @@ def finish(
     any other error undoes the whole batch.
 
     Raises:
-        ClaimLost: the claim is no longer this worker's; nothing was placed.
+        ClaimLost: the claim is no longer this worker's; nothing was written.
     """
     paths = [r for r in results if isinstance(r, Made) and r.root is not None and r.path is not None]
     with connection.begin():

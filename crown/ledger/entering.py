@@ -76,7 +76,7 @@ with given as (
     cross join unnest(cast(given.inputs as bigint[])) with ordinality as u(input_id, position)
     join ledger.outputs s on s.output_id = u.input_id
     order by output.output_id, s.output_id, u.position
-), placed as (
+), written as (
     insert into ledger.files (root, path, content_hash, output_id, written_at)
     select distinct on (root, path) root, path, content_hash, output_id, clock_timestamp()
     from output where :recorded and path is not null order by root, path, output_id desc

@@ -1,4 +1,4 @@
-"""The demo of product images tells what happens when people change their mind, and tells the truth."""
+"""The demo of product images shows what happens when people change decisions, as the database records it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from crown.product_images.workspace import INBOX, open_workspace
 from crown.settings.model import load_settings
 from crown_cli.common.world import World
-from crown_cli.demo.images_story import own_specs, tell
+from crown_cli.demo.images_story import own_specs, run_steps
 from tests.product_images import flow
 
 PRODUCTS = ("52000123", "52000124", "52000125", "52000126", "52000127")
@@ -42,7 +42,7 @@ def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_re
         return {"assets": {asset: {"successful": len(keys)} for asset, keys in made.items()}}
 
     run()
-    assert tell(world, run) == [
+    assert run_steps(world, run) == [
         "A text edit of 52000125 rewrote the tags of 2 published files; 0 pictures were rendered again.",
         "An edit of the spec 128x128_72dpi_jpeg made 5 thumbnails and published 5 files; nothing else was touched.",
         "A re-upload of 52000126 and two new views came in; their cut-outs wait for a person: 52000124_3, 52000125_1,"
@@ -55,5 +55,5 @@ def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_re
     ]
     before = flow.published(open_workspace(engine, settings))
     assert len(before) == 2 * (len(PRODUCTS) + 1)
-    assert tell(world, run) == []
+    assert run_steps(world, run) == []
     assert flow.published(open_workspace(engine, settings)) == before

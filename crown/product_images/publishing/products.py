@@ -1,4 +1,4 @@
-"""Acts on products and on what is made of them: retiring, taking back, making again by force.
+"""Acts on products and their outputs: retire, withdraw, rebuild.
 
 Each works in the caller's transaction, so that a forecast can suppose it. What follows from it is each stage's planning.
 """

@@ -102,7 +102,7 @@ class Overlay(BaseModel):
     """A picture laid over the finished one: the brand icon or the watermark.
 
     `scale` is the share of the finished picture that the overlay's box takes; null keeps its own size in
-    pixels, made smaller only if it would not fit. `offset` is its distance from the edges it is placed at.
+    pixels, made smaller only if it would not fit. `offset` is its distance from the edges of its position.
     """
 
     model_config = _STRICT
