@@ -190,7 +190,7 @@ def test_a_dry_run_says_what_differs_in_which_file_and_changes_nothing(old: Work
     assert reasons(done, "52000123_original_300dpi_tiff.tif") == {"untagged", "texts"}
     assert reasons(done, "52000123_2500_longest_300dpi_tiff.tif") == {"size", "untagged", "texts"}
     sentences = [d.sentence for c in done.changes for d in c.differences if c.path.endswith(f"123_{WEB}.jpg")]
-    assert any("the border lies outside the named size" in sentence for sentence in sentences)
+    assert any("the border is outside the named size" in sentence for sentence in sentences)
     assert done.adopted == [f"products/52000124/formats/web/52000124_2_{WEB}.jpg"]
     assert (len(done.changes), len(done.published_changes)) == (9, 9)
     assert contents(old.settings.media) == before

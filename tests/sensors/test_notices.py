@@ -118,9 +118,9 @@ def test_waiting_cutouts_reach_the_webhook_once(
         assert message["title"] == "Crown: 1 waiting for review"
         assert "2 cut-outs wait for approval." in message["message"]
         review.decide(workspace, "*", "approve", who="eva", via="cli")
-        assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        assert tick(database, instance, cursor)[0] == "Nothing was sent: no notice is pending."
         review.decide(workspace, "52000123", "withdraw", who="eva", via="cli")
-        assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        assert tick(database, instance, cursor)[0] == "Nothing was sent: no notice is pending."
         cut_out(workspace, "52000125.jpg")
         assert tick(database, instance, cursor)[0] == "Notices sent: 1."
     assert "2 cut-outs wait for approval." in inbox.messages[1]["message"]
@@ -205,7 +205,7 @@ def test_what_was_settled_during_quiet_hours_is_not_told_in_the_morning(
         shown_by_a_person(workspace, "52000126")
         _, cursor = tick(night, instance, cursor)
         review.decide(workspace, "*", "approve", who="eva", via="cli")
-        assert tick(day, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+        assert tick(day, instance, cursor)[0] == "Nothing was sent: no notice is pending."
         shown_by_a_person(workspace, "52000127")
         assert tick(day, instance, cursor)[0] == "Notices sent: 1."
 
