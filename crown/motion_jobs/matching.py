@@ -19,7 +19,7 @@ from crown.motion_jobs.psd_file import PsdDocument
 
 ACCEPT_FROM = 0.85
 PROPOSE_FROM = 0.70
-FLOOR = 0.35
+MIN_SCORE = 0.35
 _AMBIGUOUS_WITHIN = 0.08
 _AMBIGUOUS = 0.69
 _EQUAL_TEXT = 0.75
@@ -188,14 +188,14 @@ class _Scores:
         )
 
     def pairs(self) -> list[Match]:
-        """The best assignment; pairs below the floor are none."""
+        """The best assignment; pairs below `MIN_SCORE` are none."""
         if not self._layers or not self._slots:
             return []
-        wanted = np.where(self._scores >= FLOOR, self._scores**4, 0)
+        wanted = np.where(self._scores >= MIN_SCORE, self._scores**4, 0)
         rows, columns = linear_sum_assignment(wanted, maximize=True)
         found = []
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
-            if self._scores[i, j] < FLOOR:
+            if self._scores[i, j] < MIN_SCORE:
                 continue
             score, reasons = float(self._scores[i, j]), self._reasons[i, j]
             rival = self._rival(i, j)
@@ -208,7 +208,7 @@ class _Scores:
         """Another layer or slot that fits nearly as well, unless the two names are equal and stand alone."""
         if (i, j) in self._exact and self._alone(i):
             return None
-        limit = max(FLOOR, float(self._scores[i, j]) - _AMBIGUOUS_WITHIN)
+        limit = max(MIN_SCORE, float(self._scores[i, j]) - _AMBIGUOUS_WITHIN)
         for k in range(len(self._layers)):
             if k != i and self._scores[k, j] >= limit:
                 return f"the layer {self._layers[k].name!r}"

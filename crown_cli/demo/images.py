@@ -22,7 +22,7 @@ from crown.product_images.workspace import (
 from crown.store import files
 from crown_cli.common.runs import run_job
 from crown_cli.demo.chapter import Chapter
-from crown_cli.demo.images_story import DEMO, tell
+from crown_cli.demo.images_story import DEMO, run_steps
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -47,7 +47,7 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     if approved:
         run()
     # The story is about the samples: nobody's own pictures are edited or retired.
-    told = tell(world, run) if images is None else []
+    told = run_steps(world, run) if images is None else []
     _count(workspace, runs, chapter)
     new = [line for line in _refused(workspace) if line not in before]
     chapter.items_failed = len(new) + _left_failed(workspace)

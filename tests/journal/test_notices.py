@@ -57,7 +57,9 @@ def test_all_waiting_notices_are_one_message(engine: Engine, inbox: Inbox, tmp_p
     assert message["title"] == "Crown: 2 failed, 1 waiting for review"
     for sentence in ("52000123.psd cannot be read.", "no space left", "2 cut-outs wait."):
         assert sentence in message["message"]
-    assert deliver(engine, notify_file(tmp_path, inbox.address), now=NOON) == Sent(reason="no notice is pending")
+    assert deliver(engine, notify_file(tmp_path, inbox.address), now=NOON) == Sent(
+        reason="no notice is pending"
+    )
     assert len(inbox.messages) == 1
 
 
