@@ -6,13 +6,15 @@ Sending and quiet hours are in crown/journal/notices.py; failed runs are in fail
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
 
 import dagster as dg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from crown.departments import DEPARTMENTS, lost_folders, summaries
-from crown.journal import notices
+from crown.flow.summary import Summary
+from crown.journal import activity, attention, notices
+from crown.journal.notices import Kind
+from crown.ledger import plans
 from crown.settings.model import Settings
 from resources.database import DatabaseResource
 from sensors.failures import ENDED, RUNS
@@ -33,29 +35,38 @@ class Waiting:
         troubles: by department, items that need a person before they can be made.
         lost: folders that are not there, by name, with a sentence.
         stale: assets whose data is older than it may be, with a sentence.
+        standing: plans that wait for a decision, conflicts and failing checks: department, kind and sentence by subject.
+        finished: syncs, newest last: the id of the activity, department, subject and sentence.
     """
 
     reviews: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
     stale: Mapping[str, str] = field(default_factory=dict)
+    standing: Mapping[str, tuple[str, Kind, str]] = field(default_factory=dict)
+    finished: Sequence[tuple[int, str, str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Told:
-    """What people were told last: the newest output by stage, troubles by department, lost folders, stale assets."""
+    """What people were told last: the newest output by stage, troubles by department, lost folders, stale assets.
+
+    `standing` holds department and kind by subject; `finished` the id of the newest sync, None before the first tick.
+    """
 
     reviews: Mapping[str, int] = field(default_factory=dict)
     troubles: Mapping[str, int] = field(default_factory=dict)
     lost: Sequence[str] = ()
     stale: Sequence[str] = ()
+    standing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    finished: int | None = None
 
 
 @dataclass(frozen=True)
 class Notice:
     """A notice to post; see crown.journal.notices.post."""
 
-    kind: Literal["failure", "review"]
+    kind: Kind
     department: str
     subject: str
     sentence: str
@@ -78,9 +89,25 @@ def decide(waiting: Waiting, told: Told) -> tuple[list[Notice], Told]:
     ]
     news += [_lost(root, sentence) for root, sentence in waiting.lost.items() if root not in told.lost]
     news += [_stale(asset, sentence) for asset, sentence in waiting.stale.items() if asset not in told.stale]
+    news += [
+        Notice(kind, department, subject, sentence)
+        for subject, (department, kind, sentence) in waiting.standing.items()
+        if subject not in told.standing
+    ]
+    # What was finished before anybody was told anything is no news.
+    news += [
+        Notice("news", department, subject, sentence)
+        for number, department, subject, sentence in waiting.finished
+        if told.finished is not None and number > told.finished
+    ]
     newest = {stage: newest for stage, (_, newest) in waiting.reviews.items()}
     return news, Told(
-        {**told.reviews, **newest}, dict(waiting.troubles), sorted(waiting.lost), sorted(waiting.stale)
+        {**told.reviews, **newest},
+        dict(waiting.troubles),
+        sorted(waiting.lost),
+        sorted(waiting.stale),
+        {subject: [department, kind] for subject, (department, kind, _) in waiting.standing.items()},
+        max([told.finished or 0, *(number for number, *_ in waiting.finished)]),
     )
 
 
@@ -94,6 +121,15 @@ def standing(waiting: Waiting, told: Told) -> list[Notice]:
         *(_trouble(name, waiting.troubles.get(name, 0)) for name in departments),
         *(_lost(root, waiting.lost.get(root, "")) for root in roots),
         *(_stale(asset, waiting.stale.get(asset, "")) for asset in sorted({*waiting.stale, *told.stale})),
+        *(
+            Notice(kind, department, subject, sentence)
+            for subject, (department, kind, sentence) in waiting.standing.items()
+        ),
+        *(
+            Notice(one[1], one[0], subject, "")  # type: ignore[arg-type]
+            for subject, one in told.standing.items()
+            if subject not in waiting.standing
+        ),
     ]
 
 
@@ -129,7 +165,7 @@ def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResou
         with engine.begin() as connection:
             told = Told(**json.loads(context.cursor)) if context.cursor else Told()
             waiting, before = (
-                replace(_waiting(connection, settings), lost=lost_folders(engine, settings)),
+                replace(_waiting(connection, settings, told), lost=lost_folders(engine, settings)),
                 told,
             )
             news, told = decide(waiting, before)
@@ -159,7 +195,7 @@ def _works_again(instance: dg.DagsterInstance, pool: str) -> bool:
     return False
 
 
-def _waiting(connection: Connection, settings: Settings) -> Waiting:
+def _waiting(connection: Connection, settings: Settings, told: Told) -> Waiting:
     found = summaries(connection, settings)
     return Waiting(
         {
@@ -170,7 +206,49 @@ def _waiting(connection: Connection, settings: Settings) -> Waiting:
         },
         {one.name: one.totals["quarantined"] for one in found if one.totals["quarantined"]},
         stale={fresh.asset: fresh.sentence for one in found for fresh in one.freshness if fresh.stale()},
+        standing=_standing(connection, found),
+        finished=_finished(connection, told.finished),
     )
+
+
+def _standing(connection: Connection, found: Sequence[Summary]) -> dict[str, tuple[str, Kind, str]]:
+    """Held plans, what waits for a decision beside the reviews, and failing checks."""
+    standing: dict[str, tuple[str, Kind, str]] = {
+        f"plan {plan.plan_hash[:8]}": (plan.stage.split("/")[0], "review", plan.sentence)
+        for plan in plans.open_plans(connection)
+        if plans.verdict(connection, plan) is None
+    }
+    for one in found:
+        for wait in one.waiting:
+            if wait.waiting_for.startswith("decision on"):
+                sentence = f"{wait.items} wait for a {wait.waiting_for}: {one.troubles_command}."
+                standing[f"{wait.asset}, {wait.waiting_for}"] = (one.name, "review", sentence)
+    for check in attention.failed_checks(connection):
+        sentence = f"The check {check.check} of {check.asset} fails. {check.reason}".strip()
+        standing[f"{check.asset}, {check.check}"] = (check.asset.split("/")[0], "failure", sentence)
+    return standing
+
+
+def _finished(connection: Connection, after: int | None) -> list[tuple[int, str, str, str]]:
+    """Syncs that ended since, and the newest one of all; counts of what changed, by table."""
+    rows = connection.execute(
+        text(
+            "select activity_id, department, subject, new_values from journal.activity where what = :what"
+            " and activity_id > coalesce(:after, (select max(activity_id) - 1 from journal.activity where what = :what))"
+            " order by activity_id"
+        ),
+        {"what": activity.SYNC, "after": after},
+    )
+    return [(row.activity_id, row.department, row.subject, _changed(row.new_values)) for row in rows]
+
+
+def _changed(counts: Mapping[str, Mapping[str, int]] | None) -> str:
+    tables = [
+        f"{table}: {', '.join(f'{number:,} {what}' for what, number in sorted(each.items()))}"
+        for table, each in sorted((counts or {}).items())
+        if each
+    ]
+    return f"Read and written: {'; '.join(tables)}." if tables else "Read; nothing changed."
 
 
 SENSORS = [people_are_told]

@@ -30,6 +30,8 @@ HUMAN_REJECTED = "human_rejected"
 APPROVAL_WITHDRAWN = "approval_withdrawn"
 PUBLISHED = "published"
 FAILED = "failed"
+#: Data from outside was read and written; its old and new values count what changed.
+SYNC = "sync"
 #: What an asset's run did: its subject is the asset, its new values are PipelineStats.
 RUN_FINISHED = "run_finished"
 

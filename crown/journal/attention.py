@@ -77,6 +77,42 @@ def failed_jobs(connection: Connection, days: int = DAYS) -> list[FailedJob]:
     ]
 
 
+@dataclass(frozen=True)
+class FailedCheck:
+    """An asset check of severity ERROR whose newest result is a failure."""
+
+    asset: str
+    check: str
+    reason: str
+
+
+def failed_checks(connection: Connection) -> list[FailedCheck]:
+    """Checks that fail now, warnings left out; from Dagster's tables, when they are there."""
+    if connection.execute(text("select to_regclass('dagster.asset_check_executions')")).scalar_one() is None:
+        return []
+    rows = connection.execute(
+        text(
+            """
+            select * from (
+                select distinct on (asset_key, check_name) asset_key, check_name, execution_status, evaluation_event
+                from dagster.asset_check_executions where execution_status in ('SUCCEEDED', 'FAILED')
+                order by asset_key, check_name, id desc
+            ) newest where execution_status = 'FAILED' and evaluation_event like '%AssetCheckSeverity.ERROR%'
+            order by asset_key, check_name
+            """
+        )
+    )
+    return [
+        FailedCheck("/".join(json.loads(row.asset_key)), row.check_name, _evaluation(row.evaluation_event))
+        for row in rows
+    ]
+
+
+def _evaluation(event: str) -> str:
+    stored: dict[str, Any] = (json.loads(event).get("dagster_event") or {}).get("event_specific_data") or {}
+    return " ".join(str(stored.get("description") or "").split())
+
+
 def refused_files(connection: Connection, days: int = DAYS, limit: int = 50) -> list[RefusedFile]:
     """Files that were set aside in the last days, the newest first."""
     rows = connection.execute(

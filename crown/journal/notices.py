@@ -22,12 +22,12 @@ from crown.errors import ConfigurationError, CrownError
 from crown.journal.plain import plain_text
 from crown.journal.secrets import hide, redact
 
-Kind = Literal["failure", "review"]
+Kind = Literal["failure", "review", "news"]
 
 _log = logging.getLogger(__name__)
 
 _LOCK = 7_263_203  # any number that no one else takes: two deliverers send one digest
-_HEADINGS: dict[str, str] = {"failure": "Failed", "review": "Waiting for review"}
+_HEADINGS: dict[str, str] = {"failure": "Failed", "review": "Waiting for review", "news": "Finished"}
 _LONGEST_LIST = 20
 _TIMEOUT_SECONDS = 30
 
@@ -47,7 +47,7 @@ def post(connection: Connection, *, kind: Kind, department: str, subject: str, s
 
     Args:
         connection: an open transaction.
-        kind: `failure` or `review`.
+        kind: `failure`, `review`, or `news` of what has finished.
         department: `product_images`, ...
         subject: what it is about: an item's key, an asset, a run.
         sentence: what the person is to know.

@@ -12,6 +12,9 @@ from sqlalchemy import Engine, text
 
 from crown.errors import ConfigurationError
 from crown.journal import notices
+from crown.journal.activity import record
+from crown.journal.attention import failed_checks
+from crown.ledger import plans
 from crown.product_images import stages
 from crown.product_images.share import intake, review
 from crown.product_images.workspace import (
@@ -24,7 +27,7 @@ from crown.product_images.workspace import (
 )
 from resources.database import DatabaseResource
 from resources.product_images import ProductImagesResource
-from sensors.notices import Notice, Told, Waiting, decide, people_are_told
+from sensors.notices import Notice, Told, Waiting, decide, people_are_told, standing
 from tests.given import given_database
 from tests.pictures import draw_part
 from tests.product_images.flow import look
@@ -63,6 +66,74 @@ def test_stale_data_is_told_once_until_newer_data_came() -> None:
     assert decide(stale, told)[0] == []
     _, told = decide(Waiting(), told)
     assert len(decide(stale, told)[0]) == 1
+
+
+def test_plans_conflicts_and_failing_checks_are_told_once_while_they_stand() -> None:
+    plan = Waiting(standing={"plan 1a2b3c4d": ("art_records", "review", "300 of 400 rows would close.")})
+    news, told = decide(plan, Told())
+    assert news == [Notice("review", "art_records", "plan 1a2b3c4d", "300 of 400 rows would close.")]
+    assert decide(plan, told)[0] == []
+    assert Notice("review", "art_records", "plan 1a2b3c4d", "") in standing(Waiting(), told)
+    _, told = decide(Waiting(), told)
+    assert len(decide(plan, told)[0]) == 1
+
+
+def test_a_sync_is_told_when_it_ends_and_those_before_the_first_look_are_not() -> None:
+    first = Waiting(finished=[(7, "art_records", "syncs/1", "Read; nothing changed.")])
+    news, told = decide(first, Told())
+    assert (news, told.finished) == ([], 7)
+    later = Waiting(finished=[(9, "art_records", "syncs/2", "Read and written: prints: 3 created.")])
+    news, told = decide(later, told)
+    assert news == [Notice("news", "art_records", "syncs/2", "Read and written: prints: 3 created.")]
+    assert decide(Waiting(), told) == ([], told)
+
+
+def test_held_plans_failing_checks_and_syncs_reach_the_webhook(
+    database: DatabaseResource, instance: dg.DagsterInstance, inbox: Inbox, engine: Engine, tmp_path: Path
+) -> None:
+    database = with_addresses(database, tmp_path, inbox.address)
+    assert tick(database, instance)[0] == "Nothing was sent: nothing to tell."
+    cursor = tick(database, instance)[1]
+
+    @dg.asset_check(asset=dg.AssetKey(["housekeeping", "restore_test"]))
+    def newest_backup_restores() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=passes, description="The dump is damaged.")
+
+    def checked() -> None:
+        job = dg.Definitions(
+            asset_checks=[newest_backup_restores],
+            jobs=[dg.define_asset_job("look", dg.AssetSelection.checks(newest_backup_restores))],
+        ).resolve_job_def("look")
+        assert job.execute_in_process(instance=instance).success
+
+    passes = False
+    checked()
+    with engine.begin() as connection:
+        plans.propose(
+            connection,
+            stage="art_records/prints",
+            subject="s",
+            body={"a": 1},
+            sentence="300 rows would close.",
+        )
+        record(
+            connection, who="run", what="sync", subject="syncs/1", department="art_records", via="run",
+            new={"prints": {"created": 3}},
+        )  # fmt: skip
+    said, cursor = tick(database, instance, cursor)
+    assert said == "Notices sent: 3."
+    assert inbox.messages[-1]["title"] == "Crown: 1 failed, 1 waiting for review, 1 finished"
+    message = inbox.messages[-1]["message"]
+    assert (
+        "The check newest_backup_restores of housekeeping/restore_test fails. The dump is damaged." in message
+    )
+    assert "300 rows would close." in message
+    assert "Read and written: prints: 3 created." in message
+    assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+    passes = True
+    checked()
+    with engine.connect() as connection:
+        assert failed_checks(connection) == []
 
 
 def cut_out(workspace: Workspace, *names: str) -> None:

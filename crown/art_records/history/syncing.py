@@ -156,7 +156,7 @@ def sync_raw(
                 write_plan(connection, number, plan)
             counts = {t.table: {k: n for k, n in t.counts.items() if n} for t in report.tables if not t.noop}
             activity.record(
-                connection, who=who, what="sync", subject=f"syncs/{number}", department="art_records", via=via,
+                connection, who=who, what=activity.SYNC, subject=f"syncs/{number}", department="art_records", via=via,
                 new=counts, details=reason, source_file=", ".join(p.export.raw.name for p in plans),
                 context={"mode": mode, "diff_hash": report.diff_hash, "approved": approved is not None},
             )  # fmt: skip
