@@ -32,10 +32,19 @@ _LAYERED = (".psd", ".psb", ".ai")
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What to change: texts by layer id, files by footage item id, for render machines of one platform."""
+    """What to change, for render machines of one platform.
+
+    Attributes:
+        texts: Texts by layer id.
+        footage: Files by the id of their footage item.
+        layer_names: Names by layer id.
+        comp_names: Names by the id of the composition.
+    """
 
     texts: Mapping[int, str] = field(default_factory=dict)
     footage: Mapping[int, str] = field(default_factory=dict)
+    layer_names: Mapping[int, str] = field(default_factory=dict)
+    comp_names: Mapping[int, str] = field(default_factory=dict)
     platform: str = "macos"
 
 
@@ -110,6 +119,7 @@ def _refuse_impossible(project: Project, edits: Edits) -> None:
         layer = layers.get(layer_id)
         if layer is None or layer.text is None:
             raise Refused(f"{project.path.name} has no text layer with the id {layer_id}.")
+    refuse_renames(project, edits)
     footage = {item.id: item for item in project.footage}
     for number, file in edits.footage.items():
         item = footage.get(number)
@@ -130,12 +140,37 @@ def _refuse_impossible(project: Project, edits: Edits) -> None:
             )
 
 
+def refuse_renames(project: Project, edits: Edits) -> None:
+    """Refuse new names for what does not exist, or what an expression spells out and would not find any more.
+
+    Raises:
+        Refused: The sentence names the layer or composition.
+    """
+    old = {layer.id: layer.name for comp in project.compositions for layer in comp.layers}
+    comps = {comp.id: comp.name for comp in project.compositions}
+    for names, kind, wanted in ((old, "layer", edits.layer_names), (comps, "composition", edits.comp_names)):
+        for number in wanted:
+            if number not in names:
+                raise Refused(f"{project.path.name} has no {kind} with the id {number}.")
+            name = names[number]
+            if any(f"{quote}{name}{quote}" in one.code for one in project.expressions for quote in "\"'`"):
+                raise Refused(
+                    f"The {kind} {name!r} is named in an expression, which would not find it under a new name. "
+                    "Change both in After Effects."
+                )
+
+
 def _edited(tree: ChunkTree, edits: Edits, name: str) -> ChunkTree:
     with opened(tree, name, edits.platform) as app:
         try:
             layers = {layer.id: layer for comp in app.project.compositions for layer in comp.layers}
             for layer_id, text in edits.texts.items():
                 layers[layer_id].text.source_text.value.text = _with_line_feeds(text)
+            for layer_id, name_of_layer in edits.layer_names.items():
+                layers[layer_id].name = name_of_layer
+            comps = {comp.id: comp for comp in app.project.compositions}
+            for comp_id, name_of_comp in edits.comp_names.items():
+                comps[comp_id].name = name_of_comp
             footage = {item.id: item for item in app.project.footages}
             for number, file in edits.footage.items():
                 footage[number].replace(file)
@@ -169,10 +204,14 @@ def _places(tree: ChunkTree, edits: Edits) -> list[str]:
         for chunk in chunks:
             counts[chunk.name] = counts.get(chunk.name, 0) + 1
             where = f"{path}{chunk.name}[{counts[chunk.name]}]/"
-            if (chunk.kind == "Layr" and layer_id_of(chunk) in edits.texts) or (
-                chunk.kind == "Item" and item_id(chunk) in edits.footage
-            ):
+            if chunk.kind == "Layr" and layer_id_of(chunk) in edits.texts:
                 wanted.append(where)
+            if chunk.kind == "Layr" and layer_id_of(chunk) in edits.layer_names:
+                wanted.extend((f"{where}Utf8[1]", f"{where}ldta[1]"))
+            if chunk.kind == "Item" and item_id(chunk) in edits.footage:
+                wanted.append(where)
+            if chunk.kind == "Item" and item_id(chunk) in edits.comp_names:
+                wanted.append(f"{where}Utf8[1]")
             if chunk.kind in ("Fold", "Item", "Sfdr"):
                 walk(chunk.children, where)
 
@@ -185,6 +224,11 @@ def _refuse_other_values(after: Project, edits: Edits, name: str) -> None:
     for layer_id, text in edits.texts.items():
         if texts[layer_id] != _with_line_feeds(text):
             raise Refused(f"The text of layer {layer_id} of {name} reads differently after the edit.")
+    named = {layer.id: layer.name for comp in after.compositions for layer in comp.layers}
+    named.update({comp.id: comp.name for comp in after.compositions})
+    for number, new in (*edits.layer_names.items(), *edits.comp_names.items()):
+        if named[number] != new:
+            raise Refused(f"The name of {number} in {name} is {named[number]!r} after the edit.")
     files = {item.id: item.file for item in after.footage}
     for number, file in edits.footage.items():
         if Path((files[number] or "").replace("\\", "/")).name != Path(file.replace("\\", "/")).name:

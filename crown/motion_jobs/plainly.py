@@ -6,10 +6,12 @@ Plainly renders in the cloud and fills layers by their names, so names, kinds of
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
+from crown.motion_jobs.ae_edit import Edits
 from crown.motion_jobs.ae_project import Composition, Footage, Layer, Project
 
 _NAME = re.compile(r"[A-Za-z0-9_\-. ]+")
@@ -24,7 +26,7 @@ _RENDERERS = {"ADBE Calder": "Advanced 3D", "ADBE Ernst": "Cinema 4D"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken rule: where it is broken, and whether a machine can mend it."""
+    """One broken rule, and where it is broken."""
 
     rule: str
     severity: str
@@ -32,7 +34,6 @@ class Finding:
     comp_id: int | None = None
     layer_id: int | None = None
     item_id: int | None = None
-    fixable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,47 @@ def validate(project: Project) -> PlainlyReport:
     return PlainlyReport(tuple(found))
 
 
+def fixes(project: Project) -> Edits:
+    """The renames that mend what a name breaks: characters, prefixes, and `render_` where one composition is left.
+
+    A name stays when another layer of its composition, or another composition, has the new one already.
+    """
+    sources = {item.id: item for item in project.footage}
+    comp_names: dict[int, str] = {}
+    layer_names: dict[int, str] = {}
+    taken = {comp.name for comp in project.compositions}
+    shown = {layer.source_id for comp in project.compositions for layer in comp.layers}
+    tops = [comp for comp in project.compositions if comp.id not in shown]
+    has_render = any(comp.name.startswith("render_") for comp in project.compositions)
+    for comp in project.compositions:
+        new = _plain(comp.name)
+        if not has_render and tops == [comp]:
+            new = f"render_{new}"
+        if new != comp.name and new not in taken:
+            comp_names[comp.id] = new
+            taken.add(new)
+        names = {layer.name for layer in comp.layers}
+        for layer in comp.layers:
+            prefix = _PREFIXES.get(_role(layer, sources.get(layer.source_id or -1)), "")
+            new = _plain(layer.name)
+            new = new if new.startswith(prefix) else prefix + new
+            if new != layer.name and new not in names:
+                layer_names[layer.id] = new
+                names.add(new)
+    return Edits(layer_names=layer_names, comp_names=comp_names)
+
+
+def _plain(name: str) -> str:
+    """A name in Plainly's characters: accents are dropped, the rest becomes underscores."""
+    folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_\-. ]+", "_", folded).strip("_ ") or "unnamed"
+
+
 def _project(project: Project) -> Iterator[Finding]:
     renders = [comp for comp in project.compositions if comp.name.startswith("render_")]
     if not renders:
         message = "No composition's name starts with render_: Plainly does not know which one to render."
-        yield Finding("render_comp", "warning", message, fixable=len(project.compositions) == 1)
+        yield Finding("render_comp", "warning", message)
     if len(renders) > 1:
         names = ", ".join(comp.name for comp in renders)
         yield Finding("render_comps", "info", f"{len(renders)} compositions start with render_: {names}.")
@@ -95,24 +132,24 @@ def _project(project: Project) -> Iterator[Finding]:
 
 def _comp(comp: Composition) -> Iterator[Finding]:
     if not _NAME.fullmatch(comp.name):
-        yield Finding("name", "critical", _bad_name("composition", comp.name), comp.id, fixable=True)
+        yield Finding("name", "critical", _bad_name("composition", comp.name), comp.id)
     if len(comp.layers) > 100:
         message = f"The composition {comp.name!r} has {len(comp.layers)} layers, more than 100."
         yield Finding("layers", "info", message, comp.id)
     if comp.renderer != _CLASSIC_3D:
         renderer = _RENDERERS.get(comp.renderer, comp.renderer)
         message = f"The composition {comp.name!r} uses the renderer {renderer}; Plainly wants Classic 3D."
-        yield Finding("renderer", "warning", message, comp.id, fixable=True)
+        yield Finding("renderer", "warning", message, comp.id)
 
 
 def _layer(comp: Composition, layer: Layer, source: Footage | None) -> Iterator[Finding]:
     place = (comp.id, layer.id)
     if not _NAME.fullmatch(layer.name):
-        yield Finding("name", "critical", _bad_name("layer", layer.name), *place, fixable=True)
+        yield Finding("name", "critical", _bad_name("layer", layer.name), *place)
     prefix = _PREFIXES.get(_role(layer, source))
     if prefix and not layer.name.startswith(prefix):
         message = f"The layer {layer.name!r} of {comp.name!r} should start with {prefix}."
-        yield Finding("prefix", "warning", message, *place, fixable=True)
+        yield Finding("prefix", "warning", message, *place)
     if len(layer.effects) > 5:
         severity, most = ("warning", 10) if len(layer.effects) > 10 else ("info", 5)
         message = (

@@ -250,7 +250,8 @@ class _Walk:
             if layer.kind == "artboard":
                 frame = _cut(frame, tuple(layer.bbox)) or (0, 0, 0, 0)
             inside = self._children(layer, own, (*path, name), shown, frame)
-            direct = [child for child in inside if child.parent == own and self._switched_on(layer, child)]
+            on = {self._ids[id(child)] for child in layer if child.visible}
+            direct = [child for child in inside if child.parent == own and child.id in on]
             full = _union([child.full_box for child in direct if child.clips_to is None])
             box = _union([child.box for child in direct])
             if layer.kind == "artboard":
@@ -280,9 +281,6 @@ class _Walk:
             ),
             *inside,
         ]
-
-    def _switched_on(self, group: Any, child: PsdLayer) -> bool:
-        return any(self._ids[id(layer)] == child.id and layer.visible for layer in group)
 
 
 def _real(box: tuple[int, ...]) -> Box | None:

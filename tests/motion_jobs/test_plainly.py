@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from crown.motion_jobs.ae_project import Project, read_project
-from crown.motion_jobs.plainly import Finding, PlainlyReport, validate
-from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
+from crown.errors import Refused
+from crown.motion_jobs.ae_edit import Edits, edit_project, refuse_renames
+from crown.motion_jobs.ae_project import Expression, Project, read_project
+from crown.motion_jobs.plainly import Finding, PlainlyReport, fixes, validate
+from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
 
 GOOD = comp(1, "render_main", text_layer(10, "txt_title"), source_layer(11, "img_photo", 5))
 ITEMS = [footage(5, "/a/photo.png")]
@@ -82,3 +84,30 @@ def test_the_rules_see_sources_and_effects_of_a_real_project(real_file: Callable
     assert (effects.score, effects.grade) == (89, "B")
     layered = validate(read_project(real_file("aepx", "edforman_test-correct.aepx")))
     assert sum(one.rule == "layered" for one in layered.findings) == 6
+
+
+def test_the_fixes_change_the_project_file_and_mend_its_findings(tmp_path: Path) -> None:
+    source = made_project(tmp_path)
+    before = read_project(source)
+    top = next(one for one in before.compositions if one.name == "render_main")
+    spoiled = edit_project(
+        source, Edits(comp_names={top.id: "Häuptfilm #1"}), tmp_path / "spoiled.aep"
+    ).output
+    assert {"name", "render_comp"} <= {one.rule for one in validate(read_project(spoiled)).findings}
+    proof = edit_project(spoiled, fixes(read_project(spoiled)), tmp_path / "fixed.aep")
+    assert {one.path.rsplit("/", 1)[-1] for one in proof.changed} <= {"Utf8[1]", "ldta[1]"}
+    after = validate(read_project(proof.output))
+    assert [one.rule for one in after.findings if one.rule in ("name", "render_comp", "prefix")] == []
+    assert "render_Hauptfilm _1" in {one.name for one in read_project(proof.output).compositions}
+
+
+def test_a_name_that_an_expression_spells_out_is_not_changed() -> None:
+    code = Expression(1, 10, "ADBE Opacity", 'thisComp.layer("title").opacity', reads_files=False)
+    made = project([comp(1, "render_a", text_layer(10, "title"))], [], (code,))
+    with pytest.raises(Refused, match="The layer 'title' is named in an expression"):
+        refuse_renames(made, Edits(layer_names={10: "txt_title"}))
+
+
+def test_a_fix_never_makes_two_names_equal() -> None:
+    made = project([comp(1, "render_a", text_layer(10, "title"), text_layer(11, "txt_title"))], [])
+    assert fixes(made).layer_names == {}
