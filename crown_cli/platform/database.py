@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from crown.errors import Refused
+from crown_cli.common.options import apply_option
 from crown_cli.common.output import (
     json_option,
     show_json,
@@ -131,15 +133,36 @@ def migrate() -> None:
             engine.dispose()
 
 
-@db.command(short_help="Begin with an empty database; only in development.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def reset(yes: bool) -> None:
-    """Throw the database away and begin with an empty one; only in development.
+#: Departments whose schema has another name than they.
+_SCHEMAS = {"art_records": "art"}
 
-    Files are left alone: pictures and originals stay where they are, but nothing knows them any more.
+
+def _department(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    from crown.departments import DEPARTMENTS
+
+    names = [one.name for one in DEPARTMENTS]
+    if value not in names:
+        raise click.BadParameter(f"{value} is no department; there are {', '.join(names)}", param=parameter)
+    return value
+
+
+@db.command(short_help="Begin with an empty database; only in development.")
+@click.argument("department", required=False, callback=_department)
+@click.option("--yes", is_flag=True, help="Empty the whole database without asking.")
+@apply_option
+@json_option
+def reset(department: str | None, yes: bool, carry_out: bool, as_json: bool) -> None:
+    """Throw the database, or one DEPARTMENT of it, away; only in development.
+
+    Files are left alone: pictures and originals stay where they are, but nothing knows
+    them any more. Of a department go its own tables and its rows of the ledger; the
+    activity trail and the logs stay. What would go is shown; --apply does it.
 
     \b
     CROWN_ENVIRONMENT=development crown db reset --yes
+    CROWN_ENVIRONMENT=development crown db reset art_records --apply
     """  # noqa: D301
     from crown.database.opening import serve_database
     from crown.database.swap import recreate
@@ -151,12 +174,75 @@ def reset(yes: bool) -> None:
             f"The environment is {settings.environment}; only with CROWN_ENVIRONMENT=development "
             "is a database thrown away."
         )
-    if not yes:
+    if department is not None:
+        _reset_department(department, carry_out=carry_out, as_json=as_json)
+        return
+    if not (yes or carry_out):
         click.confirm("Throw away everything in this database?", abort=True)
     with serve_database(settings) as url:
         recreate(url)
         with open_world(settings):
             click.echo("The database is empty and migrated.")
+
+
+def _reset_department(department: str, *, carry_out: bool, as_json: bool) -> None:
+    from crown.database import department as part
+    from crown.ledger import of_department
+    from crown_cli.common.world import open_world
+
+    schema = _SCHEMAS.get(department, department)
+    with open_world() as world, world.engine.begin() as connection:
+        rows = part.rows_of(connection, schema) | of_department.count(connection, department)
+        if carry_out:
+            part.without_triggers(connection)
+            of_department.remove(connection, department)
+            part.empty(connection, schema)
+    if as_json:
+        show_json({"department": department, "applied": carry_out, "rows": rows})
+        return
+    show_rows(
+        [{"table": table, "rows": count} for table, count in rows.items() if count], empty="It has no rows."
+    )
+    click.echo(
+        f"{department} is empty."
+        if carry_out
+        else "Nothing was changed; repeat with --apply to remove these rows."
+    )
+
+
+@db.command(short_help="Write one department's tables into a folder.")
+@click.argument("department", callback=_department)
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def dump(department: str, target: Path, as_json: bool) -> None:
+    """Write one DEPARTMENT into a new folder under TARGET, for other programs.
+
+    The folder holds its own tables as a dump of pg_dump (tables.dump, for pg_restore)
+    and its rows of the ledger, the activity trail and the logs as CSV, all of one
+    moment. It is no backup: `crown backup` saves everything, and can be restored.
+
+    \b
+    crown db dump art_records /srv/handover
+    """  # noqa: D301
+    from crown.database import department as part
+    from crown.ledger import of_department
+    from crown_cli.common.world import open_world
+
+    shared = {
+        table: condition.replace(":prefix", f"'{department}/'")
+        for table, condition in of_department.ROWS.items()
+    }
+    shared |= dict.fromkeys(("journal.activity", "logs.records"), f"department = '{department}'")
+    with open_world() as world:
+        folder = part.dump(
+            world.database_url, target, department, _SCHEMAS.get(department, department), shared
+        )
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    if as_json:
+        show_json({"folder": folder, "files": files})
+        return
+    show_rows([{"file": name, "size": size(count)} for name, count in files.items()])
+    click.echo(f"Written to {folder}.")
 
 
 @db.command("drop-kept", short_help="Drop a database that a restore kept.")
