@@ -131,17 +131,17 @@ def _check_filesystems(settings: Settings) -> _Answers:
         if kind in _PASSING:
             yield (
                 "warn",
-                f"{folder} lies on {kind}, which does not outlive a restart or its container",
+                f"{folder} is on {kind}, which does not outlive a restart or its container",
                 f"Point {variable(field)} to a disk or a mounted volume.",
             )
         elif kind in _REMOTE and field == "home" and settings.database_url is None:
             yield (
                 "fail",
-                f"{folder} lies on {kind}: the embedded database needs a local disk",
+                f"{folder} is on {kind}: the embedded database needs a local disk",
                 "Point CROWN_HOME to a local disk, and CROWN_OBJECTS_ROOT to the share if you like.",
             )
         elif mount not in said:
-            yield "ok", f"{folder} lies on {kind}", ""
+            yield "ok", f"{folder} is on {kind}", ""
         said.add(mount)
 
 

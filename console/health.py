@@ -38,7 +38,7 @@ SAID: dict[Part, str] = {
 }
 #: These daemons beat every 30 to 35 s; the scheduler's beats come once a minute.
 BEATING = ("SENSOR", "QUEUED_RUN_COORDINATOR")
-#: Without a sign of life for this long a part is broken; less than the minute in which it must be told.
+#: Without a heartbeat for this long a part is broken; less than the minute in which it must be reported.
 SILENT_SECONDS = 55.0
 #: A look is good for so long: whoever asks often costs no more.
 _KEPT_SECONDS = 5.0
@@ -87,7 +87,7 @@ class Health:
     def _look(self) -> Iterator[Broken]:
         found = locations(self.dagster_ui)
         unloaded = [broken for one in found for broken in _location(one)]
-        # Without definitions no sensor can tick: only the cause is told.
+        # Without definitions no sensor can tick: only the cause is reported.
         sensors = [] if unloaded else [sensor for one in found for sensor in one.sensors]
         try:
             with self.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""`/console/`: where everything stands, what is in trouble and what waits for a person. Read-only."""
+"""`/console/`: the status of every department, failures and what waits for a person. Read-only."""
 
 from __future__ import annotations
 

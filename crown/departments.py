@@ -30,7 +30,7 @@ DEPARTMENTS: tuple[Department, ...] = (
 
 
 def summaries(connection: Connection, settings: Settings) -> list[Summary]:
-    """Where every department stands, in reading order. Read-only."""
+    """The summaries of all departments, in reading order. Read-only."""
     return [department.summary(connection, settings) for department in DEPARTMENTS]
 
 

@@ -22,7 +22,7 @@ def sql() -> None:
 
     \b
     crown sql run                          build all, recorded in Dagster
-    crown sql run +art_portfolio           one, and what it stands on
+    crown sql run +art_portfolio           one, and its upstream models
     crown sql test marts                   ask the tests of one layer
     crown sql show art_alerts --as-of 2025-12-31
     crown sql export --to reports          every mart as CSV
@@ -61,8 +61,8 @@ def list_models(as_json: bool) -> None:
 def run(names: tuple[str, ...], as_json: bool) -> None:
     """Build models and ask their tests; the run appears in the Dagster UI.
 
-    NAMES are models or layers (staging, intermediate, marts); `+name` takes what it stands on too, `name+` what
-    stands on it. Without NAMES, all. A model that fails keeps what was there; exit code 1.
+    NAMES are models or layers (staging, intermediate, marts); `+name` takes what it depends on too, `name+` what
+    depends on it. Without NAMES, all. A model that fails keeps what was there; exit code 1.
 
     \b
     crown sql run

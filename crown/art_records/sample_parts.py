@@ -44,7 +44,7 @@ def csv_file(header: list[str], rows: Any) -> bytes:
 
 
 def in_list(name: str) -> str:
-    """A name as it stands in a list of links."""
+    """A name as written in a list of links."""
     return f'"{name}"' if "," in name else name
 
 

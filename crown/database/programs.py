@@ -58,7 +58,7 @@ def libpq_environment(url: str) -> dict[str, str]:
 
 
 def major_of(path: Path) -> int:
-    """The major version a program says of itself."""
+    """The major version that a program reports."""
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30)
     found = re.search(r"(\d+)", said.stdout)
     if found is None:

@@ -1,4 +1,4 @@
-"""Removal of files that we wrote and that no item stands for any more. A file that a person changed stays."""
+"""Removal of files that we wrote and that no item owns any more. A file that a person changed stays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Removed:
 
 
 def remove_unwanted(workspace: Workspace, assets: Sequence[str], messages: Messages) -> Removed:
-    """Remove the files of these assets that no item stands for, but for those in the store of objects.
+    """Remove the files of these assets that no item owns, but for those in the store of objects.
 
     A folder that is gone or empty is not looked into: its files count as standing until it is back.
     """

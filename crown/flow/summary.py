@@ -95,7 +95,7 @@ class Disk:
 
 @dataclass
 class Summary:
-    """Where one department stands.
+    """The state of one department.
 
     Attributes:
         name: prefix of its asset keys.
@@ -190,7 +190,7 @@ class Department:
     database_findings: Callable[[Engine, Settings], Iterator[Finding]] = _no_database_findings
 
     def summary(self, connection: Connection, settings: Settings) -> Summary:
-        """Where it stands now. Read-only."""
+        """The current state. Read-only."""
         found = Summary(
             self.name,
             self.title,

@@ -226,7 +226,7 @@ def _state(workspace: Workspace, row: Any, *, read: bool) -> str:
             return "changed"
         return "changed" if read and files.sha256(path) != row.content_hash else "sound"
     except PermissionError:
-        return "closed"  # what is in it cannot be told, so nothing follows from it but that it is said
+        return "closed"  # its contents are unknown, so it is only reported
 
 
 def _foreign(workspace: Workspace, root: str) -> list[str]:

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY = 24
 _COMMIT_SECONDS = 2.0
-#: Groups handed to the pool for each process: the next one lies ready when a process is done with one.
+#: Groups handed to the pool for each process: the next one is ready when a process has finished one.
 _AHEAD = 2
 _SLOWEST = 3
 _EXAMPLES = 24
@@ -374,7 +374,7 @@ def results(
     """Have groups of jobs made; yields the results of each as it is done, with whom it belongs to.
 
     `groups` is drawn from as processes become free, so that nothing is claimed long before it is worked on and no
-    process stands still between two claims.
+    process is idle between two claims.
     """
     coming = iter(groups)
     if pool.in_process:

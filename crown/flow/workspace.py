@@ -1,6 +1,6 @@
 """The base of a department's workspace: database, settings and folders together, opened once per step.
 
-Which folders there are and what lies in them is the department's affair.
+Departments define the folders and their contents.
 """
 
 from __future__ import annotations

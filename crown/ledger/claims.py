@@ -194,7 +194,7 @@ def take(
 ) -> Claim | None:
     """Claim up to `limit` items that are pending, or failed and due; None when there are none.
 
-    Items are taken by priority, then batch, then key over all assets, so that what is made of one input lies together.
+    Items are taken by priority, then batch, then key over all assets, so that outputs of one input are together.
     `connection` is the worker's own, kept open while it holds the claim: when the connection dies, the claim does.
 
     Args:

@@ -49,8 +49,8 @@ with wanted as (
 ), changed as (
     select coalesce(w.key, i.key) as key, w.key is null as gone, i.state is not distinct from 'held' as held, w.recipe,
            w.inputs, w.waiting_for, case when w.waiting_for is not null then {kind} end as waiting_kind,
-           {priority} as priority, {batch} as batch, {told}.decision_id,
-           ledger.fingerprint(w.recipe, {told}.input_hashes) as fingerprint
+           {priority} as priority, {batch} as batch, {source}.decision_id,
+           ledger.fingerprint(w.recipe, {source}.input_hashes) as fingerprint
     from wanted w
     full join (select key, state, wanted, waiting_for, waiting_kind, recipe, inputs from ledger.items
                where asset = :asset {scope}) i using (key)
@@ -192,7 +192,7 @@ def compared(
         priority="w.priority" if "priority" in named else "0",
         batch="w.batch" if "batch" in named else "cast(null as text)",
         differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
-        told="w" if looked_up is None else "d",
+        source="w" if looked_up is None else "d",
         looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
     )
     return statement, bound, frozenset(named)
@@ -229,7 +229,7 @@ def retry(connection: Connection, asset: str, pattern: str = "%") -> int:
 
 
 def remake(connection: Connection, asset: str, keys: Sequence[str]) -> int:
-    """Make items pending although what was made of them stands; returns how many.
+    """Make items pending although their outputs are current; returns how many.
 
     What was made counts as gone for the ledger, so that the same fingerprint is made anew.
     """

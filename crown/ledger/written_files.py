@@ -40,7 +40,7 @@ def record(engine: Engine, root: str, path: str, content_hash: str) -> None:
 
 
 def forget(engine: Engine, root: str, path: str) -> None:
-    """Say that nothing of ours stands at a path any more."""
+    """Record that no file of ours is at a path any more."""
     with engine.begin() as connection:
         connection.execute(
             text("delete from ledger.files where root = :root and path = :path"), {"root": root, "path": path}
@@ -62,7 +62,7 @@ def standing(engine: Engine, root: str, folder: str) -> set[str]:
 
 
 def below(engine: Engine, root: str, folder: str) -> dict[str, frozenset[str]]:
-    """Paths below a folder where something of ours stands, with the hashes it may have."""
+    """Paths below a folder with a file of ours, with the hashes it may have."""
     with engine.connect() as connection:
         rows = connection.execute(
             text(

@@ -17,7 +17,7 @@ from crown.product_images.workspace import CUTOUTS, FAMILIES, MASTERS, PRODUCTS,
 
 def product_number(key: str) -> str:
     """The product number in the key of any item of this department, or in a photo's key."""
-    parts = key.rpartition(":")[2].split("/")  # the target of a published file stands before a colon
+    parts = key.rpartition(":")[2].split("/")  # the target of a published file precedes a colon
     if len(parts) == 3 and parts[1] not in FAMILIES:
         return photo_name(parts[1]).number  # a judgement: profile, photo, spec
     return photo_name(parts[0].split("@")[0]).number

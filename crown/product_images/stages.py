@@ -69,7 +69,7 @@ _MASTERS = """
                                and v.content_hash = m.content_hash
     where c.asset = 'product_images/cutouts' and c.state <> 'retired'
 """
-# A master stays in force while the approval of its own bytes stands, even when a newer one is being made.
+# A master stays in force while the approval of its own bytes is in force, even when a newer one is being made.
 _RENDITIONS = """
     select k.key || '/' || s.name as key, s.recipe, array[m.output_id] as inputs,
            array[m.content_hash] as input_hashes, cast(null as text) as waiting_for, v.decision_id

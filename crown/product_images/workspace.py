@@ -1,6 +1,6 @@
 """The workspace in which product pictures are made: database, settings, folders and specs together.
 
-The folder contract of the share stands here; what happens in the folders does not.
+The folder contract of the share belongs here; processing of the folders does not.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Workspace(flow_workspace.Workspace):
         }
 
     def _may_make(self, folder: Path) -> bool:
-        """Whether a folder lies inside a root that is there: a root itself is never made."""
+        """Whether a folder is inside a root that is there: a root itself is never made."""
         return folder.is_relative_to(self.settings.media) or folder.is_relative_to(self.settings.home)
 
     @property

@@ -74,7 +74,7 @@ def _parsed(text: str) -> tuple[Any, list[tuple[int, str]]]:
 
 
 def line_of(root: yaml.Node | None, location: Location) -> int:
-    """The line (from 1) of the deepest part of `location` that stands in the file."""
+    """The line (from 1) of the deepest part of `location` that is in the file."""
     node, line = root, 1
     if node is not None:
         line = node.start_mark.line + 1

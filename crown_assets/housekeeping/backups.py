@@ -1,6 +1,6 @@
 """Backups as assets: a nightly one with retention, and the proof that the newest one can be restored.
 
-What a backup holds and how it is compared stands in crown.database; a backup that a timer made is not made again.
+The contents and comparison of a backup are defined in crown.database; a backup that a timer made is not made again.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_wi
         dg.AssetCheckSpec(
             "originals_are_whole",
             asset=BACKUP,
-            description="Every original that was copied has the bytes that its name stands for.",
+            description="Every original that was copied has the bytes of the hash in its name.",
         )
     ],
 )

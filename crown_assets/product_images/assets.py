@@ -2,7 +2,7 @@
 
 Texts of products and judgements under partners' profiles join them before production.
 
-An asset here opens the workspace, runs its stage and reports; how pictures are made stands in crown/product_images.
+An asset here opens the workspace, runs its stage and reports; pictures are made by crown/product_images.
 Each row of the ledger is an item, so no asset is partitioned by file.
 """
 

@@ -97,7 +97,7 @@ def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=dg.AssetKey(PUBLISHED.split("/")),
     name="files_are_as_we_wrote_them",
-    description="Published pictures are there, unchanged, and no foreign file lies among them.",
+    description="Published pictures are there, unchanged, and no foreign file is among them.",
 )
 def files_are_as_we_wrote_them(images: ProductImagesResource) -> dg.AssetCheckResult:
     """Missing files become pending and the next run mends them; changed and foreign ones are a person's."""

@@ -47,7 +47,7 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     if approved:
         run()
     # The story is about the samples: nobody's own pictures are edited or retired.
-    told = run_steps(world, run) if images is None else []
+    steps = run_steps(world, run) if images is None else []
     _count(workspace, runs, chapter)
     new = [line for line in _refused(workspace) if line not in before]
     chapter.items_failed = len(new) + _left_failed(workspace)
@@ -55,9 +55,9 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     if approved:
         chapter.story.append(f"{len(approved)} cut-outs were approved by {DEMO}: {', '.join(approved)}.")
     chapter.story += new or (
-        ["Nothing new: everything is current, nothing was made again."] if not (approved or told) else []
+        ["Nothing new: everything is current, nothing was made again."] if not (approved or steps) else []
     )
-    chapter.story += told
+    chapter.story += steps
     chapter.where = {
         "originals": str(workspace.objects.folder),
         "the share": str(workspace.settings.media),

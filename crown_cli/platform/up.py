@@ -36,7 +36,7 @@ def up(host: str | None, port: int | None, in_browser: bool, module: str, folder
     refuse_missing(settings)
 
     def ready(address: str) -> None:
-        click.echo(f"Crown is ready: {address}  (where everything stands: /console/; Ctrl-C stops all)")
+        click.echo(f"Crown is ready: {address}  (status: /console/; Ctrl-C stops all)")
         if in_browser:
             import webbrowser
 

@@ -203,7 +203,7 @@ def test_the_doctor_leaves_no_file_behind(tmp_path: Path, free_port: int) -> Non
 def test_a_home_that_does_not_outlive_a_restart_is_a_warning() -> None:
     home = Path("/dev/shm/crown-doctor-test")
     (finding,) = [
-        f for f in examined(home) if f.check == "file systems" and f.what.startswith(f"{home} lies")
+        f for f in examined(home) if f.check == "file systems" and f.what.startswith(f"{home} is on")
     ]
     assert (finding.verdict, "tmpfs" in finding.what) == ("warn", True)
     assert "CROWN_HOME" in finding.do

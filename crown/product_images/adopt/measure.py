@@ -76,7 +76,7 @@ def measure(
     Args:
         master: the approved picture.
         name: what to call it; a name without a suffix, for CrownPipe called every master .png.
-        outputs: a spec and the file that stands for it, each.
+        outputs: pairs of a spec and its file.
         max_pixels: a larger master is refused.
 
     Returns:

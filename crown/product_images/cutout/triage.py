@@ -75,7 +75,7 @@ def judge(
     Args:
         rgb: The picture, H x W x 3 uint8.
         alpha: The result, H x W uint8.
-        steadiness: What the engine says of itself, 0 to 1, if it does.
+        steadiness: The engine's own confidence, 0 to 1, if it has one.
         already_cut: The alpha came with the source; what is under its transparent pixels says nothing. Its flag is
             `own_alpha`: the score knows little of such a cut-out.
     """

@@ -1,7 +1,7 @@
 """What the publishing half wants: texts of products, judgements under profiles, and files in the targets.
 
 Each is a SELECT for the ledger's planning, with its recipes and parameters; hundreds of thousands of renditions are
-compared by their outputs, which are only looked up for those that differ. How the items are made stands in
+compared by their outputs, which are only looked up for those that differ. The items are made by
 `tasks.py`, what is held back in `removals.py`.
 """
 

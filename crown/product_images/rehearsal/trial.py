@@ -2,7 +2,7 @@
 
 Nothing of the ledger, the share or the review is touched: the bytes go to the store of originals, what was measured to
 tables of its own. What was cut out once by the same recipe of the same photo is not cut out again, so a rehearsal that
-was killed costs only what was still missing when it is started anew. How a model comes into force stands in
+was killed costs only what was still missing when it is started anew. Promotion is in
 `promotion.py`, how the bytes are removed when they are old in `rehearsal_removal.py`.
 """
 

@@ -37,7 +37,7 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Bytes that an act is about: their score, the verdict that stands on them, whose, and which one stands `then`."""
+    """Bytes that an act is about: their score, the verdict in force, whose it is, and the verdict in force `then`."""
 
     photo: str
     content_hash: str
@@ -106,7 +106,7 @@ def choose(
 ) -> list[Chosen]:
     """The bytes that a decision on patterns would be about: the current cut-outs that match any of them.
 
-    Withdrawing is about every decision that stands on a matching photo, on earlier bytes of it too.
+    Withdrawing is about every decision in force on a matching photo, on earlier bytes of it too.
 
     Args:
         workspace: the department's workspace.

@@ -70,7 +70,7 @@ def _ending(cutout: Cutout | None) -> str:
 
 
 def lay_out(workspace: Workspace, path: str, source: Path, content_hash: str) -> bool:
-    """Copy a file to a path on the share, as ours; False when a person's file stands there."""
+    """Copy a file to a path on the share, as ours; False when a person's file is there."""
     target = workspace.roots.path(MEDIA, path)
     ours = written_files.intend(workspace.engine, MEDIA, path, content_hash)
     files.make_folder(target.parent, workspace.ownership)
@@ -79,7 +79,7 @@ def lay_out(workspace: Workspace, path: str, source: Path, content_hash: str) ->
     try:
         files.publish(unfinished, target, ours)
     except PermanentFailure:
-        written_files.forget(workspace.engine, MEDIA, path)  # a person's file stands there, nothing of ours
+        written_files.forget(workspace.engine, MEDIA, path)  # a person's file is there, nothing of ours
         return False
     written_files.record(workspace.engine, MEDIA, path, content_hash)
     return True

@@ -43,7 +43,7 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
 def near_colours(light: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colour of the part and of the backdrop near every pixel of the outline, both H x W x 3 linear light.
 
-    Each is the mean of what surely belongs to it close by, and of what lies farther where nothing does. For a
+    Each is the mean of what surely belongs to it close by, and of more distant pixels where there is none. For a
     part too thin to hold a sure pixel, its pixels count by how much they differ from the backdrop.
     """
     distance = signed_distance(mask)

@@ -126,7 +126,7 @@ def leaning(regions: Regions, means: np.ndarray, backdrop: Backdrop, rough: np.n
     """How much each region looks like part (positive) or like backdrop (negative), per pixel, about -1 to 2.
 
     Darker than the backdrop counts little, since a shadow does that too; brighter, another colour or a
-    structure of its own count much. What lies beyond an outline says little by being alike.
+    structure of its own count much. Similarity beyond an outline carries little weight.
 
     Args:
         regions: The graph.
