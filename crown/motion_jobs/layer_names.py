@@ -128,6 +128,7 @@ def _dice(one: Name, other: Name, weights: Mapping[str, float]) -> tuple[float, 
     return gained / total, shared
 
 
+@lru_cache(maxsize=100_000)
 def _alike(token: str, word: str) -> float:
     if token == word:
         return 1.0
@@ -144,13 +145,27 @@ def _limit(one: Name, other: Name) -> tuple[float, str]:
         both = one.marks and other.marks
         limit = DIFFERENT if both else ONE_SIDED
         reason = "different numbers or letters" if both else "a number or letter on one side only"
-    for pair in words().opposites:
-        a, b = (
-            {word for word in pair if any(_alike(word, token) for token in name.tokens)}
-            for name in (one, other)
-        )
+    for number, a, b in _opposites(one, other):
         if a and b and not a & b:
-            return DIFFERENT, f"{' and '.join(pair)} are opposites"
+            return DIFFERENT, f"{' and '.join(words().opposites[number])} are opposites"
         if a != b and limit > ONE_SIDED:
             limit, reason = ONE_SIDED, f"{' or '.join(sorted(a ^ b))} on one side only"
     return limit, reason
+
+
+def _opposites(one: Name, other: Name) -> list[tuple[int, frozenset[str], frozenset[str]]]:
+    """The pairs of opposites of which a name has a word, with the words of each name."""
+    first, second = _sides(one), _sides(other)
+    nothing: frozenset[str] = frozenset()
+    return [(key, first.get(key, nothing), second.get(key, nothing)) for key in sorted({*first, *second})]
+
+
+@lru_cache(maxsize=20_000)
+def _sides(name: Name) -> dict[int, frozenset[str]]:
+    """The words of a name that have an opposite, by the number of the pair; typing errors count as the word."""
+    found: dict[int, frozenset[str]] = {}
+    for number, pair in enumerate(words().opposites):
+        has = frozenset(word for word in pair if any(_alike(word, token) for token in name.tokens))
+        if has:
+            found[number] = has
+    return found
