@@ -87,9 +87,10 @@ class SyncReport:
     """What a sync did, or would do.
 
     Attributes:
-        diff_hash: Names exactly this difference; a person's decision is on it.
+        diff_hash: Names exactly this difference; a person's decision is on it. The hash of `body`.
         blocks: Sentences why it is not applied without a decision.
         sync_number: The sync's place in the order of all; None when nothing was written.
+        body: The difference as a plan of the ledger: the mode and a hash per table.
     """
 
     mode: str
@@ -99,6 +100,7 @@ class SyncReport:
     applied: bool = False
     sync_number: int | None = None
     sync_id: str | None = None
+    body: dict[str, Any] = field(default_factory=dict)
 
     @property
     def noop(self) -> bool:

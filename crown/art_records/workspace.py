@@ -31,6 +31,8 @@ AIRTABLE, FOLDER, DOCUMENTS = (
 """Assets that Crown does not make: the base, the folder in which its exports arrive, and what people issue."""
 CLEAN = {table: f"{DEPARTMENT}/clean_{table}" for table in ENTITIES}
 TABLES = {table: f"{DEPARTMENT}/{table}" for table in ENTITIES}
+SYNCS = f"{DEPARTMENT}/syncs"
+"""What the ledger calls acts that wrote to the art tables."""
 
 
 @dataclass(frozen=True)

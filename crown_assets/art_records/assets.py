@@ -6,7 +6,7 @@ export come into the art tables together or not at all.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -102,7 +102,13 @@ def airtable_exports(
         fetched = workspace.fetch() if config.fetch else {}
         arrived = arriving.look_twice(workspace)
         exports = (
-            receive(workspace.engine, arrived.files, objects=workspace.objects, book=workspace.book)
+            receive(
+                workspace.engine,
+                arrived.files,
+                objects=workspace.objects,
+                book=workspace.book,
+                run_id=context.run_id,
+            )
             if arrived.files
             else []
         )
@@ -116,7 +122,6 @@ def airtable_exports(
                     sorted(path.name for path in arrived.unfinished.values())
                 ),
                 "fetched": len(fetched),
-                # What the next step reads: the bytes that were kept here, not what lies in the folder by then.
                 "kept": dg.MetadataValue.json(
                     {export.raw.table: [export.raw.name, export.raw.sha256] for export in exports}
                 ),
@@ -182,10 +187,10 @@ def art_tables(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Clean, compare and write the files that airtable_exports kept; a table without a file is left out."""
     with sentences_as_failures(), art.workspace() as workspace:
-        raws = arriving.kept_files(workspace, _handed_over(context))
+        raws = arriving.kept_files(workspace)
         if not raws:
             for asset in TABLES.values():
-                yield _applied(asset, True, "The exports folder holds no export.")
+                yield _applied(asset, True, "No export was received yet.")
             return
         done = arriving.bring_in(
             workspace, raws, who=DEPARTMENT, via="run", reason=f"run {context.run_id[:8]}"
@@ -200,7 +205,7 @@ def art_tables(
             yield dg.MaterializeResult(asset_key=key(CLEAN[name]), metadata=_cleaned(table) | why_not)
         for name, asset in TABLES.items():
             if name not in arrived:
-                yield _applied(asset, True, f"The exports folder holds no export of {name}.")
+                yield _applied(asset, True, f"No export of {name} was received yet.")
                 continue
             # Once the art tables are alone, they are what they ought to be, whatever an export says.
             alone = workspace.settings.art_records.phase == "postgres_only"
@@ -232,16 +237,6 @@ def _stats(table: TableReport, *, written: bool) -> PipelineStats:
     unchanged = table.counts.get("records_unchanged", 0)
     done = differ if written else 0
     return PipelineStats(total=differ + unchanged, successful=done, skipped=differ + unchanged - done)
-
-
-def _handed_over(context: dg.AssetExecutionContext) -> dict[str, tuple[str, str]]:
-    """What airtable_exports kept last: table -> (file name, sha256)."""
-    event = context.instance.get_latest_materialization_event(key(EXPORTS))
-    made = event.asset_materialization if event is not None else None
-    if made is None:
-        raise dg.Failure(f"{EXPORTS} was never materialised; run the job {DEPARTMENT}.", allow_retries=False)
-    kept: Mapping[str, list[str]] = made.metadata["kept"].value
-    return {table: (name, digest) for table, (name, digest) in kept.items()}
 
 
 def _applied(asset: str, stands: bool, said: str | None) -> dg.AssetCheckResult:

@@ -16,7 +16,9 @@ from sqlalchemy import Engine, text
 from crown.art_records.acts.local import sell
 from crown.art_records.exports import arriving
 from crown.art_records.exports.oracles import formula_oracles
+from crown.art_records.history.syncing import receive
 from crown.art_records.samples import Export, sample_exports
+from crown.art_records.tables import ENTITIES
 from crown.art_records.workspace import (
     CLEAN,
     EXPORTS,
@@ -25,6 +27,8 @@ from crown.art_records.workspace import (
 )
 from crown.errors import Refused
 from crown.journal import activity, logs
+from crown.ledger import lineage, versions
+from crown.store import files
 from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
 from crown_assets.definitions import build_defs
@@ -229,7 +233,7 @@ def test_a_table_without_a_file_is_left_out_and_says_so(world: World, samples: t
         EXPORTS, *(asset for t in ("prints", "distributors") for asset in (CLEAN[t], TABLES[t]))
     }  # fmt: skip
     said = checked(result)[TABLES["editions"], APPLIED]
-    assert (said.passed, said.description) == (True, "The exports folder holds no export of editions.")
+    assert (said.passed, said.description) == (True, "No export of editions was received yet.")
 
 
 def test_an_empty_folder_is_no_failure(world: World) -> None:
@@ -317,14 +321,28 @@ def test_once_the_art_records_are_primary_exports_merge_and_once_alone_they_are_
     assert count(engine, "select count(*) from art.syncs") == syncs
 
 
-def test_a_step_without_kept_exports_says_which_job_to_run(world: World) -> None:
+def test_the_tables_take_the_newest_received_exports_from_the_ledger_not_from_dagsters_history(
+    world: World, engine: Engine, samples: tuple[Export, Export]
+) -> None:
+    world.drop(samples[0])
+    with world.art.workspace() as workspace:
+        receive(engine, workspace.files(), objects=workspace.objects)
     defs = build_defs(resources={"database": world.database, "art": world.art})
     job = defs.resolve_job_def("art_records")
     result = job.execute_in_process(
         instance=world.instance, raise_on_error=False,
         asset_selection=[key(asset) for asset in (*CLEAN.values(), *TABLES.values())],
     )  # fmt: skip
-    assert failure(result) == "art_records/airtable_exports was never materialised; run the job art_records."
+    assert result.success
+    assert told(result)[TABLES["editions"]]["dagster/row_count"] == SMALL
+    with engine.connect() as connection:
+        table = versions.current(connection, TABLES["editions"])["editions"]
+        back = {(one["asset"], one["key"]) for one in lineage.back(connection, table.output_id)}
+        made_of = versions.current(connection, EXPORTS)
+    exports = {(EXPORTS, name) for name in ENTITIES}
+    assert back == {(TABLES["editions"], "editions"), ("art_records/syncs", "1"), *exports}
+    editions = world.exports / "Editions-2025-10-29 export.csv"
+    assert made_of["editions"].content_hash == files.sha256(editions)
 
 
 def test_the_daily_run_fetches_the_base_into_the_folder_and_a_dropped_file_does_not(

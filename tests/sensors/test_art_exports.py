@@ -17,6 +17,7 @@ from crown.art_records.history.syncing import sync
 from crown.art_records.samples import Export, sample_exports
 from crown.art_records.workspace import EXPORTS
 from crown.errors import ConfigurationError
+from crown.ledger import plans
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources.art_records import ArtRecordsResource
@@ -139,9 +140,16 @@ def test_an_approval_is_followed_once_and_a_rejection_is_not(
 
     assert tick(None)[0] == []
     with art.workspace() as workspace:
-        arriving.remember(workspace, "b" * 64, "reject", who="eva", via="cli")
+        with engine.begin() as connection:
+            waits, other = (
+                plans.propose(
+                    connection, stage=EXPORTS, subject=arriving.SUBJECT, body={"n": n}, sentence="a test"
+                )
+                for n in (1, 2)
+            )
+        arriving.remember(workspace, waits, "reject", who="eva", via="cli")
         assert tick(None)[0] == []
-        said = arriving.remember(workspace, "a" * 64, "approve", who="eva", via="cli")
+        said = arriving.remember(workspace, other, "approve", who="eva", via="cli")
     asked, cursor = tick(None)
     assert asked == [f"art-decision-{said.decision_id}"]
     assert tick(cursor)[0] == []

@@ -7,7 +7,7 @@ Does not belong here: comparing and writing (`syncing.py`), and who calls (asset
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from crown.art_records.history.comparing import Mode
+from crown.art_records.history.ledger_rows import received
 from crown.art_records.history.syncing import compare, sync_raw
 from crown.art_records.reports import SyncReport
 from crown.art_records.tables import ENTITIES
@@ -22,8 +23,10 @@ from crown.art_records.workspace import DEPARTMENT, EXPORTS, Workspace
 from crown.errors import BadInput, Refused
 from crown.journal import notices
 from crown.journal.activity import Via
-from crown.ledger import decisions
+from crown.ledger import decisions, plans
 from crown.ledger.decisions import Decision, Verdict
+from crown.ledger.locks import lock_assets
+from crown.ledger.plans import Plan
 from crown.store import watch
 from crown.store.watch import Sighting
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = "art_exports"
 SUBJECT = "difference"
-"""What a decision is on: its content hash is the `diff_hash`."""
+"""Of plans and decisions: a difference that waits is a plan of the ledger, its hash the `diff_hash`."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,16 @@ def look_twice(workspace: Workspace) -> Arrivals:
     return arrived
 
 
-def kept_files(workspace: Workspace, names: Mapping[str, tuple[str, str]]) -> list[RawFile]:
-    """Kept files by table -> (file name, sha256), in the order in which tables are loaded.
+def kept_files(workspace: Workspace) -> list[RawFile]:
+    """The newest received file of each table, as the ledger names them, in the order in which tables are loaded.
 
     Raises:
         BadInput: one is gone or damaged.
     """
     from crown.art_records.exports.files import kept
 
+    with workspace.engine.connect() as connection:
+        names = received(connection)
     return [kept(table, *names[table], workspace.objects) for table in ENTITIES if table in names]
 
 
@@ -119,12 +124,15 @@ def bring_in(
 
     report = run(apply=settings.art_records.apply == "auto")
     if report.applied or report.noop:
+        _end_plans(workspace)
         return Outcome(report)
     if not report.blocks and all(table.nothing_new for table in report.tables):
+        _end_plans(workspace)
         return Outcome(run(apply=True))
-    decision = decided(workspace, report.diff_hash)
+    plan = _propose(workspace, report)
+    decision = _decision(workspace, plan)
     if decision is not None and decision.verdict == "approve":
-        return Outcome(run(apply=True, approved=report.diff_hash), decision)
+        return Outcome(_carry_out(workspace, plan, run), decision)
     if decision is not None:
         return Outcome(report, decision, f"{decision.who} rejected this difference.")
     why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_RECORDS_APPLY=ask)"
@@ -164,12 +172,14 @@ def bring_in_files(
     if confirm is not None:
         seen = run(apply=False)
         _check_same(seen.diff_hash, confirm)
-        decision = remember(workspace, seen.diff_hash, "approve", who=who, via=via, reason=reason)
-        return Outcome(run(apply=True, approved=seen.diff_hash), decision)
+        plan = _propose(workspace, seen)
+        decision = remember(workspace, plan, "approve", who=who, via=via, reason=reason)
+        return Outcome(_carry_out(workspace, plan, run), decision)
     report = run(apply=True)
-    standing = decided(workspace, report.diff_hash) if report.waiting else None
-    if standing is not None and standing.verdict == "approve":
-        return Outcome(run(apply=True, approved=report.diff_hash), standing)
+    waits = _open(workspace, report.diff_hash) if report.waiting else None
+    standing = _decision(workspace, waits) if waits else None
+    if waits is not None and standing is not None and standing.verdict == "approve":
+        return Outcome(_carry_out(workspace, waits, run), standing)
     why = "; ".join(report.blocks)
     return Outcome(
         report,
@@ -200,8 +210,9 @@ def read_again(
         return run(apply=apply)
     seen = run(apply=False)
     _check_same(seen.diff_hash, confirm)
-    remember(workspace, seen.diff_hash, "approve", who=who, via=via)
-    return run(apply=True, approved=seen.diff_hash)
+    plan = _propose(workspace, seen)
+    remember(workspace, plan, "approve", who=who, via=via)
+    return _carry_out(workspace, plan, run)
 
 
 def _check_same(diff_hash: str, given: str) -> None:
@@ -240,10 +251,44 @@ def waiting(workspace: Workspace, mode: Mode | None = None) -> SyncReport:
     )  # fmt: skip
 
 
-def decided(workspace: Workspace, diff_hash: str) -> Decision | None:
-    """The verdict in force on a difference."""
+def _propose(workspace: Workspace, report: SyncReport) -> Plan:
+    """The difference as the open plan; it takes the place of another that waited."""
+    sentence = "; ".join(report.blocks) or ", ".join(
+        f"{table.table}: {sum(table.counts.get(f'records_{n}', 0) for n in _DIFFERS)} records differ"
+        for table in report.tables
+    )
+    with workspace.engine.begin() as connection:
+        lock_assets(connection, [EXPORTS])
+        return plans.propose(connection, stage=EXPORTS, subject=SUBJECT, body=report.body, sentence=sentence)
+
+
+_DIFFERS = ("created", "updated", "closed")
+
+
+def _open(workspace: Workspace, diff_hash: str) -> Plan | None:
     with workspace.engine.connect() as connection:
-        return decisions.standing(connection, EXPORTS, {SUBJECT: diff_hash}).get(SUBJECT)
+        return next((p for p in plans.open_plans(connection, EXPORTS) if p.plan_hash == diff_hash), None)
+
+
+def _decision(workspace: Workspace, plan: Plan) -> Decision | None:
+    """The verdict in force on a plan, given since it was proposed."""
+    with workspace.engine.connect() as connection:
+        if plans.verdict(connection, plan) is None:
+            return None
+        return decisions.standing(connection, EXPORTS, {SUBJECT: plan.plan_hash}).get(SUBJECT)
+
+
+def _carry_out(workspace: Workspace, plan: Plan, run: Callable[..., SyncReport]) -> SyncReport:
+    report = run(apply=True, approved=plan.plan_hash)
+    with workspace.engine.begin() as connection:
+        plans.end(connection, plan, "applied")
+    return report
+
+
+def _end_plans(workspace: Workspace) -> None:
+    """Nothing waits any more."""
+    with workspace.engine.begin() as connection:
+        plans.end_others(connection, EXPORTS, {})
 
 
 def decide(
@@ -267,11 +312,11 @@ def decide(
     if report.noop:
         raise Refused("The exports folder holds nothing new; no difference waits.")
     _check_same(report.diff_hash, diff)
-    return remember(workspace, report.diff_hash, verdict, who=who, via=via, reason=reason)
+    return remember(workspace, _propose(workspace, report), verdict, who=who, via=via, reason=reason)
 
 
 def remember(
-    workspace: Workspace, diff_hash: str, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
+    workspace: Workspace, plan: Plan, verdict: Verdict, *, who: str, via: Via, reason: str | None = None
 ) -> Decision:
     """Keep a decision on a difference that the person has seen.
 
@@ -282,6 +327,6 @@ def remember(
         raise BadInput("A decision needs a name: say who you are.")
     with workspace.engine.begin() as connection:
         return decisions.decide(
-            connection, stage=EXPORTS, subject=SUBJECT, content_hash=diff_hash, verdict=verdict, who=who, via=via,
+            connection, stage=EXPORTS, subject=SUBJECT, content_hash=plan.plan_hash, verdict=verdict, who=who, via=via,
             reason=reason,
         )  # fmt: skip

@@ -6,7 +6,6 @@ report. Does not belong here: reading, comparing and writing themselves, and who
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -21,11 +20,13 @@ from crown.art_records.history.comparing import (
     is_same_as_last_time,
     plan_table,
 )
+from crown.art_records.history.ledger_rows import enter_exports
 from crown.art_records.reports import SyncReport, TableReport
 from crown.art_records.tables import ENTITIES
 from crown.errors import ConfigurationError, Refused
 from crown.journal import activity
 from crown.journal.activity import Via
+from crown.ledger.plans import hash_of
 from crown.store.objects import Objects
 
 if TYPE_CHECKING:
@@ -87,9 +88,12 @@ def sync(
 
 
 def receive(
-    engine: Engine, files: Mapping[str, Path], *, objects: Objects, book: Rulebook | None = None
-) -> list[Export]:
-    """Keep export files under their hashes and read them; nothing is compared. `sync_raw` goes on from here.
+    engine: Engine, files: Mapping[str, Path], *, objects: Objects, book: Rulebook | None = None,
+    run_id: str | None = None,
+) -> list[Export]:  # fmt: skip
+    """Keep export files under their hashes, read them, and enter them in the ledger as the newest of their tables.
+
+    Nothing is compared; `sync_raw` goes on from here.
 
     Raises:
         BadInput: a file cannot be read.
@@ -98,7 +102,10 @@ def receive(
     from crown.art_records.exports.rules import rulebook
 
     raws = _taken_in(engine, files, objects)
-    return [_known(engine, raw, book or rulebook()) for raw in raws]
+    exports = [_known(engine, raw, book or rulebook()) for raw in raws]
+    with engine.begin() as connection:
+        enter_exports(connection, raws, run_id)
+    return exports
 
 
 def sync_raw(
@@ -212,7 +219,7 @@ def _report(connection: Connection, plans: list[TablePlan], skipped: list[Export
     from crown.art_records.history.writing import statistics
     from crown.art_records.wording import names_for
 
-    digest = hashlib.sha256("\n".join([mode, *(plan.digest() for plan in plans)]).encode()).hexdigest()
+    body = {"mode": mode, "tables": {plan.table: plan.digest() for plan in plans}}
     tables = [
         TableReport(
             table=plan.table,
@@ -248,7 +255,8 @@ def _report(connection: Connection, plans: list[TablePlan], skipped: list[Export
     order = list(ENTITIES)
     return SyncReport(
         mode=mode,
-        diff_hash=digest,
+        diff_hash=hash_of(body),
+        body=body,
         blocks=[block for plan in plans for block in plan.blocks],
         tables=sorted(tables, key=lambda t: order.index(t.table)),
     )

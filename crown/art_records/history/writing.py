@@ -91,7 +91,10 @@ def begin_sync(
 
 
 def finish_sync(connection: Connection, number: int) -> None:
-    """Mark an act as done, in the transaction of its changes."""
+    """Mark an act as done and enter it in the ledger, in the transaction of its changes."""
+    from crown.art_records.history.ledger_rows import enter_sync
+
+    enter_sync(connection, number)
     connection.execute(
         text(
             "update art.syncs set status = 'completed', completed_at = clock_timestamp() where sync_number = :n"
