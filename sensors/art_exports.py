@@ -4,20 +4,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import dagster as dg
 from sqlalchemy import text
 
-from crown.art_records.exports import arriving
+from crown.art_records.exports import arriving, endpoint
 from crown.art_records.workspace import DOCUMENTS, EXPORTS, TABLES
 from crown.store import files
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
 from sensors.at_load import settings
 from sensors.queues import waiting_runs
-from sensors.schedules import art_records_job
+from sensors.schedules import FETCH, art_records_job
 
-LANE_NAME = "art_records"
+QUEUE_NAME = "art_records"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def art_export_files(context: dg.SensorEvaluationContext, art: ArtRecordsResourc
     if run_key is None:
         seen_now = Followed(standing, followed.contents, followed.run_key)
         return dg.SensorResult(skip_reason="Nothing new.", cursor=json.dumps(asdict(seen_now)))
-    if waiting_runs(context.instance, LANE_NAME):
+    if waiting_runs(context.instance, QUEUE_NAME):
         return dg.SensorResult(skip_reason="A run that will see it is about to start.")
     known = {**followed.contents, **contents}
     cursor = json.dumps(asdict(Followed(standing, known, run_key)))
@@ -109,7 +110,9 @@ def art_decisions(context: dg.SensorEvaluationContext, database: DatabaseResourc
     if newest <= int(context.cursor or 0):
         return dg.SensorResult(skip_reason="No new approval.")
     requests = (
-        [] if waiting_runs(context.instance, LANE_NAME) else [dg.RunRequest(run_key=f"art-decision-{newest}")]
+        []
+        if waiting_runs(context.instance, QUEUE_NAME)
+        else [dg.RunRequest(run_key=f"art-decision-{newest}")]
     )
     return dg.SensorResult(run_requests=requests, cursor=str(newest))
 
@@ -166,4 +169,27 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
     )
 
 
-SENSORS = [art_export_files, art_decisions, art_changes]
+@dg.sensor(
+    job=art_records_job,
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks Airtable whether a record was changed since the last fetch, one small request per table.",
+)
+def art_airtable_changes(context: dg.SensorEvaluationContext, art: ArtRecordsResource) -> dg.SensorResult:
+    """A change starts the run that fetches; it is asked for again every hour until a fetch has come through."""
+    if not art.settings().art_records.airtable_base:
+        return dg.SensorResult(skip_reason="The settings name no Airtable base.")
+    with art.workspace() as workspace:
+        asked = endpoint.ask(workspace)
+    if asked.again_at is not None:
+        again = f"{asked.again_at.astimezone():%H:%M:%S}"
+        return dg.SensorResult(skip_reason=f"Airtable is asked again at {again}: {asked.error}")
+    if not asked.changed:
+        return dg.SensorResult(skip_reason="Nothing was changed in Airtable.")
+    if waiting_runs(context.instance, QUEUE_NAME):
+        return dg.SensorResult(skip_reason="A run is about to start; Airtable is asked again after it.")
+    run_key = f"airtable-{asked.version}-{datetime.now(UTC):%Y%m%d%H}"
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, run_config=FETCH)])
+
+
+SENSORS = [art_airtable_changes, art_export_files, art_decisions, art_changes]

@@ -5,6 +5,7 @@ The names of the department's assets belong here too; the processing of exports 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,25 +98,32 @@ class Workspace:
             )
         return found
 
-    def fetch(self) -> dict[str, Path]:
+    def fetch(self, on_answer: Callable[[str], None] | None = None) -> dict[str, Path]:
         """Fetch the base through the API and write its tables into the exports folder; none without a base.
+
+        `on_answer` is told the server's time of every answer.
 
         Raises:
             ConfigurationError: there is no token, or others may read it.
             SystemicFailure: the API refuses the token or does not know the base.
-            TemporaryFailure: the API cannot be reached.
+            SourceOutage: the API cannot be reached.
         """
         if not self.settings.art_records.airtable_base:
             return {}
         from crown.art_records.exports.live import fetch_exports
 
         return fetch_exports(
-            self._token(), self.settings.art_records.airtable_base, self.exports,
+            self.token(), self.settings.art_records.airtable_base, self.exports,
             endpoint_url=self.settings.art_records.airtable_url,
-            known=self.book.layouts,
+            known=self.book.layouts, on_answer=on_answer,
         )  # fmt: skip
 
-    def _token(self) -> str:
+    def token(self) -> str:
+        """The token of the API.
+
+        Raises:
+            ConfigurationError: there is no token, or others may read it.
+        """
         from crown.journal import secrets
 
         path = self.settings.art_records.airtable_token_file

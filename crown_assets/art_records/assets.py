@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine, text
 
-from crown.art_records.exports import arriving
+from crown.art_records.exports import arriving, endpoint
 from crown.art_records.exports.arriving import Outcome
 from crown.art_records.history.comparing import masked
 from crown.art_records.reports import TableReport
@@ -99,7 +99,7 @@ def airtable_exports(
     from crown.art_records.history.syncing import receive
 
     with sentences_as_failures(), art.workspace() as workspace:
-        fetched = workspace.fetch() if config.fetch else {}
+        fetched, advance = endpoint.fetch(workspace, context.run_id) if config.fetch else (0, None)
         arrived = arriving.look_twice(workspace)
         exports = (
             receive(
@@ -108,6 +108,7 @@ def airtable_exports(
                 objects=workspace.objects,
                 book=workspace.book,
                 run_id=context.run_id,
+                with_them=advance if not arrived.unfinished else None,
             )
             if arrived.files
             else []
@@ -121,7 +122,7 @@ def airtable_exports(
                 "still_copying": dg.MetadataValue.json(
                     sorted(path.name for path in arrived.unfinished.values())
                 ),
-                "fetched": len(fetched),
+                "fetched": fetched,
                 "kept": dg.MetadataValue.json(
                     {export.raw.table: [export.raw.name, export.raw.sha256] for export in exports}
                 ),

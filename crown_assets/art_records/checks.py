@@ -12,6 +12,7 @@ import dagster as dg
 from crown.art_records.checks import CHECKS, CheckResult, run_checks
 from crown.art_records.exports.oracles import Oracle, formula_oracles
 from crown.art_records.exports.quarantine import quarantined
+from crown.art_records.summary import ART_RECORDS
 from crown.art_records.tables import ENTITIES
 from crown.art_records.wording import named
 from crown.art_records.workspace import CLEAN, TABLES
@@ -157,6 +158,24 @@ def _values(table: str) -> dg.AssetChecksDefinition:
         )
 
     return values_pass_their_rules
+
+
+@dg.asset_check(
+    asset=key(TABLES["editions"]),  # the last to be written
+    name="newest_export_is_recent",
+    description="The exports in the art tables are recent by their own dates, whenever a run last looked for new ones.",
+)
+def newest_export_is_recent(art: ArtRecordsResource) -> dg.AssetCheckResult:
+    """The dates and the window are those that `crown status` shows."""
+    with sentences_as_failures(), art.workspace() as workspace, workspace.engine.connect() as connection:
+        dates = ART_RECORDS.freshness(connection)
+    stale = [one.sentence for one in dates if one.stale()]
+    return dg.AssetCheckResult(
+        passed=not stale,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(stale) or None,
+        metadata={one.asset.split("/")[1]: f"{one.at:%Y-%m-%d}" for one in dates if one.at is not None},
+    )
 
 
 BOOK_CHECKS = [_build(table) for table in ENTITIES if _questions(table) or FORMULAS.get(table)]

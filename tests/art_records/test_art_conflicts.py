@@ -209,7 +209,7 @@ def test_a_decision_covers_one_difference_once(art_records: ArtTables) -> None:
 
 
 def test_an_approval_that_was_used_lets_no_second_run_through(art_records: ArtTables, tmp_path: Path) -> None:
-    workspace = Workspace(art_records.engine, Settings(home=tmp_path, art_mode="full"))
+    workspace = Workspace(art_records.engine, Settings(home=tmp_path, art_records={"mode": "full"}))
     workspace.exports.mkdir(parents=True)
     art_records.sync(prints=[print_row(1)], distributors=[distributor_row(1, "Amber Room")],
                editions=[row(90, n) for n in range(1, 31)])  # fmt: skip

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from crown.art_records.acts import local
 from crown.art_records.history.erasing import erase
 from crown.database.backup import find_program
+from crown.database.engine import check_server
 from crown.errors import BadInput, Refused
 from crown.journal import notices
 
@@ -60,7 +61,7 @@ def dump(art_records: ArtTables) -> str:
     environment = {**os.environ, "PGPASSWORD": url.password or ""}
     at = [f"--host={url.query.get('host') or url.host}", f"--username={url.username}"]
     at += [f"--port={url.port}"] if url.port else []
-    program = find_program("pg_dump", 15)
+    program = find_program("pg_dump", check_server(art_records.engine))
     done = subprocess.run([program, *at, str(url.database)], env=environment, capture_output=True, check=True)
     statistics = art_records.rows("select most_common_vals::text, histogram_bounds::text from pg_stats")
     objects = [path.read_text("utf-8") for path in art_records.objects.folder.iterdir()]

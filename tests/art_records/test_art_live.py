@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +51,9 @@ class Server(ThreadingHTTPServer):
         self.busy = 0
         self.broken = False
         self.base = BASE
+        self.modified: dict[str, str] = {}
+        """The time of a table's last change, for whoever asks with a formula."""
+        self.asked = 0
         self.fields: dict[str, list[str]] | None = None
         """Fields per table as the base describes itself; None: the token may not ask."""
 
@@ -75,6 +79,17 @@ class Handler(BaseHTTPRequestHandler):
                 for name, fields in self.server.fields.items()]})  # fmt: skip
         elif table not in BASE:
             self.answer(404, {"error": "NOT_FOUND"})
+        elif "filterByFormula" in parse_qs(url.query):
+            self.server.asked += 1
+            formula = parse_qs(url.query)["filterByFormula"][0]
+            since = re.fullmatch(r"IS_AFTER\(LAST_MODIFIED_TIME\(\), DATETIME_PARSE\('(.+)'\)\)", formula)
+            assert since is not None
+            assert parse_qs(url.query)["maxRecords"] == ["1"]
+            newer = self.server.modified.get(table, "") > since[1]
+            found = [
+                {**r, "createdTime": "2025-01-01T00:00:00.000Z"} for r in self.server.base[table][:1] if newer
+            ]
+            self.answer(200, {"records": found})
         else:
             self.server.pages.append(f"{table} {start}")
             records = self.server.base[table][start : start + 100]

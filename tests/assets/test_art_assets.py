@@ -179,6 +179,10 @@ def test_checks_ask_the_art_records_and_compare_our_figures_with_the_exports_for
     assert duplicates.metadata["records"].value == flagged > 0
     columns = {oracle.column for oracle in formula_oracles(engine, open_art_records(world).objects)}
     assert columns == {column for named in FORMULAS.values() for column in named}
+    recent = asked[TABLES["editions"], "newest_export_is_recent"]
+    assert not recent.passed, "a run that finds nothing new makes no old export recent"
+    assert recent.metadata["editions"].value == "2025-10-29"
+    assert "art_records/editions" in str(recent.description)
     unsigned = asked[TABLES["editions"], "formula_commissions"]
     assert not unsigned.passed
     assert "An exception waits to be signed: `crown art sign 'Commissions'`." in str(unsigned.description)

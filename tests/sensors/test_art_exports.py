@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.art_records.exports import arriving
+from crown.art_records.exports import arriving, endpoint
 from crown.art_records.history.rollback import rollback
-from crown.art_records.history.syncing import sync
+from crown.art_records.history.syncing import receive, sync
 from crown.art_records.samples import Export, sample_exports
 from crown.art_records.workspace import EXPORTS
-from crown.errors import ConfigurationError
-from crown.ledger import plans
+from crown.errors import ConfigurationError, SourceOutage
+from crown.ledger import plans, resources
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
-from sensors.art_exports import Followed, art_changes, art_decisions, art_export_files, decide
+from sensors.art_exports import (
+    Followed,
+    art_airtable_changes,
+    art_changes,
+    art_decisions,
+    art_export_files,
+    decide,
+)
 from sensors.schedules import FETCH
+from tests.art_records.test_art_live import GOOD, Server
 from tests.given import given_database
 
 
@@ -197,6 +207,77 @@ def test_what_is_changed_outside_of_runs_is_reported_so_that_the_marts_follow(
             text("update art.prints set total_editions = 77 where airtable_id = (select min(airtable_id) from art.prints)")
         )  # fmt: skip
     assert tick(str(changed.sync_number + 1))[0] == {"art_records/prints": 1}, "psql is outside, too"
+
+
+def test_a_change_in_airtable_starts_one_fetch_and_an_outage_has_it_left_alone(
+    database: DatabaseResource, instance: dg.DagsterInstance, engine: Engine, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(GOOD)
+    token.chmod(0o600)
+    server = Server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = {
+        "CROWN_ART_RECORDS_AIRTABLE_BASE": "appExampleBase0001",
+        "CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE": str(token),
+        "CROWN_ART_RECORDS_AIRTABLE_URL": f"http://127.0.0.1:{server.server_address[1]}",
+    }
+    art = ArtRecordsResource(database=given_database({**database.environment, **settings}))
+
+    def tick() -> str:
+        with dg.build_sensor_context(
+            instance=instance, resources={"art": art}, definitions=build_defs(resources={"art": art})
+        ) as context:
+            done = art_airtable_changes.evaluate_tick(context)
+        (request,) = done.run_requests or [None]
+        assert request is None or request.run_config == FETCH
+        return done.skip_message or str(request.run_key)
+
+    def fetch() -> None:
+        with art.workspace() as workspace:
+            _, advance = endpoint.fetch(workspace, "run-1")
+            receive(engine, workspace.files(), objects=workspace.objects, with_them=advance)
+
+    try:
+        assert tick().startswith("airtable-0-"), "never fetched"
+        assert server.asked == 0
+        fetch()
+        assert tick() == "Nothing was changed in Airtable."
+        assert server.asked == 3
+        server.modified["Editions"] = "2100-01-01T00:00:00+00:00"
+        assert tick().startswith("airtable-1-")
+        assert tick() == tick(), "the same run until a fetch has come through"
+        server.modified.clear()
+        fetch()
+        assert tick() == "Nothing was changed in Airtable."
+        server.busy, asked = 1, server.asked
+        with pytest.raises(SourceOutage, match="Airtable answers 429 for Prints") as caught:
+            tick()
+        assert GOOD not in str(caught.value)
+        assert tick().startswith("Airtable is asked again at ")
+        assert server.asked == asked, "left alone"
+        with engine.begin() as connection:
+            (first,) = resources.closed(connection)
+            assert resources.reopen(connection, "airtable")
+        server.busy = 1
+        with pytest.raises(SourceOutage):
+            tick()
+        with engine.begin() as connection:
+            (second,) = resources.closed(connection)
+            assert second.closed_until - first.closed_until > timedelta(seconds=50), "the pause grows"
+            resources.reopen(connection, "airtable")
+        assert tick() == "Nothing was changed in Airtable."
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_without_a_base_nobody_is_asked(art: ArtRecordsResource, instance: dg.DagsterInstance) -> None:
+    with dg.build_sensor_context(
+        instance=instance, resources={"art": art}, definitions=build_defs(resources={"art": art})
+    ) as context:
+        done = art_airtable_changes.evaluate_tick(context)
+    assert done.skip_message == "The settings name no Airtable base."
 
 
 def test_the_clock_fetches_and_checks_once_a_day() -> None:

@@ -2,21 +2,24 @@
 
 Belongs here: fetching the tables with `pyairtable` and writing them as the exports that a person would make, so
 that everything after is one path. Does not belong here: comparing and writing to the art tables. Nothing is ever
-written to Airtable. Weak by nature: 5 requests a second per base, 30 seconds of silence after a 429, no
-server-side "modified since": every fetch is the whole base.
+written to Airtable. Weak by nature: 5 requests a second per base, 30 seconds of silence after a 429. What was changed
+since a time is asked with a formula, one record per table; it does not show what was deleted, so every fetch is the
+whole base, and one a day is made whatever the answer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crown.art_records.outgoing import plain_csv
-from crown.errors import BadInput, SystemicFailure, TemporaryFailure
+from crown.errors import BadInput, SourceOutage, SystemicFailure
 from crown.store.files import systemic_errors
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
     from crown.art_records.exports.files import Layout
 
+SOURCE = "airtable"
+"""What the ledger calls the API among its limited resources."""
 TABLES = {"prints": "Prints", "distributors": "Distributors", "editions": "Editions"}
 
 
@@ -37,6 +42,7 @@ def fetch_exports(
     retries: int = 5,
     timeout: tuple[int, int] = (10, 60),
     known: Mapping[str, Layout] | None = None,
+    on_answer: Callable[[str], None] | None = None,
 ) -> dict[str, Path]:
     """Fetch the base and write its three tables into `folder` as exports; returns table -> path.
 
@@ -49,6 +55,7 @@ def fetch_exports(
         retries: Tries per request on 429 and server errors, with growing pauses.
         timeout: Seconds to connect and to read.
         known: The layouts of the exports; default those that come along.
+        on_answer: Told the server's time of every answer, before the first record is read and after.
 
     A field that the base no longer has is missing in the file, as in an export by hand, and a new one is in it. The
     API leaves empty cells out, so this needs the token's scope schema.bases:read; without it a field that no record
@@ -56,35 +63,17 @@ def fetch_exports(
 
     Raises:
         SystemicFailure: the token is refused or the base unknown.
-        TemporaryFailure: the API cannot be reached or keeps failing.
+        SourceOutage: the API cannot be reached or keeps failing.
         BadInput: a record lacks the base's own id.
     """
-    import requests
-    from pyairtable import Api
-    from pyairtable.api.retrying import retry_strategy
-
     from crown.art_records.exports.files import layouts
 
-    strategy = retry_strategy(total=retries, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
-    api = Api(token, endpoint_url=endpoint_url, retry_strategy=strategy, timeout=timeout)
+    api = _api(token, endpoint_url, retries, timeout, on_answer)
     fetched: dict[str, list[dict[str, Any]]] = {}
     schema = _schema(api, base_id)
     for table, name in (tables or TABLES).items():
-        try:
+        with _sentences(base_id, name):
             fetched[table] = [dict(record) for record in api.table(base_id, name).all()]
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else 0
-            if status in (401, 403, 404):
-                raise SystemicFailure(
-                    f"Airtable refuses {name} of {base_id} ({status}); check the token, its scopes and the names."
-                ) from None
-            raise TemporaryFailure(
-                f"Airtable answers {status} for {name}; it is tried again later."
-            ) from None
-        except requests.RequestException as error:
-            raise TemporaryFailure(
-                f"Airtable cannot be reached for {name} ({type(error).__name__})."
-            ) from None
     names = _names(fetched)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
@@ -101,6 +90,84 @@ def fetch_exports(
         unfinished.replace(path)
         paths[table] = path
     return paths
+
+
+def changed_since(
+    token: str,
+    base_id: str,
+    since: str,
+    *,
+    tables: Mapping[str, str] | None = None,
+    endpoint_url: str = "https://api.airtable.com",
+    timeout: tuple[int, int] = (10, 20),
+) -> list[str]:
+    """Our tables of which a record was changed after a time: one request each, nothing is tried again.
+
+    Args:
+        token: As for `fetch_exports`.
+        base_id: `app...`.
+        since: The server's time, as `fetch_exports` reported it, in ISO 8601.
+        tables: As for `fetch_exports`.
+        endpoint_url: The API's address.
+        timeout: Seconds to connect and to read.
+
+    Raises:
+        SystemicFailure: the token is refused or the base unknown.
+        SourceOutage: the API cannot be reached, is busy (429) or fails.
+    """
+    api = _api(token, endpoint_url, 0, timeout)
+    formula = f"IS_AFTER(LAST_MODIFIED_TIME(), DATETIME_PARSE('{since}'))"
+    changed = []
+    for table, name in (tables or TABLES).items():
+        with _sentences(base_id, name):
+            if api.table(base_id, name).first(formula=formula) is not None:
+                changed.append(table)
+    return changed
+
+
+def _api(
+    token: str, endpoint_url: str, retries: int, timeout: tuple[int, int],
+    on_answer: Callable[[str], None] | None = None,
+) -> Api:  # fmt: skip
+    from pyairtable import Api
+    from pyairtable.api.retrying import retry_strategy
+
+    strategy = retry_strategy(total=retries, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+    api = Api(token, endpoint_url=endpoint_url, retry_strategy=strategy if retries else None, timeout=timeout)
+    if on_answer is not None:
+        told = on_answer
+
+        def note(answer: Any, *_: Any, **__: Any) -> None:
+            if "Date" in answer.headers:
+                told(parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC).isoformat())
+
+        api.session.hooks["response"].append(note)
+    return api
+
+
+@contextmanager
+def _sentences(base_id: str, name: str) -> Iterator[None]:
+    """What the API answers instead of records, as our errors; the token is in none of them."""
+    import requests
+
+    try:
+        yield
+    except requests.HTTPError as error:
+        answer = error.response
+        status = answer.status_code if answer is not None else 0
+        if status in (401, 403, 404):
+            raise SystemicFailure(
+                f"Airtable refuses {name} of {base_id} ({status}); check the token, its scopes and the names."
+            ) from None
+        after = answer.headers.get("Retry-After", "") if answer is not None else ""
+        raise SourceOutage(
+            f"Airtable answers {status} for {name}; it is tried again later.",
+            SOURCE, float(after) if after.isdigit() else None,
+        ) from None  # fmt: skip
+    except requests.RequestException as error:
+        raise SourceOutage(
+            f"Airtable cannot be reached for {name} ({type(error).__name__}).", SOURCE
+        ) from None
 
 
 def _schema(api: Api, base_id: str) -> dict[str, set[str]]:

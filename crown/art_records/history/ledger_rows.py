@@ -26,30 +26,22 @@ _RECEIVED = Recipe(EXPORTS, "received", {"version": 1})
 def enter_exports(connection: Connection, raws: Sequence[RawFile], run_id: str | None = None) -> None:
     """Enter kept files as the newest exports of their tables; the next step reads these."""
     for raw in raws:
-        _enter_file(connection, raw.table, raw.name, raw.sha256, run_id)
+        _enter_file(connection, raw.table, raw.sha256, run_id)
 
 
-def _enter_file(connection: Connection, table: str, name: str, sha256: str, run_id: str | None = None) -> int:
-    return versions.enter(
-        connection, key=table, content_hash=sha256, recipe=_RECEIVED, run_id=run_id, facts={"file": name}
-    )
+def _enter_file(connection: Connection, table: str, sha256: str, run_id: str | None = None) -> int:
+    """Without the file's name, which may hold a person's: art.raw_files has it, where it can be erased."""
+    return versions.enter(connection, key=table, content_hash=sha256, recipe=_RECEIVED, run_id=run_id)
 
 
 def received(connection: Connection) -> dict[str, tuple[str, str]]:
     """Table -> file name and the hash under which its newest export is kept; a person may be erased from it since."""
-    found = versions.current(connection, EXPORTS)
-    kept = dict(
-        connection.execute(
-            text("select sha256, kept_as from art.raw_files where sha256 = any(:hashes)"),
-            {"hashes": [one.content_hash for one in found.values()]},
-        )
-        .tuples()
-        .all()
+    newest = {one.content_hash: table for table, one in versions.current(connection, EXPORTS).items()}
+    rows = connection.execute(
+        text("select sha256, file_name, kept_as from art.raw_files where sha256 = any(:hashes)"),
+        {"hashes": list(newest)},
     )
-    return {
-        table: (str(one.facts["file"]), kept.get(one.content_hash, one.content_hash))
-        for table, one in found.items()
-    }
+    return {newest[sha256]: (name, kept_as) for sha256, name, kept_as in rows}
 
 
 def enter_sync(connection: Connection, number: int) -> None:
@@ -60,12 +52,12 @@ def enter_sync(connection: Connection, number: int) -> None:
     ).one()
     files = connection.execute(
         text(
-            "select table_name, source_file, source_hash from art.sync_tables"
+            "select table_name, source_hash from art.sync_tables"
             " where sync_number = :n and source_hash is not null order by table_name"
         ),
         {"n": number},
     ).all()
-    made_of = [_enter_file(connection, row.table_name, row.source_file, row.source_hash) for row in files]
+    made_of = [_enter_file(connection, row.table_name, row.source_hash) for row in files]
     if sync.reverts is not None:
         reverted = versions.current(connection, SYNCS).get(str(sync.reverts))
         made_of += [reverted.output_id] if reverted else []

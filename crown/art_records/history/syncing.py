@@ -6,7 +6,7 @@ report. Does not belong here: reading, comparing and writing themselves, and who
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,11 +89,11 @@ def sync(
 
 def receive(
     engine: Engine, files: Mapping[str, Path], *, objects: Objects, book: Rulebook | None = None,
-    run_id: str | None = None,
+    run_id: str | None = None, with_them: Callable[[Connection], None] | None = None,
 ) -> list[Export]:  # fmt: skip
     """Keep export files under their hashes, read them, and enter them in the ledger as the newest of their tables.
 
-    Nothing is compared; `sync_raw` goes on from here.
+    Nothing is compared; `sync_raw` goes on from here. `with_them` is called in the transaction that enters them.
 
     Raises:
         BadInput: a file cannot be read.
@@ -105,6 +105,8 @@ def receive(
     exports = [_known(engine, raw, book or rulebook()) for raw in raws]
     with engine.begin() as connection:
         enter_exports(connection, raws, run_id)
+        if with_them is not None:
+            with_them(connection)
     return exports
 
 
