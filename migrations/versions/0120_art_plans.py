@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0120_art_plans"
-down_revision = "0110_verdicts_holds_resources"
+down_revision = "0132_news"
 branch_labels = None
 depends_on = None
 
