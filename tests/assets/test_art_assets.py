@@ -27,7 +27,7 @@ from crown.art_records.workspace import (
 )
 from crown.errors import Refused
 from crown.journal import activity, logs
-from crown.ledger import lineage, versions
+from crown.ledger import lineage, plans, versions
 from crown.store import files
 from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
@@ -265,8 +265,10 @@ def test_a_difference_that_would_close_too_much_waits_for_a_decision_on_exactly_
     assert f"5 of {SMALL} records would be closed (limit 3 records" in said.description
     assert count(engine, "select count(*) from art.editions where is_active") == SMALL
     full.run()
-    told_once = count(engine, "select sum(times) from journal.notices where department = 'art_records'")
-    assert told_once == 1, "waiting on is no news"
+    with engine.connect() as connection:
+        (plan,) = plans.open_plans(connection, EXPORTS)
+    assert f"5 of {SMALL} records would be closed" in plan.sentence
+    assert count(engine, "select count(*) from ledger.plans") == 1, "waiting on is the same plan"
     with full.art.workspace() as workspace:
         difference = arriving.waiting(workspace).diff_hash
         with pytest.raises(Refused, match="The difference now is"):
@@ -276,6 +278,11 @@ def test_a_difference_that_would_close_too_much_waits_for_a_decision_on_exactly_
     made = told(done)[TABLES["editions"]]
     assert (made["records_closed"], made["decided_by"], made["decision"]) == (5, "eva", decision.decision_id)
     assert checked(done)[TABLES["editions"], APPLIED].passed
+    assert plan.plan_hash == difference
+    with engine.connect() as connection:
+        ended = plans.find(connection, EXPORTS, difference)
+    assert ended is not None
+    assert ended.state == "applied"
     assert count(engine, "select count(*) from art.editions where is_active") == SMALL - 5
 
 

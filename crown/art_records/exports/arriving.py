@@ -12,16 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
 from crown.art_records.history.comparing import Mode
 from crown.art_records.history.ledger_rows import received
 from crown.art_records.history.syncing import compare, sync_raw
 from crown.art_records.reports import SyncReport
 from crown.art_records.tables import ENTITIES
-from crown.art_records.workspace import DEPARTMENT, EXPORTS, Workspace
+from crown.art_records.workspace import EXPORTS, Workspace
 from crown.errors import BadInput, Refused
-from crown.journal import notices
 from crown.journal.activity import Via
 from crown.ledger import decisions, plans
 from crown.ledger.decisions import Decision, Verdict
@@ -135,10 +132,7 @@ def bring_in(
         return Outcome(_carry_out(workspace, plan, run), decision)
     if decision is not None:
         return Outcome(report, decision, f"{decision.who} rejected this difference.")
-    why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_RECORDS_APPLY=ask)"
-    waits = f"{why}. Look at it, then `crown art decide {report.diff_hash[:12]} approve` or `reject`."
-    _notify(workspace, report.diff_hash[:12], waits)
-    return Outcome(report, waits=waits)
+    return Outcome(report, waits=_why(report))
 
 
 def bring_in_files(
@@ -226,20 +220,6 @@ def _check_same(diff_hash: str, given: str) -> None:
         )
 
 
-def _notify(workspace: Workspace, difference: str, waits: str) -> None:
-    """A notice for people when a difference begins to wait; not another one every day."""
-    with workspace.engine.begin() as connection:
-        enqueued = connection.execute(
-            text("select exists (select from journal.notices where department = :d and subject = :s)"),
-            {"d": DEPARTMENT, "s": difference},
-        ).scalar_one()
-        if not enqueued:
-            notices.post(
-                connection, kind="review", department=DEPARTMENT, subject=difference,
-                sentence=f"A new export waits for a decision: {waits}",
-            )  # fmt: skip
-
-
 def waiting(workspace: Workspace, mode: Mode | None = None) -> SyncReport:
     """The difference between the exports folder and the art tables, as the next run would see it; writes nothing."""
     from crown.art_records.history.syncing import sync
@@ -253,16 +233,16 @@ def waiting(workspace: Workspace, mode: Mode | None = None) -> SyncReport:
 
 def _propose(workspace: Workspace, report: SyncReport) -> Plan:
     """The difference as the open plan; it takes the place of another that waited."""
-    sentence = "; ".join(report.blocks) or ", ".join(
-        f"{table.table}: {sum(table.counts.get(f'records_{n}', 0) for n in _DIFFERS)} records differ"
-        for table in report.tables
-    )
+    sentence = f"The newest export waits for a decision: {_why(report)}"
     with workspace.engine.begin() as connection:
         lock_assets(connection, [EXPORTS])
         return plans.propose(connection, stage=EXPORTS, subject=SUBJECT, body=report.body, sentence=sentence)
 
 
-_DIFFERS = ("created", "updated", "closed")
+def _why(report: SyncReport) -> str:
+    """Why a difference waits, and what to do."""
+    why = "; ".join(report.blocks) or "every difference waits for a decision (CROWN_ART_RECORDS_APPLY=ask)"
+    return f"{why}. Look at it, then `crown art decide {report.diff_hash[:12]} approve` or `reject`."
 
 
 def _open(workspace: Workspace, diff_hash: str) -> Plan | None:
@@ -326,7 +306,4 @@ def remember(
     if not who.strip():
         raise BadInput("A decision needs a name: say who you are.")
     with workspace.engine.begin() as connection:
-        return decisions.decide(
-            connection, stage=EXPORTS, subject=SUBJECT, content_hash=plan.plan_hash, verdict=verdict, who=who, via=via,
-            reason=reason,
-        )  # fmt: skip
+        return plans.decide(connection, plan, verdict, who=who, via=via, reason=reason)
