@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -300,19 +301,20 @@ def test_sent_is_recorded_each_time_and_unsent_ones_are_listed(stocked: ArtTable
 def test_the_seller_and_the_addresses_come_from_the_settings(tmp_path: Path) -> None:
     addresses = tmp_path / "addresses.yaml"
     addresses.write_text("Amber Room: 2 High Street; Town\n", encoding="utf-8")
-    ours = {
-        "home": tmp_path,
-        "company_name": "We",
-        "art_address": "1 Quay Street; Town",
-        "art_addresses": addresses,
-    }
-    by = seller(Settings(**ours, art_vat_percent=20, art_vat_number="GB1", art_vat="added"))
+
+    def ours(**vat: Any) -> Settings:
+        art = {"address": "1 Quay Street; Town", "addresses": addresses, **vat}
+        return Settings.model_validate(
+            {"home": tmp_path, "product_images": {"company_name": "We"}, "art_records": art}
+        )
+
+    by = seller(ours(vat_percent=20, vat_number="GB1", vat="added"))
     assert (by.name, by.address, by.vat_percent, by.vat_added, by.addresses) == (
         "We", ("1 Quay Street", "Town"), Decimal("20.0"), True, {"amber room": ("2 High Street", "Town")})  # fmt: skip
     with pytest.raises(ConfigurationError, match="CROWN_ART_RECORDS_VAT_NUMBER"):
-        seller(Settings(**ours, art_vat_percent=20))
+        seller(ours(vat_percent=20))
     with pytest.raises(ConfigurationError, match="CROWN_PRODUCT_IMAGES_COMPANY_NAME"):
         seller(Settings(home=tmp_path))
     addresses.write_text("just text", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"addresses\.yaml cannot be read"):
-        seller(Settings(**ours))
+        seller(ours())
