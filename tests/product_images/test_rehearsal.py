@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from console import doctor
 from crown.errors import BadInput, ConfigurationError, Refused
@@ -115,10 +115,10 @@ def world(workspace: Workspace) -> dict[str, str]:
 
 @pytest.fixture
 def crown(
-    engine: Engine, world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     """Run `crown images ... --json`; returns what it answers, or what it says when it fails."""
-    known_people(engine, "eva", "ute")
+    known_people(workspace.engine, "eva", "ute")
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str, exit_code: int = 0) -> Any:
