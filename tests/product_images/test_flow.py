@@ -37,6 +37,7 @@ from crown.product_images.workspace import (
 from crown.settings.model import load_settings
 from crown.store import files
 from tests.conftest import copy_of
+from tests.given import with_product_images
 from tests.pictures import draw_part
 from tests.product_images.flow import approve, finish, look, published, run, upload, workspace_settings
 
@@ -469,7 +470,7 @@ def test_a_format_that_cannot_be_made_of_a_small_picture_holds_up_no_other_forma
         "  marked_png: {format: png, dpi: 72, enabled: true,"
         " brand_icon: {file: icon.png, position: top_left, offset: [90, 5]}}\n"
     )
-    own = workspace.settings.model_copy(update={"output_specs": tmp_path / "specs.yaml"})
+    own = with_product_images(workspace.settings, {"output_specs": tmp_path / "specs.yaml"})
     small = open_workspace(workspace.engine, own)
     finish(small, "52000123", size=(60, 40))
     finish(small, "52000124", size=(300, 200))
