@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from crown.errors import CrownError, SystemicFailure
+from crown.flow.summary import Freshness
 from crown.flow.worker_pool import PoolReport
 from crown.journal import activity
 from crown.journal.stats import PipelineStats
@@ -28,6 +29,89 @@ _log = logging.getLogger(__name__)
 #: Fewer failures than this never fail a run by their rate.
 _FEW = 5
 NOTHING_LEFT_FAILED = "nothing_left_failed"
+DATA_IS_FRESH = "data_is_fresh"
+
+
+def key(asset: str) -> dg.AssetKey:
+    """The asset key of a ledger asset: `product_images/photos` -> ["product_images", "photos"]."""
+    return dg.AssetKey(asset.split("/"))
+
+
+def console_link(department: str) -> dict[str, dg.MetadataValue]:
+    """Metadata of every asset: the department's place on the console's start page, on the same origin."""
+    return {"console": dg.MetadataValue.md(f"[{department.replace('_', ' ')}](/console/#{department})")}
+
+
+def standing_check(asset: str) -> dg.AssetCheckSpec:
+    """The spec of `nothing_left_failed`."""
+    return dg.AssetCheckSpec(
+        NOTHING_LEFT_FAILED, asset=key(asset), description="No item is left failed or quarantined."
+    )
+
+
+def freshness_check(asset: str, dated: str) -> dg.AssetCheckSpec:
+    """The spec of `data_is_fresh`."""
+    return dg.AssetCheckSpec(
+        DATA_IS_FRESH,
+        asset=key(asset),
+        description=f"The {dated} is not older than the department allows, whenever a run last looked.",
+    )
+
+
+def data_is_fresh(fresh: Freshness) -> dg.AssetCheckResult:
+    """Whether an asset's data is new enough by its own date: a run that found nothing does not make it newer."""
+    return dg.AssetCheckResult(
+        passed=not fresh.stale(),
+        check_name=DATA_IS_FRESH,
+        asset_key=key(fresh.asset),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=fresh.sentence,
+        metadata={
+            fresh.dated.replace(" ", "_"): fresh.at.isoformat() if fresh.at else "no data yet",
+            "days_allowed": fresh.window.days if fresh.window else "any",
+        },
+    )
+
+
+def item_asset(
+    asset: str,
+    deps: Sequence[str],
+    kinds: set[str],
+    *,
+    owners: Sequence[str],
+    code_version: str,
+    checks: Sequence[dg.AssetCheckSpec] = (),
+    **more: Any,
+) -> Any:
+    """An asset whose items are rows of the ledger, with its standing check and its link to the console."""
+    department = asset.split("/")[0]
+    return dg.asset(
+        key=key(asset),
+        deps=[key(dep) for dep in deps],
+        group_name=department,
+        owners=owners,
+        kinds=kinds,
+        code_version=code_version,
+        metadata=console_link(department),
+        check_specs=[standing_check(asset), *checks],
+        **more,
+    )
+
+
+def external_asset(
+    asset: str, description: str, kinds: set[str], *, owners: Sequence[str], deps: Sequence[str] = ()
+) -> dg.AssetSpec:
+    """Something outside that Crown reads or writes and does not make: a folder, a base, an account."""
+    department = asset.split("/")[0]
+    return dg.AssetSpec(
+        key(asset),
+        deps=[key(dep) for dep in deps],
+        group_name=department,
+        owners=owners,
+        kinds=kinds,
+        description=description,
+        metadata=console_link(department),
+    )
 
 
 def metadata_of(stats: PipelineStats, states: Mapping[str, int], **more: Any) -> dict[str, Any]:
@@ -96,7 +180,7 @@ def nothing_left_failed(engine: Engine, asset: str, states: Mapping[str, int]) -
     return dg.AssetCheckResult(
         passed=left == 0,
         check_name=NOTHING_LEFT_FAILED,
-        asset_key=dg.AssetKey(asset.split("/")),
+        asset_key=key(asset),
         severity=dg.AssetCheckSeverity.WARN,
         description=None if left == 0 else f"{left} items failed or need a person.",
         metadata={

@@ -83,7 +83,7 @@ def run(names: tuple[str, ...], as_json: bool) -> None:
         from crown_assets.definitions import defs
 
         keys = {dg.AssetKey(list(project.asset_key(model.relation))): model for model in chosen}
-        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        result = defs.resolve_job_def("sql_models").execute_in_process(
             instance=instance,
             asset_selection=list(keys),
             raise_on_error=False,

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from crown.art_records.workspace import kept_objects
 from crown.errors import Refused
 from crown.journal.housekeeping import sizes, tidy
+from crown.people import credentials
 from crown.product_images import orphans
 from crown.product_images.rehearsal import removal as rehearsal_removal
 from crown.product_images.workspace import Workspace
@@ -22,7 +23,7 @@ from crown.store import old_files
 from crown_assets.factories import sentences_as_failures
 from resources.product_images import ProductImagesResource
 
-KEY = dg.AssetKey(["housekeeping", "tidy"])
+KEY = dg.AssetKey(["housekeeping", "retention"])
 _GB = 1_000_000_000
 _MB = 1024 * 1024
 #: A day's growth of our log table beyond which somebody should look.
@@ -34,6 +35,7 @@ _LOG_ROWS_A_DAY = 500_000
     group_name="housekeeping",
     owners=["team:platform"],
     kinds={"python", "postgres"},
+    code_version="1",
     check_specs=[
         dg.AssetCheckSpec(
             "disk_space", asset=KEY, description="Every folder of ours has CROWN_MIN_FREE_GB left."
@@ -61,6 +63,7 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 "claims_ended": done.claims,
                 "old_claims_removed": done.old_claims,
                 "old_items_removed": done.old_items,
+                "sessions_removed": _old_sessions(workspace),
                 "unfinished_files_removed": len(unfinished),
                 **_old_rehearsals(workspace),
                 **_old_files(workspace.settings),
@@ -71,6 +74,13 @@ def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
                 _log_growth(workspace.engine, workspace.settings),
             ],
         )
+
+
+def _old_sessions(workspace: Workspace) -> int:
+    """Sessions that ended or expired are kept as long as other events."""
+    age = timedelta(days=workspace.settings.events_retention_days)
+    with workspace.engine.begin() as connection:
+        return credentials.prune(connection, age)
 
 
 def _old_rehearsals(workspace: Workspace) -> dict[str, int | str]:

@@ -23,6 +23,8 @@ from crown.ledger.claims import Finished
 from crown.pictures.contact_sheet import contact_sheet
 from crown.product_images import stages
 from crown.product_images.share import intake, moves, rejected, review_folder, unrendered
+from crown.product_images.summary import PRODUCT_IMAGES
+from crown.product_images.versions import CODE_VERSIONS
 from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
@@ -38,14 +40,20 @@ from crown.product_images.workspace import (
 )
 from crown.store.watch import SETTLE_SECONDS
 from crown_assets.factories import (
-    NOTHING_LEFT_FAILED,
     carried_forward,
+    console_link,
+    data_is_fresh,
+    external_asset,
     fail_above,
+    freshness_check,
+    item_asset,
+    key,
     metadata_of,
     nothing_left_failed,
     preview,
     record_run,
     sentences_as_failures,
+    standing_check,
     stats_of,
 )
 from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
@@ -53,38 +61,47 @@ from resources import queues
 from resources.product_images import ProductImagesResource
 
 OWNERS = ["team:product-images"]
+SHARE = f"{DEPARTMENT}/share"
+TARGETS = f"{DEPARTMENT}/published_folders"
 #: Cutting out takes so much longer than what follows it; its results are shown as they come in any case.
 _CUTOUT_TURNS = 10
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 
-def key(asset: str) -> dg.AssetKey:
-    """The asset key of a ledger asset: `product_images/photos` -> ["product_images", "photos"]."""
-    return dg.AssetKey(asset.split("/"))
-
-
-def _standing_check(asset: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        NOTHING_LEFT_FAILED, asset=key(asset), description="No item is left failed or quarantined."
-    )
-
-
-def _asset(
-    asset: str, deps: Sequence[str], kinds: set[str], *, checks: Sequence[dg.AssetCheckSpec] = (), **more: Any
-) -> Any:
-    return dg.asset(
-        key=key(asset),
-        deps=[key(dep) for dep in deps],
-        group_name=DEPARTMENT,
+def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:
+    return item_asset(
+        asset,
+        deps,
+        kinds,
         owners=OWNERS,
-        kinds=kinds,
-        check_specs=[_standing_check(asset), *checks],
+        code_version=CODE_VERSIONS[asset],
         freshness_policy=FRESH,
         **more,
     )
 
 
-@_asset(INBOX_PHOTOS, [], {"python", "file"})
+#: Where people put pictures, and where the world reads them.
+share = external_asset(
+    SHARE,
+    "The folders of the share in which people put photos, approve cut-outs and lay retouches.",
+    {"file"},
+    owners=OWNERS,
+)
+published_folders = external_asset(
+    TARGETS,
+    "The folders of the production targets, as the website, the printers and partners read them.",
+    {"file"},
+    owners=OWNERS,
+    deps=[PUBLISHED],
+)
+
+
+@_asset(
+    INBOX_PHOTOS,
+    [SHARE],
+    {"python", "file"},
+    checks=[freshness_check(INBOX_PHOTOS, "newest upload")],
+)
 def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
     with _told(context), sentences_as_failures(), images.workspace() as workspace:
@@ -104,6 +121,7 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
             rejected=len(reviewed.rejected),
             retouched=len(reviewed.retouched),
             refused=dg.MetadataValue.json({**seen.refused, **reviewed.refused}),
+            checks=[_fresh(workspace, INBOX_PHOTOS)],
         )
 
 
@@ -182,10 +200,12 @@ def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
             description=f"The {family} outputs of output_specs.yaml, rendered from the masters.",
             skippable=True,
             freshness_policy=FRESH,
+            code_version=CODE_VERSIONS[asset],
+            metadata=console_link(DEPARTMENT),
         )
         for family, asset in RENDITIONS.items()
     ],
-    check_specs=[_standing_check(asset) for asset in RENDITIONS.values()],
+    check_specs=[standing_check(asset) for asset in RENDITIONS.values()],
     can_subset=True,
     pool="cpu_heavy",
 )
@@ -241,7 +261,8 @@ def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource)
             "no_removal_is_held",
             asset=key(PUBLISHED),
             description="No plan to remove many products waits for a person.",
-        )
+        ),
+        freshness_check(PUBLISHED, "newest publication"),
     ],
 )
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
@@ -254,7 +275,7 @@ def production(context: dg.AssetExecutionContext, images: ProductImagesResource)
             workspace,
             report,
             PUBLISHED,
-            [no_removal_is_held(workspace)],
+            [no_removal_is_held(workspace), _fresh(workspace, PUBLISHED)],
             held=dg.MetadataValue.md(held) if held else None,
         )
 
@@ -273,6 +294,12 @@ def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str)
         on_progress=_progress(context),
         seconds=_seconds(context, workspace),
     )
+
+
+def _fresh(workspace: Workspace, asset: str) -> dg.AssetCheckResult:
+    with workspace.engine.connect() as connection:
+        dates = {one.asset: one for one in PRODUCT_IMAGES.freshness(connection)}
+    return data_is_fresh(dates[asset])
 
 
 def _queue(context: dg.AssetExecutionContext) -> str | None:

@@ -30,7 +30,9 @@ HEAVY = (
 )
 #: Assets whose staleness is nobody's worry, with the reason.
 WITHOUT_FRESHNESS = {
-    "housekeeping/tidy": "runs by its schedule; a missed night harms nothing",
+    "housekeeping/retention": "runs by its schedule; a missed night harms nothing",
+    "product_images/share": "external; the newest upload is judged where it is received",
+    "product_images/published_folders": "external; the newest publication is judged where it is made",
     "art_records/airtable_base": "external; the newest export is judged where it is received",
     "art_records/exports_folder": "external; the newest export is judged where it is received",
     "art_records/documents": "external; people issue them when they are needed",
@@ -48,6 +50,7 @@ def graph() -> dict[str, Any]:
             "kinds": sorted(node.kinds),
             "deps": sorted(key.to_user_string() for key in node.parent_keys),
             "checks": sorted(key.name for key in node.check_keys),
+            "code_version": node.code_version if node.group_name != "sql" else "of its text",
         }
     return {
         "assets": dict(sorted(assets.items())),

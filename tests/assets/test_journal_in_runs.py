@@ -237,7 +237,7 @@ def test_housekeeping_says_why_it_leaves_the_bytes_of_old_rehearsals(
     images: ProductImagesResource, engine: Engine
 ) -> None:
     def told() -> dict[str, Any]:
-        (made,) = run(images, "housekeeping").asset_materializations_for_node("housekeeping__tidy")
+        (made,) = run(images, "housekeeping").asset_materializations_for_node("housekeeping__retention")
         return {key: value.value for key, value in made.metadata.items() if "rehears" in key}
 
     assert told() == {"rehearsals_removed": 0, "rehearsed_bytes_removed": 0}

@@ -127,7 +127,7 @@ def test_unknown_products_are_listed_tried_and_retired(workspace: Workspace, cro
         [f"media:products/{number}/source/{picture.name}"],
     )
     assert "needs a reason" in crown("unknown-products", number, "--retire", exit_code=2)
-    retiring = ("unknown_products", number, "--retire", "--reason", "no product")
+    retiring = ("unknown-products", number, "--retire", "--reason", "no product")
     assert crown(*retiring) == {"retired": False, "unknown_products": [listed]}
     assert picture.exists()
     assert crown(*retiring, "--apply") == {
