@@ -168,7 +168,12 @@ class Refusals:
             "%s refused: %s",
             name,
             reason,
-            extra={"product_number": number, "user_id": who, "context": {"folder": folder}},
+            extra={
+                "department": self.workspace.department,
+                "subject": number,
+                "user_id": who,
+                "context": {"folder": folder},
+            },
         )
         with self.workspace.engine.begin() as connection:
             activity.record(
@@ -178,7 +183,7 @@ class Refusals:
                 subject=name,
                 department=self.workspace.department,
                 via="share",
-                product_number=number,
+                entity=number,
                 source_file=name,
                 new={"folder": folder, "reason": reason},
             )

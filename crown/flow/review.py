@@ -141,7 +141,7 @@ def decide(
                     subject=one.decision.subject,
                     department=workspace.department,
                     via=via,
-                    product_number=number_of(one.decision.subject),
+                    entity=number_of(one.decision.subject),
                     details=reason,
                     old=one.before and {"verdict": one.before.verdict, "who": one.before.who},
                     new={
@@ -154,11 +154,11 @@ def decide(
             ],
         )
     for one in new:
-        _log_decision(one.decision, number_of(one.decision.subject))
+        _log_decision(workspace.department, one.decision, number_of(one.decision.subject))
     return [one.decision for one in said]
 
 
-def _log_decision(said: Decision, number: str) -> None:
+def _log_decision(department: str, said: Decision, number: str) -> None:
     _log.info(
         "%s %s by %s%s",
         said.subject,
@@ -166,7 +166,8 @@ def _log_decision(said: Decision, number: str) -> None:
         said.who,
         f": {said.reason}" if said.reason else "",
         extra={
-            "product_number": number,
+            "department": department,
+            "subject": number,
             "user_id": said.who,
             "context": {
                 "via": said.via,

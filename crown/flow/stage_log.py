@@ -41,7 +41,8 @@ class Messages:
     Attributes:
         of: by asset; nothing is logged of the others.
         subject_of: what the key of an item is about, for people: results of one subject and asset are one line.
-        number_of: the number by which people look for the item with this key or subject (`product_number` of a record).
+        number_of: the number by which people look for the item with this key or subject: `subject` of a log record,
+            `entity` of an activity.
         number_of_path: the same, from the path of a file.
     """
 
@@ -52,7 +53,7 @@ class Messages:
 
     def removed(self, path: str, *, kept: bool) -> None:
         """A line for a file that is no longer wanted: removed, or kept because a person changed it."""
-        extra = {"product_number": self.number_of_path(path)}
+        extra = {"subject": self.number_of_path(path)}
         if kept:
             _log.warning("%s is no longer wanted, but a person changed it: kept.", path, extra=extra)
         else:
@@ -92,7 +93,7 @@ class StageLog:
                     "%s failed: %s",
                     one.job.key,
                     one.error,
-                    extra={"product_number": self.messages.number_of(one.job.key), "context": given},
+                    extra={"subject": self.messages.number_of(one.job.key), "context": given},
                 )
         entries = [
             self._made(action, subject, message, group)
@@ -111,7 +112,7 @@ class StageLog:
             subject=subject,
             department=self.workspace.department,
             via="run",
-            product_number=self.messages.number_of(subject),
+            entity=self.messages.number_of(subject),
             new=None if message.news is None else message.news(group),
             run_id=self.run_id,
             duration_ms=_milliseconds(group),
@@ -124,7 +125,7 @@ class StageLog:
             subject=one.job.key,
             department=self.workspace.department,
             via="run",
-            product_number=self.messages.number_of(one.job.key),
+            entity=self.messages.number_of(one.job.key),
             details=one.error,
             new={"asset": one.job.asset, "error_class": one.error_class},
             run_id=self.run_id,
@@ -141,7 +142,7 @@ class StageLog:
         if len(group) > 1:
             about["files"] = len(group)
         return {
-            "product_number": self.messages.number_of(subject),
+            "subject": self.messages.number_of(subject),
             "execution_time_ms": _milliseconds(group),
             "context": about,
         }

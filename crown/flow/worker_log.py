@@ -39,7 +39,7 @@ class WorkerLog:
         logs.set_up_once(self.settings, console=False)
         first = jobs[0]
         with log_context(
-            product_number=self.number_of(first.key),
+            subject=self.number_of(first.key),
             run_id=self.run_id,
             department=self.department,
             asset=first.asset,

@@ -21,11 +21,8 @@ from crown.journal.secrets import redact_values
 Via = Literal["cli", "console", "share", "run", "demo", "import"]
 
 # The actions whose names CrownPipe's users query in audit.product_audit.
-INITIAL_UPLOAD = "initial_upload"
 HUMAN_APPROVED = "human_approved"
-FORMATTING_COMPLETE = "formatting_complete"
 # What CrownPipe did not record.
-CUTOUT_MADE = "cutout_made"
 HUMAN_REJECTED = "human_rejected"
 APPROVAL_WITHDRAWN = "approval_withdrawn"
 PUBLISHED = "published"
@@ -46,7 +43,7 @@ class Activity:
     what: str
     department: str
     subject: str
-    product_number: str | None
+    entity: str | None
     via: Via
     details: str | None
     source_file: str | None
@@ -67,10 +64,11 @@ class Entry:
     Attributes:
         who: the person, or `share` when a moved file cannot tell, or the name of the run's job.
         what: the action; one of this module's constants where one fits.
-        subject: what it was done to: an item's key, a product, a setting.
-        department: `product_images`, `art_records`, ...
+        subject: what it was done to: an item's key, a setting.
+        department: its name.
         via: from where.
-        product_number: shows the row in audit.product_audit.
+        entity: what people look it up by, where it is not the subject; some departments are shown
+            by it in audit.product_audit.
         old: values before, JSON-able; None when there were none.
         new: values after.
         details: a sentence for people.
@@ -87,7 +85,7 @@ class Entry:
     subject: str
     department: str
     via: Via
-    product_number: str | None = None
+    entity: str | None = None
     old: Any = None
     new: Any = None
     details: str | None = None
@@ -104,7 +102,7 @@ class Entry:
             "subject": plain_text(self.subject),
             "department": self.department,
             "via": self.via,
-            "product_number": self.product_number,
+            "entity": self.entity,
             "old_values": _json(self.old),
             "new_values": _json(self.new),
             "details": None if self.details is None else plain_text(self.details),
@@ -117,7 +115,7 @@ class Entry:
 
 #: Column and type of what is appended.
 _APPENDED = {
-    **dict.fromkeys(("who", "what", "subject", "department", "via", "product_number"), "text"),
+    **dict.fromkeys(("who", "what", "subject", "department", "via", "entity"), "text"),
     **dict.fromkeys(("old_values", "new_values"), "jsonb"),
     **dict.fromkeys(("details", "source_file", "run_id"), "text"),
     "duration_ms": "integer",
@@ -153,7 +151,7 @@ def history(
     connection: Connection,
     *,
     subject: str | None = None,
-    product_number: str | None = None,
+    entity: str | None = None,
     department: str | None = None,
     who: str | None = None,
     limit: int = 100,
@@ -163,7 +161,7 @@ def history(
         name: value
         for name, value in {
             "subject": subject,
-            "product_number": product_number,
+            "entity": entity,
             "department": department,
             "who": who,
         }.items()

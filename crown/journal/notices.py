@@ -48,7 +48,7 @@ def post(connection: Connection, *, kind: Kind, department: str, subject: str, s
     Args:
         connection: an open transaction.
         kind: `failure`, `review`, or `news` of what has finished.
-        department: `product_images`, ...
+        department: its name.
         subject: what it is about: an item's key, an asset, a run.
         sentence: what the person is to know.
     """

@@ -19,10 +19,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput
-from crown.journal.activity import FORMATTING_COMPLETE
 from crown.journal.plain import plain_text
 
 DEPARTMENT = "product_images"
+#: The action by which CrownPipe says that the formats of a product were made.
+FORMATTING_COMPLETE = "formatting_complete"
 
 
 def _written_out(given: object) -> object:
@@ -152,7 +153,7 @@ def _activities(number: str, items: list[HistoryItem]) -> list[dict[str, object]
 
 #: What is imported, by table: its columns and the values of a row.
 ACTIVITIES = (
-    "journal.activity (at, who, what, department, subject, product_number, via, details, source_file, duration_ms,"
+    "journal.activity (at, who, what, department, subject, entity, via, details, source_file, duration_ms,"
     " context, import_key) values (:at, :who, :what, :department, :number, :number, 'import', :details, :source_file,"
     " :duration_ms, cast(:context as jsonb), :import_key)"
 )

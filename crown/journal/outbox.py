@@ -23,15 +23,16 @@ from sqlalchemy.exc import DataError, IntegrityError
 from crown.journal.locks import try_flock, try_lock
 
 _BATCH = 500
-# `pipeline` is what an earlier Crown called the department in records that still wait.
+# `pipeline` and `product_number` are what an earlier Crown called department and subject in records that still wait.
 _INSERT = text("""
 insert into logs.records (record_id, timestamp, level, department, module, message, context, exception, user_id,
-                          execution_time_ms, product_number, run_id)
+                          execution_time_ms, subject, run_id)
 select record_id, timestamp, level::varchar(20), coalesce(department, pipeline)::varchar(50), module::varchar(100),
-       message, context, exception, user_id::varchar(100), execution_time_ms, product_number::varchar(100), run_id
+       message, context, exception, user_id::varchar(100), execution_time_ms,
+       coalesce(subject, product_number)::varchar(100), run_id
 from jsonb_to_recordset(cast(:rows as jsonb)) as r(
     record_id uuid, timestamp timestamptz, level text, department text, pipeline text, module text, message text,
-    context jsonb, exception text, user_id text, execution_time_ms integer, product_number text, run_id text)
+    context jsonb, exception text, user_id text, execution_time_ms integer, subject text, product_number text, run_id text)
 on conflict (record_id) do nothing
 """)
 

@@ -18,7 +18,7 @@ from crown.journal.plain import plain, plain_text
 from crown.journal.secrets import redact, redact_values
 
 #: Fields of their own column, given by `extra=` or `log_context`.
-FIELDS = ("product_number", "user_id", "run_id", "execution_time_ms", "department")
+FIELDS = ("subject", "user_id", "run_id", "execution_time_ms", "department")
 _LARGEST_INTEGER = 2**31 - 1
 
 # What every record has (`taskName` since Python 3.12, `message` and `asctime` once formatted) is not context.
@@ -30,7 +30,7 @@ _context: ContextVar[dict[str, Any]] = ContextVar("crown_log_context", default={
 @contextmanager
 def log_context(
     *,
-    product_number: str | None = None,
+    subject: str | None = None,
     user: str | None = None,
     run_id: str | None = None,
     department: str | None = None,
@@ -38,10 +38,10 @@ def log_context(
 ) -> Iterator[None]:
     """Give every record of the block these fields; blocks nest, the inner one wins.
 
-    >>> with log_context(product_number="52000123", run_id="8f3a"):
-    ...     logging.getLogger("crown.product_images").info("cut out")
+    >>> with log_context(subject="52000123", run_id="8f3a"):
+    ...     logging.getLogger("crown.journal").info("seen")
     """
-    given = {"product_number": product_number, "user_id": user, "run_id": run_id, "department": department}
+    given = {"subject": subject, "user_id": user, "run_id": run_id, "department": department}
     token = _context.set(
         {**_context.get(), **{name: v for name, v in given.items() if v is not None}, **more}
     )
@@ -92,7 +92,7 @@ def as_row(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class LineFormatter(logging.Formatter):
-    """One record as text: time in UTC, level, place, [product], message, then the rest as JSON.
+    """One record as text: time in UTC, level, place, [subject], message, then the rest as JSON.
 
     Further lines of a message or traceback are indented, so that no text can pose as a record.
     """
@@ -100,7 +100,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text, without a newline at its end."""
         time = datetime.fromtimestamp(record.created, UTC)
-        product = getattr(record, "product_number", None)
+        subject = getattr(record, "subject", None)
         rest = {
             name: value
             for name in ("user_id", "execution_time_ms", "run_id")
@@ -111,7 +111,7 @@ class LineFormatter(logging.Formatter):
             f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z",
             f"{record.levelname:<7}",
             record.name,
-            *([f"[{product}]"] if product else []),
+            *([f"[{subject}]"] if subject else []),
             record.getMessage(),
             *([json.dumps(rest, ensure_ascii=False)] if rest else []),
         ]

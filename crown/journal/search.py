@@ -19,7 +19,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LOOK_BACK = 1000
 
 _RECORDS = (
-    "id, timestamp as at, level, department, module, product_number as subject, message, user_id as who,"
+    "id, timestamp as at, level, department, module, subject, message, user_id as who,"
     " execution_time_ms, run_id, context, exception"
 )
 _ACTS = (
@@ -33,8 +33,8 @@ class Filter:
     """Which rows are wanted; what is None filters nothing.
 
     Attributes:
-        department: `product_images`, `art_records`, ...
-        subject: what it is about: an item's key or a product; `*` stands for anything.
+        department: its name.
+        subject: what it is about: an item's key, or what it is looked up by; `*` stands for anything.
         who: the person.
         level: the least severe level of log records.
         what: the action of activities.
@@ -154,7 +154,7 @@ _RECORD_TABLE = _Table(
     _RECORDS,
     {
         "department": "department = :department",
-        "subject": "product_number like :subject",
+        "subject": "subject like :subject",
         "who": "user_id = :who",
         "level": "level = any(:level)",
         "since": "timestamp >= :since",
@@ -169,7 +169,7 @@ _ACT_TABLE = _Table(
     _ACTS,
     {
         "department": "department = :department",
-        "subject": "(subject like :subject or product_number like :subject)",
+        "subject": "(subject like :subject or entity like :subject)",
         "who": "who = :who",
         "what": "what = :what",
         "since": "at >= :since",

@@ -10,9 +10,13 @@ from pathlib import PurePosixPath
 
 from crown.flow.stage_log import Message, Messages
 from crown.journal import activity
+from crown.journal.old_audit import FORMATTING_COMPLETE
 from crown.ledger.claims import Made
 from crown.product_images.names import photo_name
 from crown.product_images.workspace import CUTOUTS, FAMILIES, MASTERS, PRODUCTS, PUBLISHED, RENDITIONS
+
+#: An action of the trail that CrownPipe did not record.
+CUTOUT_MADE = "cutout_made"
 
 
 def product_number(key: str) -> str:
@@ -42,10 +46,10 @@ def _file_names(group: Sequence[Made]) -> Mapping[str, object]:
 
 MESSAGES = Messages(
     {
-        CUTOUTS: Message("cut out", activity.CUTOUT_MADE, _cutout),
+        CUTOUTS: Message("cut out", CUTOUT_MADE, _cutout),
         MASTERS: Message("approved bytes put to the sources"),
         **{
-            asset: Message(f"rendered for {family}", activity.FORMATTING_COMPLETE, _file_names)
+            asset: Message(f"rendered for {family}", FORMATTING_COMPLETE, _file_names)
             for family, asset in RENDITIONS.items()
         },
         PUBLISHED: Message("published", activity.PUBLISHED, _file_names),

@@ -69,7 +69,7 @@ def log_of(engine: Engine, product: str) -> list[Any]:
             connection.execute(
                 text(
                     "select message, user_id, run_id, execution_time_ms, level, department, context"
-                    " from logs.records where product_number = :product order by timestamp, id"
+                    " from logs.records where subject = :product order by timestamp, id"
                 ),
                 {"product": product},
             )
@@ -134,9 +134,9 @@ def test_the_trail_says_what_runs_did_to_a_product(engine: Engine, images: Produ
             a for a in activity.history(connection, subject="52000123") if a.what == activity.PUBLISHED
         )
     assert [tuple(row) for row in rows][1:] == [
-        ("product_images", activity.CUTOUT_MADE),
+        ("product_images", "cutout_made"),
         ("eva", activity.HUMAN_APPROVED),
-        ("product_images", activity.FORMATTING_COMPLETE),
+        ("product_images", "formatting_complete"),
         ("product_images", activity.PUBLISHED),
     ]
     assert (published.run_id, published.via) == (last, "run")
@@ -155,9 +155,7 @@ def test_a_failed_item_stands_in_log_and_trail_with_its_reason(
     failed = next(row for row in log_of(engine, "52000126") if "failed" in row.message)
     assert (failed.level, failed.run_id, failed.context["asset"]) == ("WARNING", run_id, CUTOUTS)
     with engine.connect() as connection:
-        trail = [
-            a for a in activity.history(connection, product_number="52000126") if a.what == activity.FAILED
-        ]
+        trail = [a for a in activity.history(connection, entity="52000126") if a.what == activity.FAILED]
     assert len(trail) == 1
     assert trail[0].details is not None
     assert trail[0].details in failed.message
@@ -208,7 +206,7 @@ def test_a_bug_in_a_worker_leaves_its_traceback_with_the_product(
         row = connection.execute(
             text("select * from logs.records where module = 'crown.flow.worker_pool'")
         ).one()
-    assert (row.product_number, row.run_id, row.department) == ("bug-1", "run-1", "product_images")
+    assert (row.subject, row.run_id, row.department) == ("bug-1", "run-1", "product_images")
     assert "ZeroDivisionError: division by zero" in row.exception
     assert "pool_tasks.py" in row.exception
 

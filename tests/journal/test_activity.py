@@ -66,11 +66,11 @@ def test_history_is_newest_first_and_filtered(engine: Engine) -> None:
                 subject=subject,
                 department="product_images",
                 via="cli",
-                product_number=number,
+                entity=number,
             )
         assert [act.subject for act in history(connection)] == ["7", "1_3", "1_2"]
-        assert [act.subject for act in history(connection, product_number="1")] == ["1_3", "1_2"]
-        assert [act.subject for act in history(connection, who="anna", product_number="1")] == ["1_2"]
+        assert [act.subject for act in history(connection, entity="1")] == ["1_3", "1_2"]
+        assert [act.subject for act in history(connection, who="anna", entity="1")] == ["1_2"]
         assert [act.subject for act in history(connection, limit=1)] == ["7"]
 
 
@@ -85,7 +85,7 @@ def test_approver_and_reason_stand_in_the_old_audit_table(engine: Engine) -> Non
                 subject="52000123_1",
                 department="product_images",
                 via="share",
-                product_number="52000123",
+                entity="52000123",
                 details=details,
                 source_file="52000123_1.png",
                 duration_ms=40,

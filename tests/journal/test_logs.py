@@ -61,7 +61,7 @@ def test_a_record_reaches_the_table_with_its_fields_and_a_real_json_context(
     set_up: SetUp, engine: Engine, database_url: str
 ) -> None:
     running = set_up(database_url)
-    with log_context(product_number="52000123", user="anna", run_id="run-1", batch=7):
+    with log_context(subject="52000123", user="anna", run_id="run-1", batch=7):
         logging.getLogger("crown.product_images.cutouts").warning(
             "cut out %d of %d", 1, 2, extra={"execution_time_ms": 12.4, "context": {"model": "studio"}}
         )
@@ -73,7 +73,7 @@ def test_a_record_reaches_the_table_with_its_fields_and_a_real_json_context(
         "crown.product_images.cutouts",
         "cut out 1 of 2",
     )
-    assert (row["product_number"], row["user_id"], row["run_id"], row["execution_time_ms"]) == (
+    assert (row["subject"], row["user_id"], row["run_id"], row["execution_time_ms"]) == (
         "52000123",
         "anna",
         "run-1",
@@ -98,7 +98,7 @@ def test_a_record_without_any_field_is_stored_and_has_no_context(
     record.taskName = "Task-1"
     logging.getLogger("crown").handle(record)
     assert running.flush()
-    assert [(row["message"], row["context"], row["product_number"]) for row in log_table(engine)] == [
+    assert [(row["message"], row["context"], row["subject"]) for row in log_table(engine)] == [
         ("plain", None, None),
         ("of Python 3.12", None, None),
     ]
@@ -132,13 +132,13 @@ def test_a_message_of_several_lines_cannot_pose_as_another_record(set_up: SetUp,
 def test_contexts_nest_and_end(set_up: SetUp, engine: Engine, database_url: str) -> None:
     running = set_up(database_url)
     log = logging.getLogger("crown.product_images")
-    with log_context(product_number="1", user="anna"):
-        with log_context(product_number="2"):
+    with log_context(subject="1", user="anna"):
+        with log_context(subject="2"):
             log.info("inner")
         log.info("outer")
     log.info("none")
     assert running.flush()
-    assert [(row["product_number"], row["user_id"]) for row in log_table(engine)] == [
+    assert [(row["subject"], row["user_id"]) for row in log_table(engine)] == [
         ("2", "anna"),
         ("1", "anna"),
         (None, None),
@@ -160,16 +160,14 @@ def test_what_postgresql_refuses_is_stored_as_an_escape(
     running = set_up(database_url)
     loop: dict[str, object] = {"nan": float("nan"), message[:20]: message[:20], "path": Path("a/b")}
     loop["self"] = loop
-    logging.getLogger("crown." + "deep." * 30).info(
-        message, extra={"context": loop, "product_number": "9" * 200}
-    )
+    logging.getLogger("crown." + "deep." * 30).info(message, extra={"context": loop, "subject": "9" * 200})
     assert running.flush()
     (row,) = log_table(engine)
     assert str(row["message"]) == message.replace("\0", "\\x00").replace("\udcff", "\\udcff")
     assert isinstance(row["context"], dict)
     assert row["context"]["nan"] == "nan"
     assert row["context"]["path"] == "a/b"
-    assert row["product_number"] == "9" * 100
+    assert row["subject"] == "9" * 100
 
 
 def test_arguments_that_do_not_fit_lose_no_record(set_up: SetUp, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def filled(engine: Engine) -> Engine:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "insert into logs.records (timestamp, level, department, module, product_number, message, user_id) values"
+                "insert into logs.records (timestamp, level, department, module, subject, message, user_id) values"
                 " (now() - interval '3 days', 'INFO', 'product_images', 'crown', '52000123', 'cut out', 'mary'),"
                 " (now() - interval '2 hours', 'WARNING', 'product_images', 'crown', '52000124', '100% doubtful', null),"
                 " (now() - interval '1 hours', 'ERROR', 'art_records', 'crown', 'rec1', 'refused', 'ann'),"
@@ -36,7 +36,7 @@ def filled(engine: Engine) -> Engine:
         ):
             record(
                 connection, who=who, what=what, subject=subject, department="product_images", via="cli",
-                product_number=number, new={"verdict": what}, details=f"{what}, seen",
+                entity=number, new={"verdict": what}, details=f"{what}, seen",
             )  # fmt: skip
     return engine
 

@@ -270,7 +270,7 @@ class Batch:
             subject=key,
             department=DEPARTMENT,
             via="cli",
-            product_number=photo.name.number,
+            entity=photo.name.number,
             source_file=master.path.name,
             details=f"taken over from {WHO}: {reason}",
             new={"content_hash": content_hash, "decision_id": decision.decision_id},

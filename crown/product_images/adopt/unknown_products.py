@@ -50,8 +50,8 @@ _NUMBERS = """
         select split_part(key, '/', case when starts_with(key, 'archive/') then 3 else 2 end) as number, 0 as acts
         from ledger.outputs where asset = :old_files
         union all
-        select product_number, 1 from journal.activity
-        where department = :department and via = 'import' and product_number is not null
+        select entity, 1 from journal.activity
+        where department = :department and via = 'import' and entity is not null
     )
     select number, sum(acts) as acts from old
     where not exists (select from product_images.uploads u where u.product_number = old.number)
@@ -104,7 +104,7 @@ def retire(
                 subject=one.number,
                 department=DEPARTMENT,
                 via=via,
-                product_number=one.number,
+                entity=one.number,
                 details=reason,
                 old={"files": one.files[:100], "published": one.published},
             )

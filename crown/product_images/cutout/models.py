@@ -409,7 +409,7 @@ def record(
         subject=photo or ALL_PHOTOS,
         department=DEPARTMENT,
         via=via,
-        product_number=photo_name(photo).number if photo else None,
+        entity=photo_name(photo).number if photo else None,
         details=reason,
         old={"model": before},
         new={"model": model, "rehearsal": rehearsal_id, "decision_id": said.decision_id},

@@ -127,7 +127,7 @@ def _say(
         subject=number,
         department=DEPARTMENT,
         via=via,
-        product_number=number,
+        entity=number,
         details=reason,
         new={"decision_id": said.decision_id},
     )

@@ -137,7 +137,7 @@ def say(
             subject=number,
             department=DEPARTMENT,
             via=via,
-            product_number=number,
+            entity=number,
             old=before,
             new=after,
         )

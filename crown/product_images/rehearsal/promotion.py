@@ -271,7 +271,7 @@ def _carry(connection: Connection, row: Any, meant: Promotion, who: str, via: ac
         subject=row.photo,
         department=DEPARTMENT,
         via=via,
-        product_number=photo_name(row.photo).number,
+        entity=photo_name(row.photo).number,
         details=reason,
         old={"content_hash": row.current_hash},
         new={"verdict": "approve", "content_hash": row.after_hash, "decision_id": said.decision_id},

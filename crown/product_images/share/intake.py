@@ -304,7 +304,7 @@ def store(
             kind,
             upload.photo.key,
             extra={
-                "product_number": upload.photo.number,
+                "subject": upload.photo.number,
                 "user_id": upload.uploader,
                 "execution_time_ms": (time.perf_counter() - started) * 1000,
                 "context": {"content_hash": content_hash, "bytes": size},
@@ -356,7 +356,7 @@ def record_upload(
         subject=photo.key,
         department=DEPARTMENT,
         via="share",
-        product_number=photo.number,
+        entity=photo.number,
         source_file=upload.path.name,
         old=None if newest is None else {"content_hash": newest.content_hash, "file": newest.file_name},
         new={"content_hash": content_hash, "file": upload.path.name},
