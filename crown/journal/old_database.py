@@ -33,8 +33,9 @@ _NAMESPACE = uuid.UUID("5d1a4c5e-64a6-4b0d-9a3b-6f3f2f1c7e10")
 _RECORDS = """
 insert into logs.records (record_id, timestamp, level, department, module, message, context, exception, user_id,
                           execution_time_ms)
-values (:record_id, :timestamp, :level, :department, :module, :message, cast(:context as jsonb), :exception, :user_id,
-        :execution_time_ms)
+select * from jsonb_to_recordset(cast(:rows as jsonb)) as r(
+    record_id uuid, timestamp timestamptz, level text, department text, module text, message text, context jsonb,
+    exception text, user_id text, execution_time_ms integer)
 on conflict (record_id) do nothing
 """
 
@@ -318,12 +319,12 @@ def _record(row: Mapping[str, Any]) -> dict[str, object]:
     context = _context(row["context"])
     return {
         "record_id": str(uuid.uuid5(_NAMESPACE, same)),
-        "timestamp": at,
+        "timestamp": at.isoformat(),
         "level": row["level"],
         "department": PIPELINES.get(row["pipeline"], row["pipeline"]),
         "module": row["module"],
         "message": redact(row["message"]),
-        "context": None if context is None else json.dumps(redact_values(plain(context))),
+        "context": None if context is None else redact_values(plain(context)),
         "exception": None if row["exception"] is None else redact(row["exception"]),
         "user_id": row["user_id"],
         "execution_time_ms": row["execution_time_ms"],
@@ -341,7 +342,7 @@ def _context(value: Any) -> Any:
 
 
 def _enter_records(connection: Connection, rows: Sequence[Mapping[str, object]]) -> int:
-    return connection.execute(text(_RECORDS), [dict(row) for row in rows]).rowcount
+    return connection.execute(text(_RECORDS), {"rows": json.dumps(rows, ensure_ascii=False)}).rowcount
 
 
 def _utc(moment: datetime) -> datetime:
