@@ -193,7 +193,7 @@ def checks(context: click.Context, as_json: bool) -> None:
         )  # fmt: skip
         for formula in formulas:
             if not formula.passed:
-                click.echo(f"{formula.column}: {formula.sentence()}")
+                click.echo(click.wrap_text(f"{formula.column}: {formula.sentence()}", 100))
     context.exit(1 if wrong else 0)
 
 

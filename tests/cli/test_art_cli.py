@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import json
 import os
 import re
@@ -423,3 +424,24 @@ def test_a_document_is_shown_issued_written_and_marked_as_sent(
     (unsent,) = crown("documents", "--unsent", "--json")
     assert (unsent["kind"], unsent["subject"]) == ("certificate", "New Harbour - 1")
     assert "£720.00" in crown("documents").output
+
+
+def test_signing_and_accepting_are_decisions_and_tables_fit_100_columns(
+    crown: Crown, folder: Path, samples: tuple[Export, Export]
+) -> None:
+    samples[0].write(folder)
+    crown("sync", "--apply")
+    for table in (crown("syncs"), crown("quarantine"), crown("checks", code=1)):
+        assert max(len(line) for line in table.output.splitlines()) <= 100
+    (commissions,) = [e for e in crown("sign", "--json") if e["column"] == "Commissions"]
+    assert commissions["signed_by"] is None
+    (signed,) = crown("sign", "Commissions", commissions["text_hash"][:12], "--json")
+    assert signed["signed_by"] == getpass.getuser()
+    found = crown("accept", "double_linked", "--json")
+    assert (found["findings"], found["applied"]) == (84, False)
+    crown("accept", "double_linked", "--apply", "--reason", "old diptychs")
+    by_name = {q["name"]: q for q in crown("checks", "--json", code=1)["questions"]}
+    linked = by_name["double_linked"]
+    assert (linked["count"], linked["accepted"], linked["new"]) == (84, 84, 0)
+    assert isinstance(linked["money"], float)
+    assert " - " in linked["examples"][0]["name"], "the edition's name beside its record id"
