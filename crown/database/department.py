@@ -45,7 +45,7 @@ def without_triggers(connection: Connection) -> None:
     """
     if connection.execute(text("select current_setting('is_superuser')")).scalar_one() != "on":
         raise Refused(
-            "Emptying a department needs a superuser's role in PostgreSQL; `crown db reset --yes` empties all without."
+            "Emptying a department needs a superuser's role in PostgreSQL; `crown db reset --apply` empties all without."
         )
     connection.execute(text("set local session_replication_role = replica"))
 

@@ -30,7 +30,7 @@ def db() -> None:
     crown db stats
     crown db upgrade
     crown db migrate
-    CROWN_ENVIRONMENT=development crown db reset --yes
+    CROWN_ENVIRONMENT=development crown db reset --apply
     """  # noqa: D301
 
 
@@ -150,10 +150,9 @@ def _department(_: click.Context, parameter: click.Parameter, value: str | None)
 
 @db.command(short_help="Begin with an empty database; only in development.")
 @click.argument("department", required=False, callback=_department)
-@click.option("--yes", is_flag=True, help="Empty the whole database without asking.")
 @apply_option
 @json_option
-def reset(department: str | None, yes: bool, carry_out: bool, as_json: bool) -> None:
+def reset(department: str | None, carry_out: bool, as_json: bool) -> None:
     """Throw the database, or one DEPARTMENT of it, away; only in development.
 
     Files are left alone: pictures and originals stay where they are, but nothing knows
@@ -161,11 +160,11 @@ def reset(department: str | None, yes: bool, carry_out: bool, as_json: bool) -> 
     activity trail and the logs stay. What would go is shown; --apply does it.
 
     \b
-    CROWN_ENVIRONMENT=development crown db reset --yes
+    CROWN_ENVIRONMENT=development crown db reset --apply
     CROWN_ENVIRONMENT=development crown db reset art_records --apply
     """  # noqa: D301
     from crown.database.opening import serve_database
-    from crown.database.swap import recreate
+    from crown.database.swap import database_name, recreate
     from crown_cli.common.world import current_settings, open_world
 
     settings = current_settings()
@@ -177,12 +176,19 @@ def reset(department: str | None, yes: bool, carry_out: bool, as_json: bool) -> 
     if department is not None:
         _reset_department(department, carry_out=carry_out, as_json=as_json)
         return
-    if not (yes or carry_out):
-        click.confirm("Throw away everything in this database?", abort=True)
     with serve_database(settings) as url:
-        recreate(url)
-        with open_world(settings):
-            click.echo("The database is empty and migrated.")
+        if carry_out:
+            recreate(url)
+            with open_world(settings):
+                pass  # migrates it
+    if as_json:
+        show_json({"database": database_name(url), "applied": carry_out})
+    elif carry_out:
+        click.echo("The database is empty and migrated.")
+    else:
+        click.echo(
+            f"Everything in {database_name(url)} would be removed. Nothing was changed; --apply does it."
+        )
 
 
 def _reset_department(department: str, *, carry_out: bool, as_json: bool) -> None:
@@ -247,12 +253,13 @@ def dump(department: str, target: Path, as_json: bool) -> None:
 
 @db.command("drop-kept", short_help="Drop a database that a restore kept.")
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def drop_kept(name: str, yes: bool) -> None:
+@apply_option
+@json_option
+def drop_kept(name: str, carry_out: bool, as_json: bool) -> None:
     """Drop a database that a restore replaced and kept; `crown db stats` lists them.
 
     \b
-    crown db drop-kept crown_before_20250301t020000123 --yes
+    crown db drop-kept crown_before_20250301t020000123 --apply
     """  # noqa: D301
     from crown.database.opening import serve_database
     from crown.database.swap import drop, kept_prefix, maintenance, refuse_users
@@ -261,12 +268,18 @@ def drop_kept(name: str, yes: bool) -> None:
     with serve_database(current_settings()) as url:
         if not name.startswith(kept_prefix(url)):
             raise Refused(f"{name} was not kept by a restore (such names begin with {kept_prefix(url)}).")
-        if not yes:
-            click.confirm(f"Throw away the database {name}?", abort=True)
         with maintenance(url) as connection:
             refuse_users(connection, name)
-            drop(connection, name)
-    click.echo(f"{name} is gone.")
+            if carry_out:
+                drop(connection, name)
+    if as_json:
+        show_json({"database": name, "applied": carry_out})
+    else:
+        click.echo(
+            f"{name} is dropped."
+            if carry_out
+            else f"{name} would be dropped. Nothing was changed; --apply does it."
+        )
 
 
 @db.command(short_help="Say how to go to a newer PostgreSQL.")

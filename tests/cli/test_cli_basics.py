@@ -407,16 +407,19 @@ def test_a_database_is_thrown_away_in_development_only(
     engine.dispose()
     named = {"CROWN_HOME": str(tmp_path), "CROWN_DATABASE_URL": database_url}
     for environment in ("production", "staging"):
-        done = crown("db", "reset", "--yes", CROWN_ENVIRONMENT=environment, **named)
+        done = crown("db", "reset", "--apply", CROWN_ENVIRONMENT=environment, **named)
         assert (done.returncode, "CROWN_ENVIRONMENT=development" in done.stderr) == (3, True)
     assert _count(engine, "ledger.recipes") == 1
     with engine.connect() as connection:
         connection.exec_driver_sql("select 1")
-        done = crown("db", "reset", "--yes", CROWN_ENVIRONMENT="development", **named)
+        done = crown("db", "reset", "--apply", CROWN_ENVIRONMENT="development", **named)
         assert (done.returncode, "are open" in done.stderr) == (3, True)
     engine.dispose()
-    assert crown("db", "reset", CROWN_ENVIRONMENT="development", **named).returncode == 1, "nobody said yes"
-    assert crown("db", "reset", "--yes", CROWN_ENVIRONMENT="development", **named).returncode == 0
+    looked = crown("db", "reset", CROWN_ENVIRONMENT="development", **named)
+    assert (looked.returncode, "--apply does it" in looked.stdout) == (0, True)
+    assert _count(engine, "ledger.recipes") == 1
+    engine.dispose()
+    assert crown("db", "reset", "--apply", CROWN_ENVIRONMENT="development", **named).returncode == 0
     assert _count(engine, "ledger.recipes") == 0
 
 
@@ -441,8 +444,8 @@ def test_backup_and_restore_by_hand(engine: Engine, database_url: str, tmp_path:
     engine.dispose()
     kept = json.loads(done.stdout)["kept"]
     assert json.loads(crown("db", "stats", "--json", **named).stdout)["kept"] == [kept]
-    assert crown("db", "drop-kept", database_name(database_url), "--yes", **named).returncode == 3
-    assert crown("db", "drop-kept", kept, "--yes", **named).returncode == 0
+    assert crown("db", "drop-kept", database_name(database_url), "--apply", **named).returncode == 3
+    assert crown("db", "drop-kept", kept, "--apply", **named).returncode == 0
     assert json.loads(crown("db", "stats", "--json", **named).stdout)["kept"] == []
 
 

@@ -490,14 +490,14 @@ def test_a_killed_restore_leaves_the_database_untouched_and_the_next_one_tidies_
     saved = save(filled, tmp_path / "objects", tmp_path / "backups")
     _change(filled, "delete from ledger.output_inputs")
     changed, name = _contents(filled), database_name(filled)
-    process = _crown(filled, tmp_path, "restore", str(saved.folder), "--yes")
+    process = _crown(filled, tmp_path, "restore", str(saved.folder), "--apply")
     _until(lambda: _databases(filled, f"{name}_restore_") or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert _contents(filled) == changed
     assert len(_databases(filled, f"{name}_restore_")) == 1
-    again = _crown(filled, tmp_path, "restore", str(saved.folder), "--yes")
+    again = _crown(filled, tmp_path, "restore", str(saved.folder), "--apply")
     said = again.communicate(timeout=120)
     assert again.returncode == 0, said
     assert differences(saved.manifest.database.contents, _contents(filled)) == []

@@ -626,7 +626,7 @@ def tracer(frame, event, arg):
         if len(taken) == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
 sys.setprofile(tracer)
-adopt([sys.argv[1]])
+adopt([sys.argv[1], "--apply"])
 """
 
 
