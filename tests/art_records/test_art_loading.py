@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LIGHT = ("syncing", "rollback", "local", "history", "checks", "oracles", "erasing", "previews", "live", "outgoing",
-         "reports", "comparing", "tables")  # fmt: skip
+LIGHT = ("history.syncing", "history.rollback", "acts.local", "history.states", "checks", "exports.oracles",
+         "history.erasing", "previews", "exports.live", "outgoing", "reports", "history.comparing",
+         "tables")  # fmt: skip
 HEAVY = ("pandas", "numpy", "matplotlib", "pyairtable", "requests")
 
 

@@ -150,7 +150,7 @@ def test_a_second_export_shows_its_difference_with_personal_texts_masked(
     assert made["records_created"] == 1
     assert made["records_updated"] == 47
     assert made["changed_fields"]["is_sold"] == 8
-    assert "is_sold: False → True" in made["difference"]
+    assert "is_sold: no → yes" in made["difference"]
     assert "notes: unknown → (19 characters)" in made["difference"]
     with engine.connect() as connection:
         notes = connection.execute(text("select notes from art.editions where notes is not null")).scalars()

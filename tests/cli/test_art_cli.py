@@ -207,7 +207,7 @@ def test_work_in_the_art_records_is_validated_remembered_and_shown(
     assert "settle" in crown("settle", name).output
     story = crown("history", name).output
     assert [
-        word for word in ("create", "size: unknown → Large", "is_sold: False → True") if word not in story
+        word for word in ("create", "size: unknown → Large", "is_sold: no → yes") if word not in story
     ] == []
     assert "Ann" not in story
     shown = crown("show", name, "--json")

@@ -19,7 +19,6 @@ from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import text
 
-from console import doctor
 from crown.errors import BadInput, ConfigurationError, Refused
 from crown.journal import logs, secrets
 from crown.product_images import orphans, stages
@@ -37,6 +36,7 @@ from crown.product_images.rehearsal import (
 from crown.product_images.rehearsal.records import Rehearsal
 from crown.product_images.rehearsal.trial import Selection
 from crown.product_images.share import review
+from crown.product_images.summary import PRODUCT_IMAGES
 from crown.product_images.trace import trace
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -136,6 +136,11 @@ def rehearse(workspace: Workspace, selection: Selection = EVERYTHING, model: str
 
 
 # --- the shadow ------------------------------------------------------------------------------------------------------
+
+
+def _said_by_the_doctor(workspace: Workspace) -> list[tuple[str, str]]:
+    found = PRODUCT_IMAGES.database_findings(workspace.engine, workspace.settings)
+    return [(one.verdict, one.what) for one in found]
 
 
 def test_a_rehearsal_touches_neither_ledger_nor_share_nor_review(workspace: Workspace) -> None:
@@ -356,7 +361,7 @@ def test_a_promotion_goes_before_the_setting_until_it_is_taken_back(workspace: W
         (said,) = cutout_models.standing_sentences(connection, workspace.settings)
     assert said.startswith(f"Photos are cut out by {OTHER}, promoted by ute")
     assert "CROWN_PRODUCT_IMAGES_CUTOUT_MODEL (studio) holds again after" in said
-    assert [what for _, what, _ in doctor._cutout_models(workspace.engine, workspace.settings)] == [said]
+    assert _said_by_the_doctor(workspace) == [("ok", said)]
     meant = promotion.take_back(workspace, who="ute", via="cli", reason="blurred wires")
     assert (sorted(meant.there), meant.cut_anew) == ([KEPT, DRAWN], [TINY])
     assert CUTOUTS not in run(workspace)
@@ -461,7 +466,7 @@ def test_a_photo_whose_weights_are_gone_waits_alone(workspace: Workspace) -> Non
             {"asset": CUTOUTS, "key": DRAWN},
         ).scalar_one()
     assert waiting == f"the weights of {OTHER}"
-    ((verdict, what, _),) = doctor._cutout_models(workspace.engine, workspace.settings)
+    ((verdict, what),) = _said_by_the_doctor(workspace)
     assert (verdict, what.split(":")[0]) == ("warn", "1 photos wait for it")
 
 

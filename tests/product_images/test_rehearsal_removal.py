@@ -18,12 +18,14 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from crown.art_records.workspace import kept_objects
 from crown.errors import BadInput, Refused, SystemicFailure
 from crown.journal import logs, secrets
 from crown.ledger import decisions, recipes
 from crown.ledger.recipes import Recipe
 from crown.product_images import orphans
 from crown.product_images.cutout import models as cutout_models
+from crown.product_images.orphans import only_rehearsed_at
 from crown.product_images.rehearsal import (
     promotion,
 )
@@ -38,7 +40,6 @@ from crown.product_images.rehearsal.removal import Removed, remove, remove_old
 from crown.product_images.workspace import CUTOUTS, OBJECTS, Workspace
 from crown.store import store_lock
 from crown_cli.main import cli
-from crown_cli.platform import backup
 from tests.given import known_people
 
 RECIPE = Recipe(CUTOUTS, "cut-out", {"model": "u2netp", "version": 1})
@@ -285,7 +286,7 @@ def test_of_a_backup_only_bytes_that_rehearsals_alone_name_are_not_missed(worksp
             via="cli",
         )
     address = workspace.engine.url.render_as_string(hide_password=False)
-    assert backup._only_rehearsed(address) == {passing}
+    assert only_rehearsed_at(address, kept_objects) == {passing}
 
 
 def test_the_statements_of_rehearsal_and_promotion_hold_on_an_empty_library(workspace: Workspace) -> None:

@@ -92,7 +92,7 @@ def test_held_plans_failing_checks_and_syncs_reach_the_webhook(
     database: DatabaseResource, instance: dg.DagsterInstance, inbox: Inbox, engine: Engine, tmp_path: Path
 ) -> None:
     database = with_addresses(database, tmp_path, inbox.address)
-    assert tick(database, instance)[0] == "Nothing was sent: nothing to tell."
+    assert tick(database, instance)[0] == "Nothing was sent: no notice is pending."
     cursor = tick(database, instance)[1]
 
     @dg.asset_check(asset=dg.AssetKey(["housekeeping", "restore_test"]))
@@ -129,7 +129,7 @@ def test_held_plans_failing_checks_and_syncs_reach_the_webhook(
     )
     assert "300 rows would close." in message
     assert "Read and written: prints: 3 created." in message
-    assert tick(database, instance, cursor)[0] == "Nothing was sent: nothing to tell."
+    assert tick(database, instance, cursor)[0] == "Nothing was sent: no notice is pending."
     passes = True
     checked()
     with engine.connect() as connection:

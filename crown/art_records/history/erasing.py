@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
-from crown.art_records.exports.files import RawFile
 from crown.art_records.history.comparing import erased_digest
 from crown.art_records.history.erased_texts import (
     REPLACEMENT,
@@ -30,6 +29,9 @@ from crown.journal import activity
 from crown.journal.activity import Via
 from crown.store import files
 from crown.store.objects import Objects
+
+if TYPE_CHECKING:
+    from crown.art_records.exports.files import RawFile
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def taken_out_again(engine: Engine, raw: RawFile, objects: Objects) -> RawFile:
     data = cleared.encode("utf-8", errors="surrogateescape")
     digest = _kept(objects, data)
     objects.path(raw.sha256).unlink(missing_ok=True)
-    return RawFile(raw.table, raw.name, data, digest)
+    return replace(raw, data=data, sha256=digest)
 
 
 _KEYS = frozenset({
