@@ -42,12 +42,15 @@ def find(
 
 
 def back(connection: Connection, output_id: int) -> list[dict[str, Any]]:
-    """The output and everything it was made of, nearest first, each with recipe and decision."""
+    """The output and everything it was made of, nearest first, each with recipe and decision.
+
+    `roles` says as what each was an input of the others (`cutouts`, `masters`); empty for the output itself.
+    """
     return _walk(connection, output_id, "input_id", "output_id")
 
 
 def forward(connection: Connection, output_id: int) -> list[dict[str, Any]]:
-    """The output and everything that was made of it, nearest first."""
+    """The output and everything that was made of it, nearest first; `roles` are those of the inputs it took of these."""
     return _walk(connection, output_id, "output_id", "input_id")
 
 
@@ -58,7 +61,9 @@ def _walk(connection: Connection, output_id: int, to: str, origin: str) -> list[
             f" union select e.{to}, reached.distance + 1 from reached"
             f" join ledger.output_inputs e on e.{origin} = reached.output_id),"
             " nearest as (select output_id, min(distance) as distance from reached group by output_id)"
-            f" select n.distance, {_OUTPUT} from nearest n {_JOINED} order by n.distance, m.asset, m.key"
+            f" select n.distance, {_OUTPUT}, array(select distinct e.role from ledger.output_inputs e"
+            f" join nearest o on o.output_id = e.{origin} where e.{to} = n.output_id and e.role is not null"
+            f" order by e.role) as roles from nearest n {_JOINED} order by n.distance, m.asset, m.key"
         ),
         {"start": output_id},
     )

@@ -459,8 +459,9 @@ def _say_output(output: dict[str, Any], how: str) -> None:
     by = f", {verdict} by {output['who']} ({output['via']})" if output["who"] else ""
     run = f", run {output['run_id'][:8]}" if output["run_id"] else ""
     gone = "" if output["present"] else ", no longer there"
+    role = f" as {', '.join(output['roles'])}" if output["roles"] else ""
     click.echo(
-        f"  {how} {output['asset']} {output['key']} by recipe {recipe}{by}{run},"
+        f"  {how}{role} {output['asset']} {output['key']} by recipe {recipe}{by}{run},"
         f" {output['made_at']:%Y-%m-%d %H:%M}{gone}"
     )
 

@@ -255,6 +255,29 @@ def test_lost_bytes_are_made_again(engine: Engine) -> None:
     assert [m.job.key for m in make_all(engine).made] == ["a"]
 
 
+def test_lineage_names_the_role_in_which_each_output_was_used(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("insert into ledger.recipes values ('r', 'd/result', 'join', '{}')"))
+        photo, words, result = connection.execute(
+            text(
+                "insert into ledger.outputs (asset, key, fingerprint, content_hash, recipe) values"
+                " ('d/photos', 'a', 'f1', 'h1', 'r'), ('d/texts', 'a', 'f2', 'h2', 'r'),"
+                " ('d/result', 'a', 'f3', 'h3', 'r') returning output_id"
+            )
+        ).scalars()
+        connection.execute(
+            text(
+                "insert into ledger.output_inputs (output_id, input_id, position, role) values"
+                " (:result, :photo, 1, 'photos'), (:result, :words, 2, 'texts')"
+            ),
+            {"result": result, "photo": photo, "words": words},
+        )
+        back = {row["asset"]: row["roles"] for row in lineage.back(connection, result)}
+        forward = {row["asset"]: row["roles"] for row in lineage.forward(connection, photo)}
+    assert back == {"d/result": [], "d/photos": ["photos"], "d/texts": ["texts"]}
+    assert forward == {"d/photos": [], "d/result": ["photos"]}
+
+
 def test_a_verdict_is_about_exactly_the_bytes_that_were_seen(engine: Engine) -> None:
     with engine.begin() as connection:
         said = {"stage": "s", "subject": "a", "who": "eva", "via": "cli"}
