@@ -26,12 +26,16 @@ insert into product_images.uploads (kind, photo, product_number, file_name, cont
 """
 
 
+#: The same in the names of the older revision; later ones are renamed by a migration.
+_FILL_OLDER = _FILL.replace("ledger.outputs", "ledger.makings").replace("output_id", "making_id")
+
+
 @pytest.fixture
 def older(server_url: str) -> Iterator[Engine]:
     """A database of the revision before, with data in it."""
     with database_at(server_url, "0011_publishing") as engine:
         with engine.begin() as connection:
-            connection.execute(text(_FILL))
+            connection.execute(text(_FILL_OLDER))
         yield engine
 
 

@@ -37,7 +37,7 @@ def test_what_is_wanted_is_forecast_made_logged_and_removed_again(engine: Engine
     assert there(home) == {"ann.txt": "Dear ann", "bob.txt": "Dear bob"}
     with engine.connect() as connection:
         trail = connection.execute(
-            text("select what, subject, department, product_number from journal.activity order by subject")
+            text("select what, subject, department, entity from journal.activity order by subject")
         ).all()
     assert [tuple(row) for row in trail] == [
         ("letter_written", "ann", "letters", "ann"),

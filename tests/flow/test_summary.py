@@ -24,10 +24,10 @@ values ('original', '1001', '1001', '1001.jpg', 'h', 1, 'eva', now() - interval 
 """
 _ITEMS = """
 insert into ledger.recipes (recipe, asset, name, body) values ('r', 'product_images/cutouts', 'studio', '{}');
-insert into ledger.items (asset, key, state, waiting_for, wanted, recipe)
-values ('product_images/masters', '1', 'waiting', 'approval', 'w', 'r'),
-       ('product_images/masters', '2', 'waiting', 'approval', 'w', 'r'),
-       ('product_images/photos', '1', 'quarantined', null, 'w', 'r');
+insert into ledger.items (asset, key, state, waiting_for, waiting_kind, wanted, recipe)
+values ('product_images/masters', '1', 'waiting', 'approval', 'gate', 'w', 'r'),
+       ('product_images/masters', '2', 'waiting', 'approval', 'gate', 'w', 'r'),
+       ('product_images/photos', '1', 'quarantined', null, null, 'w', 'r');
 """
 
 
