@@ -107,7 +107,12 @@ def workspace(engine: Engine, base: Path) -> Workspace:
         "CROWN_FILE_GROUP": GROUP,
         "CROWN_WORKERS": "1",
         "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "5",
+        "CROWN_PRODUCT_IMAGES_PRODUCT_NUMBER_PATTERN": ".+",
     }
+    media = base / "media"  # a person's work: no root of a share is made by a run
+    media.mkdir()
+    shutil.chown(media, group=GROUP)
+    media.chmod(0o2775)
     return open_workspace(engine, load_settings(settings, env_file=None))
 
 
