@@ -1,9 +1,7 @@
 """Invented exports with the counted shapes of the real ones: a base of prints, galleries and editions.
 
-Belongs here: writing the three CSV files of one export, and a second export of the same base two months
-later, with every kind of fault that the real art tables have, in the counted numbers. Everything is drawn from
-a seed; no person, work or gallery in it exists.
-Does not belong here: reading or judging exports (`exports.py`, `cleaning.py`).
+Belongs here: writing the CSV files of one export and of a second one two months later, with the faults of the real
+records in the counted numbers, drawn from a seed. Does not belong here: reading or judging exports (`exports/`).
 """
 
 from __future__ import annotations

@@ -163,9 +163,11 @@ def reset(department: str | None, carry_out: bool, as_json: bool) -> None:
     CROWN_ENVIRONMENT=development crown db reset --apply
     CROWN_ENVIRONMENT=development crown db reset art_records --apply
     """  # noqa: D301
+    from crown.database.engine import connect
+    from crown.database.migrations import migrate
     from crown.database.opening import serve_database
     from crown.database.swap import database_name, recreate
-    from crown_cli.common.world import current_settings, open_world
+    from crown_cli.common.world import current_settings
 
     settings = current_settings()
     if settings.environment != "development":
@@ -179,8 +181,9 @@ def reset(department: str | None, carry_out: bool, as_json: bool) -> None:
     with serve_database(settings) as url:
         if carry_out:
             recreate(url)
-            with open_world(settings):
-                pass  # migrates it
+            engine = connect(url)
+            migrate(engine)
+            engine.dispose()
     if as_json:
         show_json({"database": database_name(url), "applied": carry_out})
     elif carry_out:
