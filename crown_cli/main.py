@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("crown_cli.platform.status:status", "What is made, waiting and failed, per department."),
     "images": ("crown_cli.images.commands:images", "Product images: plan, run, approve, trace."),
     "art": ("crown_cli.art.commands:art", "Art records."),
+    "motion": ("crown_cli.motion.commands:motion", "Motion jobs: CSV batches to checked packages."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
     "people": ("crown_cli.platform.people:people", "Users, roles and API tokens."),
     "logs": ("crown_cli.platform.journal:logs", "What the program logged; --follow."),

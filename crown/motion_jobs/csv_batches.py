@@ -111,6 +111,20 @@ class Batch:
     notices: tuple[str, ...]
 
 
+def sample() -> str:
+    """A CSV with every column and two rows, for people to start from."""
+    rows = (
+        (*REQUIRED, *OPTIONAL),
+        ("spring_01", "psd/spring.psd", "templates/promo.aepx", "spring_01.aepx", "Harbour FC", "Spring promo", "high",
+         "for Friday"),
+        ("spring_02", "psd/spring_away.psd", "templates/promo.aepx", "spring_02.aepx", "Harbour FC", "Spring promo",
+         "medium", ""),
+    )  # fmt: skip
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def batch_id(now: datetime, taken: Collection[str]) -> str:
     """`BATCH_20251030_143022`, with `_2`, `_3` and so on when that id is taken."""
     plain = f"BATCH_{now:%Y%m%d_%H%M%S}"

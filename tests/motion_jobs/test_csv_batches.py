@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crown.errors import BadInput
-from crown.motion_jobs.csv_batches import Batch, BatchRules, batch_id, read_batch
+from crown.motion_jobs.csv_batches import Batch, BatchRules, batch_id, read_batch, sample
 
 HEADER = "job_id,psd_path,aepx_path,output_name,client_name,project_name,priority,notes"
 
@@ -226,3 +226,16 @@ def test_the_same_bytes_have_the_same_hash(folder: Path) -> None:
     text = f"{HEADER}\n{row()}"
     assert batch(folder, text).form.sha256 == batch(folder, text).form.sha256
     assert batch(folder, text).form.sha256 != batch(folder, text + "\n").form.sha256
+
+
+def test_the_sample_has_every_column_and_passes_where_its_files_exist(tmp_path: Path) -> None:
+    (tmp_path / "batch.csv").write_text(sample())
+    for name in ("psd/spring.psd", "psd/spring_away.psd", "templates/promo.aepx"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    read = read_batch(tmp_path / "batch.csv", BatchRules((tmp_path,), defect_of=lambda _: None))
+    assert [(job.job_id, job.priority) for job in read.jobs] == [
+        ("spring_01", "high"),
+        ("spring_02", "medium"),
+    ]
+    assert read.quarantined == ()

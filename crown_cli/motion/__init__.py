@@ -1,0 +1,1 @@
+"""`crown motion`. The domain code is in crown/motion_jobs."""
