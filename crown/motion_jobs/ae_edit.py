@@ -10,13 +10,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
+
+import py_aep
 
 from crown.errors import Refused
 from crown.motion_jobs.ae_chunks import MAX_BYTES, ChunkTree, Difference, differences, read_rifx, write_rifx
 from crown.motion_jobs.ae_project import (
     DAMAGE,
+    Footage,
     Layer,
     Project,
     item_id,
@@ -100,7 +103,7 @@ def edit_project(path: Path, edits: Edits, output: Path) -> EditProof:
     changed = differences(old.tree, new)
     _refuse_strangers(new, changed, edits, path.name)
     after = project_of(new, output, output.suffix.lower()[1:])
-    _refuse_other_values(after, edits, path.name)
+    _refuse_other_values(before, after, edits, path.name)
     data = write_aepx(Aepx(new, old.legacy)) if output.suffix.lower() == ".aepx" else write_rifx(new)
     if problem := first_difference(data, output.name):
         raise Refused(f"{problem} The edited project is not written.")
@@ -125,19 +128,28 @@ def _refuse_impossible(project: Project, edits: Edits) -> None:
         item = footage.get(number)
         if item is None or item.file is None:
             raise Refused(f"{project.path.name} has no footage file with the item id {number}.")
-        if item.psd_layer is None:
-            continue
-        if Path(file.replace("\\", "/")).suffix.lower() not in _LAYERED:
+        if item.psd_layer is not None:
+            _refuse_part_of_layers(project, item, file, edits)
+        if not Path(file).is_file():
             raise Refused(
-                f"{item.name!r} is one layer of a layered file and {file!r} is a flat one. "
-                "Give a layered file, or replace the layer in the composition."
+                f"{file} is not here, and a project keeps the size of its footage. Give the file as it lies here; "
+                "a package writes the paths of the render machine."
             )
-        siblings = {one.id for one in project.footage if one.file == item.file and one.psd_layer}
-        if {edits.footage.get(one) for one in siblings} != {file}:
-            raise Refused(
-                f"{item.file!r} is used by {len(siblings)} items, one for each layer. Relink all of them: "
-                f"{', '.join(map(str, sorted(siblings)))}."
-            )
+
+
+def _refuse_part_of_layers(project: Project, item: Footage, file: str, edits: Edits) -> None:
+    """Refuse a flat file for a layered one, and relinking some layers of a file without the others."""
+    if PureWindowsPath(file).suffix.lower() not in _LAYERED:
+        raise Refused(
+            f"{item.name!r} is one layer of a layered file and {file!r} is a flat one. "
+            "Give a layered file, or replace the layer in the composition."
+        )
+    siblings = {one.id for one in project.footage if one.file == item.file and one.psd_layer}
+    if {edits.footage.get(one) for one in siblings} != {file}:
+        raise Refused(
+            f"{item.file!r} is used by {len(siblings)} items, one for each layer. Relink all of them: "
+            f"{', '.join(map(str, sorted(siblings)))}."
+        )
 
 
 def refuse_renames(project: Project, edits: Edits) -> None:
@@ -173,12 +185,24 @@ def _edited(tree: ChunkTree, edits: Edits, name: str) -> ChunkTree:
                 comps[comp_id].name = name_of_comp
             footage = {item.id: item for item in app.project.footages}
             for number, file in edits.footage.items():
-                footage[number].replace(file)
+                layer_name = getattr(footage[number].main_source, "layer_name", None)
+                footage[number].replace(file, layer_index=_index_of(layer_name, file) if layer_name else None)
             target = Path(app.project.file).with_name("edited.aep")
             app.project.save(target)
             return read_rifx(target.read_bytes(), name)
         except DAMAGE as error:
             raise Refused(f"{name} cannot be edited that way ({type(error).__name__}: {error}).") from None
+
+
+def _index_of(layer_name: str, file: str) -> int:
+    """Where a layered file has the layer of that name, as py-aep counts: the top layer is 0."""
+    names = py_aep.list_layers(file)
+    if names.count(layer_name) != 1:
+        raise Refused(
+            f"{Path(file).name} has {names.count(layer_name) or 'no'} layers named {layer_name!r}, which the project "
+            "shows. Give a file with one layer of each name."
+        )
+    return names.index(layer_name)
 
 
 def _with_line_feeds(text: str) -> str:
@@ -219,7 +243,7 @@ def _places(tree: ChunkTree, edits: Edits) -> list[str]:
     return wanted
 
 
-def _refuse_other_values(after: Project, edits: Edits, name: str) -> None:
+def _refuse_other_values(before: Project, after: Project, edits: Edits, name: str) -> None:
     texts = {layer.id: layer.text.text for comp in after.compositions for layer in comp.layers if layer.text}
     for layer_id, text in edits.texts.items():
         if texts[layer_id] != _with_line_feeds(text):
@@ -229,7 +253,13 @@ def _refuse_other_values(after: Project, edits: Edits, name: str) -> None:
     for number, new in (*edits.layer_names.items(), *edits.comp_names.items()):
         if named[number] != new:
             raise Refused(f"The name of {number} in {name} is {named[number]!r} after the edit.")
-    files = {item.id: item.file for item in after.footage}
+    layered = {item.id: item.psd_layer for item in before.footage}
+    items = {item.id: item for item in after.footage}
     for number, file in edits.footage.items():
-        if Path((files[number] or "").replace("\\", "/")).name != Path(file.replace("\\", "/")).name:
-            raise Refused(f"The file of item {number} of {name} is {files[number]!r} after the edit.")
+        item = items[number]
+        if PureWindowsPath(item.file or "").name != PureWindowsPath(file).name:
+            raise Refused(f"The file of item {number} of {name} is {item.file!r} after the edit.")
+        if item.psd_layer != layered[number]:
+            raise Refused(
+                f"Item {number} of {name} would show {item.psd_layer!r} instead of {layered[number]!r}."
+            )

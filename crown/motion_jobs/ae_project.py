@@ -173,6 +173,16 @@ def load_tree(path: Path) -> tuple[ChunkTree, str]:
     return read_aepx(raw, path.name).tree, "aepx"
 
 
+def project_bytes(path: Path) -> bytes:
+    """The bytes of a project, or of the one inside a motion graphics template.
+
+    Raises:
+        BadInput: The file cannot be read, or the template holds no project.
+    """
+    raw = read_bytes(path, MAX_BYTES)
+    return _inner_project(raw, path.name) if raw[:2] == b"PK" else raw
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """A file's bytes, when it is not larger than that."""
     try:

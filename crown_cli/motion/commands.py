@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crown_cli.motion import jobs
+from crown_cli.motion import files, jobs
 
 
 @click.group()
@@ -13,8 +13,9 @@ def motion() -> None:
 
     \b
     crown motion sample-csv              a CSV to start from
+    crown motion inspect promo.aepx      what a project or PSD holds
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
-for _command in (*jobs.COMMANDS,):
+for _command in (*jobs.COMMANDS, *files.COMMANDS):
     motion.add_command(_command)

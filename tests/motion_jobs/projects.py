@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import py_aep
 from PIL import Image
+from psd_tools import PSDImage
 
 from crown.motion_jobs.ae_project import Composition, Expression, Footage, Layer, LayerText, Project
 
@@ -56,3 +58,13 @@ def project(
 ) -> Project:
     """A project that no file stands behind."""
     return Project(Path("made.aepx"), "aepx", "25.5", tuple(comps), tuple(items), expressions, ())
+
+
+def made_psd(target: Path, layers: Sequence[str], shift: int = 0) -> Path:
+    """A document of 60 x 40 with one 20 x 10 layer for each name, each in its own colour."""
+    psd = PSDImage.new("RGBA", (60, 40))
+    for number, name in enumerate(layers):
+        picture = Image.new("RGBA", (20, 10), (number, 100, 200, 255))
+        psd.append(psd.create_pixel_layer(picture, name=name, top=5 + shift, left=10 + number))
+    psd.save(target)
+    return target

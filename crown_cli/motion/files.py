@@ -1,0 +1,249 @@
+"""Looking into and editing After Effects projects and PSDs. What is read and written is in crown/motion_jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crown_cli.common.output import json_option, show_json, show_rows
+
+_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_DIFFERENT = 1  # the exit code of a comparison that found differences, as `diff` has it
+
+
+@click.command(short_help="What a project or PSD holds.")
+@_file
+@json_option
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what an .aepx, .aep, .mogrt, .psd or .psb holds; --json has everything.
+
+    \b
+    crown motion inspect promo.aepx
+    crown motion inspect spring.psd --json | jq '.layers[].name'
+    """  # noqa: D301
+    from crown.motion_jobs.file_facts import file_facts
+
+    facts = file_facts(file)
+    if as_json:
+        show_json(facts)
+    elif "compositions" in facts:
+        _show_project(facts)
+    else:
+        _show_psd(facts)
+
+
+def _show_project(facts: Mapping[str, Any]) -> None:
+    name = Path(facts["path"]).name
+    click.echo(f"{name}: .{facts['form']} of After Effects {facts['version']}")
+    names = {comp["id"]: comp["name"] for comp in facts["compositions"]}
+    for comp in facts["compositions"]:
+        inside = (
+            f", shown in {', '.join(repr(names[one]) for one in comp['shown_in'])}"
+            if comp["shown_in"]
+            else ""
+        )
+        title = (
+            f"{comp['name']!r} (id:{comp['id']}) {comp['width']}x{comp['height']}, {comp['duration']:g} s, "
+            f"{comp['frame_rate']:g} frames/s{inside}"
+        )
+        rows = [_layer_row(layer) for layer in comp["layers"]]
+        click.echo()
+        click.echo(title)
+        show_rows(rows, empty="  no layers")
+    footage = [
+        {
+            "id": item["id"],
+            "footage": item["name"],
+            "size": f"{item['width']}x{item['height']}",
+            "file": item["file"] or item["kind"],
+            "there": {True: "yes", False: "missing", None: "unknown" if item["file"] else ""}[item["exists"]],
+            "places": item["places"],
+        }
+        for item in facts["footage"]
+    ]
+    show_rows(footage, empty="No footage.")
+    for one in facts["expressions"]:
+        flag = " (reads files or runs programs)" if one["reads_files"] else ""
+        click.echo(f"expression on layer id:{one['layer_id']}, {one['property']}{flag}")
+    for one in facts["controllers"]:
+        click.echo(f"Essential Graphics {one['type']}: {one['name']}")
+    click.echo(f"Fonts: {', '.join(facts['fonts']) or 'none'}")
+
+
+def _layer_row(layer: Mapping[str, Any]) -> dict[str, object]:
+    text = layer["text"] or {}
+    style = f"{', '.join(text['fonts'])} {text['size']:g}" if text else ""
+    return {
+        "#": layer["index"],
+        "id": layer["id"],
+        "layer": layer["name"],
+        "kind": layer["kind"],
+        "text": text.get("text", "").replace("\n", " / "),
+        "font": style,
+        "effects": len(layer["effects"]) or None,
+    }
+
+
+def _show_psd(facts: Mapping[str, Any]) -> None:
+    name = Path(facts["path"]).name
+    preview = "with a flat picture" if facts["has_preview"] else "without a flat picture"
+    click.echo(
+        f"{name}: {facts['width']}x{facts['height']}, {facts['mode']}, {facts['depth']} bits, {preview}"
+    )
+    rows = [
+        {
+            "id": layer["id"],
+            "layer": " / ".join(layer["path"]),
+            "kind": layer["kind"],
+            "box": ", ".join(map(str, layer["box"])) if layer["box"] else "nothing shows",
+            "visible": layer["visible"],
+            "content": _content(layer),
+        }
+        for layer in reversed(facts["layers"])
+    ]
+    show_rows(rows, empty="No layers.")
+    click.echo(f"Fonts: {', '.join(facts['fonts']) or 'none'}")
+
+
+def _content(layer: Mapping[str, Any]) -> str:
+    if layer["text"]:
+        return " / ".join(layer["text"]["paragraphs"])
+    if layer["smart_object"]:
+        return f"{layer['smart_object']['kind']} {layer['smart_object']['filename']}"
+    return ""
+
+
+@click.command(short_help="Prove that a project comes back byte for byte.")
+@_file
+@json_option
+def roundtrip(file: Path, as_json: bool) -> None:
+    """Take a project through both of its forms and compare the bytes.
+
+    An .aepx becomes an .aep and comes back, an .aep likewise; of a .mogrt it is the project inside.
+    The exit code is 1 when a byte differs.
+
+    \b
+    crown motion roundtrip promo.aepx
+    """  # noqa: D301
+    from crown.motion_jobs.ae_project import project_bytes
+    from crown.motion_jobs.aepx_codec import first_difference
+
+    raw = project_bytes(file)
+    difference = first_difference(raw, file.name)
+    if as_json:
+        show_json(
+            {"file": file, "bytes": len(raw), "identical": difference is None, "difference": difference}
+        )
+    else:
+        click.echo(difference or f"{file.name} comes back byte for byte ({len(raw):,} bytes).")
+    if difference:
+        click.get_current_context().exit(_DIFFERENT)
+
+
+@click.command(short_help="Change texts and footage, with proof.")
+@_file
+@click.option("--text", "texts", multiple=True, metavar="LAYER=TEXT", help="New text of a layer.")
+@click.option("--footage", multiple=True, metavar="ITEM=FILE", help="New file of a footage item.")
+@click.option("--comp", metavar="COMP", help="The composition in which layers are looked for.")
+@click.option(
+    "--platform",
+    type=click.Choice(["macos", "windows"]),
+    default="macos",
+    show_default=True,
+    help="The system of the render machine.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="New file."
+)
+@json_option
+def edit(
+    file: Path,
+    texts: Sequence[str],
+    footage: Sequence[str],
+    comp: str | None,
+    platform: str,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Write an edited copy of a project and prove it: only what was asked for differs.
+
+    A layer, item or composition is its name, or id:NUMBER where the name is not unique; an item is also the
+    name of its file. `inspect` shows names and ids.
+
+    \b
+    crown motion edit promo.aepx --text "Headline=Spring is here" -o out.aepx
+    crown motion edit promo.aep --footage logo.png=new.png -o out.aep
+    """  # noqa: D301
+    from crown.errors import Refused
+    from crown.motion_jobs.ae_edit import edit_project
+    from crown.motion_jobs.ae_project import read_project
+    from crown.motion_jobs.edit_requests import changed_places, requested_edits
+
+    if not texts and not footage:
+        raise click.UsageError("Nothing to change. Give --text LAYER=TEXT or --footage ITEM=FILE.")
+    if output.exists():
+        raise Refused(f"{output} exists already. Remove it, or name another file.")
+    project = read_project(file)
+    edits = requested_edits(project, texts, footage, comp, platform)
+    places = changed_places(project, edits)
+    proof = edit_project(file, edits, output)
+    if as_json:
+        show_json(
+            {
+                "output": proof.output,
+                "places": places,
+                "chunks": proof.changed,
+                "verified": proof.verified,
+                "opened_in_after_effects": proof.opened_in_after_effects,
+            }
+        )
+        return
+    click.echo(f"{_counted(len(places), 'place')} will look different:")
+    for place in places:
+        click.echo(f"  {place.comp!r} / {place.layer!r} (id:{place.layer_id})")
+    click.echo(f"{_counted(len(proof.changed), 'chunk')} of the file changed, nothing else:")
+    for one in proof.changed:
+        click.echo(f"  {one.path}: {one.old_size or 0:,} to {one.new_size or 0:,} bytes")
+    click.echo(f"{output} is written. Verified: {proof.verified}; opened in After Effects: not tested.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+@click.command(short_help="What differs between two projects or two PSDs.")
+@click.argument("old", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("new", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def diff(old: Path, new: Path, as_json: bool) -> None:
+    """Say in words what differs: composition or group, layer, property, old and new value.
+
+    The exit code is 0 when nothing differs and 1 when something does.
+
+    \b
+    crown motion diff promo_v1.aepx promo_v2.aepx
+    crown motion diff spring_v1.psd spring_v2.psd --json
+    """  # noqa: D301
+    from crown.errors import BadInput
+    from crown.motion_jobs.ae_diff import project_diff
+    from crown.motion_jobs.file_facts import is_psd
+    from crown.motion_jobs.psd_diff import psd_diff
+
+    if is_psd(old) != is_psd(new):
+        raise BadInput(f"{old.name} and {new.name} are not of one kind. Compare two projects or two PSDs.")
+    changes = psd_diff(old, new) if is_psd(old) else list(project_diff(old, new).changes)
+    if as_json:
+        show_json(changes)
+    else:
+        for change in changes:
+            click.echo(change.sentence())
+        if not changes:
+            click.echo(f"Nothing differs between {old.name} and {new.name}.")
+    if changes:
+        click.get_current_context().exit(_DIFFERENT)
+
+
+COMMANDS = (inspect, roundtrip, edit, diff)
