@@ -21,7 +21,7 @@ from sensors.failures import ENDED, RUNS
 from sensors.schedules import QUEUE
 
 #: Where people review: a stage whose current items wait for a verdict, and what they are called.
-REVIEWS = {stage: called for one in DEPARTMENTS for stage, called in one.reviews.items()}
+REVIEWS = {gate.stage: gate.called for one in DEPARTMENTS for gate in one.gates if gate.called}
 #: The command that lists what needs a person, by department.
 _TROUBLES = {one.name: one.troubles_command for one in DEPARTMENTS}
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, text
 
+from crown.art_records.gates import CHECKED
 from crown.art_records.history.replay import replay_sql
 from crown.art_records.tables import ENTITIES
 from crown.art_records.wording import names_of
@@ -22,8 +23,8 @@ from crown.errors import BadInput, Refused
 from crown.journal.activity import Via
 from crown.ledger import decisions
 from crown.ledger.decisions import Verdict
+from crown.ledger.verdicts import Ruling
 
-STAGE = "art_records/checks"
 """Of decisions: their subject is a check and a record, their content hash that of what the check said."""
 
 
@@ -194,7 +195,7 @@ def _ask(connection: Connection, check: Check) -> CheckResult:
             "from (select * from rows order by accepted, airtable_id limit 20) f), "
             "count(*) filter (where accepted) from rows"
         ),
-        {"name": check.name, "stage": STAGE},
+        {"name": check.name, "stage": CHECKED.stage},
     ).one()
     examples = [(i, d) for i, d in row[2] or []]
     return CheckResult(
@@ -232,12 +233,11 @@ def accept(
         found = connection.execute(
             text(f"{_FOUND.format(sql=check.sql)} select distinct subject, content_hash from rows "
                  "where accepted = :accepted order by 1, 2"),
-            {"name": name, "stage": STAGE, "accepted": verdict == "withdraw"},
+            {"name": name, "stage": CHECKED.stage, "accepted": verdict == "withdraw"},
         ).tuples().all()  # fmt: skip
         if not found:
             raise Refused(f"{name} finds nothing that is {'accepted' if verdict == 'withdraw' else 'new'}.")
         if apply:
-            decisions.decide_all(
-                connection, stage=STAGE, seen=[(s, h) for s, h in found], verdict=verdict, who=who, via=via, reason=reason
-            )  # fmt: skip
+            seen = [(subject, content_hash) for subject, content_hash in found]
+            decisions.decide_all(connection, CHECKED, seen, Ruling(verdict, who, via, reason))
     return len(found)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from crown.art_records.gates import GATES
 from crown.flow.summary import Department, Freshness, Summary, Waiting, empty_counts
 from crown.settings.model import Settings
 
@@ -73,6 +74,7 @@ ART_RECORDS = Department(
     _NAME,
     "Art records",
     "Put the exports of the art base into their folder; the records appear here.",
+    gates=GATES,
     flow=tuple(f"{_NAME}/{table}" for table in _TABLES),
     troubles_command="crown art conflicts",
     folders=_folders,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
@@ -16,7 +16,8 @@ from crown.flow.patterns import Patterns, condition
 from crown.flow.workspace import Workspace
 from crown.journal import activity
 from crown.ledger import decisions
-from crown.ledger.decisions import Decision, Verdict
+from crown.ledger.decisions import Decision, Said
+from crown.ledger.verdicts import Gate, Ruling
 
 _log = logging.getLogger(__name__)
 
@@ -97,64 +98,85 @@ def decided(connection: Connection, asset: str, patterns: Patterns) -> list[Stan
     """Every decision that stands on a matching subject, on earlier bytes of it too."""
     statement = text(_DECIDED.format(matches=condition("subject")))
     rows = connection.execute(statement, {"asset": asset, **patterns.parameters}).all()
-    before = [decisions.restored(connection, asset, row.subject, row.content_hash) for row in rows]
-    return [
-        Standing(row.subject, row.content_hash, row.verdict, row.who, None if old is None else old.verdict)
-        for row, old in zip(rows, before, strict=True)
-    ]
+    before = decisions.restored(connection, asset, [(row.subject, row.content_hash) for row in rows])
+    then = {pair: decision.verdict for pair, decision in before.items()}
+    return [Standing(**row._mapping, then=then.get((row.subject, row.content_hash))) for row in rows]
 
 
 def decide(
     workspace: Workspace,
-    asset: str,
+    gate: Gate,
     seen: Sequence[tuple[str, str]],
-    verdict: Verdict,
-    *,
-    who: str,
-    via: activity.Via,
-    reason: str | None,
+    ruling: Ruling,
     number_of: Callable[[str], str],
 ) -> list[Decision]:
     """Decide on subjects and their bytes in one transaction, with a row of the trail and a line of the log for each.
 
     Args:
         workspace: the department's workspace.
-        asset: the stage.
+        gate: where it is decided.
         seen: pairs of subject and content hash, each once.
-        verdict: what is said of them.
-        who: the person; `share` when a moved file cannot tell.
-        via: from where.
-        reason: for the record.
+        ruling: what the person says.
         number_of: see `Messages`.
+
+    Raises:
+        BadInput: the gate does not know the verdict, or the verdict asks for something else.
     """
     with workspace.engine.begin() as connection:
-        said = decisions.decide_all(
-            connection, stage=asset, seen=seen, verdict=verdict, who=who, via=via, reason=reason
-        )
-        new = [one for one in said if one.is_new]
-        activity.record_all(
-            connection,
-            [
-                activity.Entry(
-                    who=who,
-                    what=_ACTIONS.get(verdict, verdict),
-                    subject=one.decision.subject,
-                    department=workspace.department,
-                    via=via,
-                    entity=number_of(one.decision.subject),
-                    details=reason,
-                    old=one.before and {"verdict": one.before.verdict, "who": one.before.who},
-                    new={
-                        "verdict": verdict,
-                        "content_hash": one.decision.content_hash,
-                        "decision_id": one.decision.decision_id,
-                    },
-                )
-                for one in new
-            ],
-        )
-    for one in new:
-        _log_decision(workspace.department, one.decision, number_of(one.decision.subject))
+        said = decisions.decide_all(connection, gate, seen, ruling)
+        _record(connection, workspace.department, said, number_of)
+    return _logged(workspace.department, said, number_of)
+
+
+def decide_batch(
+    workspace: Workspace,
+    gate: Gate,
+    batch: str,
+    seen_hash: str,
+    ruling: Ruling,
+    number_of: Callable[[str], str],
+) -> list[Decision]:
+    """`decide` on all of a batch that stands; `batch` and `seen_hash` as for `decisions.decide_batch`."""
+    with workspace.engine.begin() as connection:
+        said = decisions.decide_batch(connection, gate, batch, seen_hash, ruling)
+        _record(connection, workspace.department, said, number_of)
+    return _logged(workspace.department, said, number_of)
+
+
+def _record(
+    connection: Connection, department: str, said: Sequence[Said], number_of: Callable[[str], str]
+) -> None:
+    activity.record_all(
+        connection,
+        [
+            activity.Entry(
+                who=decision.who,
+                what=_ACTIONS.get(decision.verdict, decision.verdict),
+                subject=decision.subject,
+                department=department,
+                via=cast(activity.Via, decision.via),
+                entity=number_of(decision.subject),
+                details=decision.reason,
+                old=one.before and {"verdict": one.before.verdict, "who": one.before.who},
+                new={
+                    "verdict": decision.verdict,
+                    "content_hash": decision.content_hash,
+                    "decision_id": decision.decision_id,
+                    **({"return_stage": decision.return_stage} if decision.return_stage else {}),
+                    **({"payload": decision.payload} if decision.payload else {}),
+                },
+            )
+            for one in said
+            if one.is_new
+            for decision in [one.decision]
+        ],
+    )
+
+
+def _logged(department: str, said: Sequence[Said], number_of: Callable[[str], str]) -> list[Decision]:
+    for one in said:
+        if one.is_new:
+            _log_decision(department, one.decision, number_of(one.decision.subject))
     return [one.decision for one in said]
 
 

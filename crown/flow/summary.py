@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.journal import activity
 from crown.ledger.counts import STATES, by_state
+from crown.ledger.verdicts import Gate
 from crown.settings.model import Settings
 from crown.store import mounts
 
@@ -166,7 +167,7 @@ class Department:
         title: for people.
         first_step: what to do while it has nothing.
         flow: its assets in the order in which work passes through them; others follow by name.
-        reviews: stages at which a person is asked, and what their items are called.
+        gates: where its people decide.
         troubles_command: lists what needs a person.
         folders: the folders it fills, by name.
         freshness: dates of its data.
@@ -180,7 +181,7 @@ class Department:
     title: str
     first_step: str
     flow: Sequence[str] = ()
-    reviews: Mapping[str, str] = field(default_factory=dict)
+    gates: Sequence[Gate] = ()
     troubles_command: str = "crown status"
     folders: Callable[[Settings], Mapping[str, Path]] = _no_folders
     freshness: Callable[[Connection], Sequence[Freshness]] = _no_freshness
@@ -195,7 +196,7 @@ class Department:
             self.name,
             self.title,
             waiting=_waiting(connection, self.name),
-            reviews=_reviews(connection, self.reviews),
+            reviews=_reviews(connection, {one.stage: one.called for one in self.gates if one.called}),
             freshness=list(self.freshness(connection)),
             last_run=next(iter(activity.newest_runs(connection, 1, department=self.name)), None),
             disk=_disk(self.folders(settings), settings),

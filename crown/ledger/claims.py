@@ -46,6 +46,8 @@ class Job:
     inputs: tuple[Input, ...]
     decision_id: int | None
     attempts: int
+    #: What the decision carries (`verdicts.DeclaredVerdict.payload`).
+    payload: Mapping[str, Any] | None = None
 
     @property
     def item(self) -> tuple[str, str]:
@@ -250,6 +252,16 @@ def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
             {"ids": sorted({row.recipe for row in rows})},
         )
     }
+    payloads = {
+        row.decision_id: row.payload
+        for row in connection.execute(
+            text(
+                "select decision_id, payload from ledger.decisions"
+                " where decision_id = any(:ids) and payload is not null"
+            ),
+            {"ids": sorted({row.decision_id for row in rows if row.decision_id is not None})},
+        )
+    }
     jobs = [
         Job(
             row.asset,
@@ -260,6 +272,7 @@ def _jobs(connection: Connection, rows: Sequence[Any]) -> tuple[Job, ...]:
             tuple(inputs[i] for i in row.inputs),
             row.decision_id,
             row.attempts,
+            payloads.get(row.decision_id),
         )
         for row in rows
     ]

@@ -3,7 +3,7 @@
 A withdrawal takes back the verdict that stands, repeated or not, and what stood before it holds again: an approval
 that was rejected by mistake is an approval once the rejection is withdrawn.
 
-Which verdicts a stage knows is its own declaration (`verdicts`). What follows from a decision is each department's
+Which verdicts a gate knows is its own declaration (`verdicts`). What follows from a decision is each department's
 planning.
 """
 
@@ -20,11 +20,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput
-from crown.ledger import verdicts as declared_verdicts
 from crown.ledger.recipes import canonical
-from crown.ledger.verdicts import APPROVE_OR_REJECT, WITHDRAW, DeclaredVerdict
+from crown.ledger.verdicts import WITHDRAW, Gate, Ruling
 
-#: The name of a verdict, one of those that the stage declares.
+#: The name of a verdict, one of those that the gate declares.
 Verdict = str
 
 #: The form of a transaction snapshot: xmin:xmax:list of those in progress.
@@ -56,50 +55,20 @@ class Decision:
 _COLUMNS = ", ".join(Decision.__annotations__)
 
 
-def decide(
-    connection: Connection,
-    *,
-    stage: str,
-    subject: str,
-    content_hash: str,
-    verdict: Verdict,
-    who: str,
-    via: str,
-    reason: str | None = None,
-    payload: Mapping[str, Any] | None = None,
-    return_stage: str | None = None,
-    verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
-) -> Decision:
+def decide(connection: Connection, gate: Gate, subject: str, content_hash: str, ruling: Ruling) -> Decision:
     """Append a decision on exactly these bytes; saying the same again adds nothing.
 
     Args:
         connection: an open transaction.
-        stage: what is decided, `product_images/cutouts`.
+        gate: where it is decided.
         subject: the item's key.
         content_hash: sha256 of the bytes the person saw.
-        verdict: one that the stage declares, or `withdraw`, which takes back what was said before.
-        who: the person; `share` when a moved file cannot tell.
-        via: `cli`, `console`, `share` or `demo`.
-        reason: free text.
-        payload: what the verdict carries, JSON-able.
-        return_stage: the stage to which the item is sent back.
-        verdicts: those that the stage declares.
+        ruling: what the person says.
 
     Raises:
-        BadInput: the stage does not know the verdict, or the verdict asks for something else.
+        BadInput: the gate does not know the verdict, or the verdict asks for something else.
     """
-    return decide_all(
-        connection,
-        stage=stage,
-        seen=[(subject, content_hash)],
-        verdict=verdict,
-        who=who,
-        via=via,
-        reason=reason,
-        payload=payload,
-        return_stage=return_stage,
-        verdicts=verdicts,
-    )[0].decision
+    return decide_all(connection, gate, [(subject, content_hash)], ruling)[0].decision
 
 
 @dataclass(frozen=True)
@@ -117,16 +86,10 @@ class Said:
 
 def decide_all(
     connection: Connection,
-    *,
-    stage: str,
+    gate: Gate,
     seen: Sequence[tuple[str, str]],
-    verdict: Verdict,
-    who: str,
-    via: str,
-    reason: str | None = None,
-    payload: Mapping[str, Any] | None = None,
-    return_stage: str | None = None,
-    verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
+    ruling: Ruling,
+    *,
     batch: str | None = None,
     since: datetime | None = None,
 ) -> list[Said]:
@@ -134,18 +97,15 @@ def decide_all(
 
     What was decided before `since` counts as said about something else.
     """
-    declared_verdicts.check(
-        verdicts, stage=stage, verdict=verdict, reason=reason, payload=payload, return_stage=return_stage
-    )
-    payload = None if payload is None else dict(payload)
+    given = gate.checked(ruling, batch=batch is not None)
     before = {
         (d.subject, d.content_hash): d
-        for d in _standing(connection, stage, seen)
+        for d in _standing(connection, gate.stage, seen)
         if since is None or d.decided_at >= since
     }
-    said_now = (verdict, who, reason, payload, return_stage, batch)
+    said_now = (given.verdict, given.who, given.reason, given.payload, given.return_stage, batch)
     new = [pair for pair in seen if (now := before.get(pair)) is None or _said(now) != said_now]
-    back = {pair: restored(connection, stage, *pair) for pair in new} if verdict == WITHDRAW else {}
+    back = restored(connection, gate.stage, new) if given.verdict == WITHDRAW else {}
     rows = connection.execute(
         text(
             "insert into ledger.decisions (stage, subject, content_hash, verdict, reason, who, via, payload,"
@@ -156,15 +116,9 @@ def decide_all(
             f" with ordinality as s(subject, content_hash, restores, place) order by place returning {_COLUMNS}"
         ),
         {
-            "stage": stage,
-            "subjects": [subject for subject, _ in new],
-            "hashes": [content_hash for _, content_hash in new],
-            "verdict": verdict,
-            "reason": reason,
-            "who": who,
-            "via": via,
-            "payload": None if payload is None else json.dumps(payload),
-            "return_stage": return_stage,
+            **vars(given),
+            **_pairs(gate.stage, new),
+            "payload": None if given.payload is None else json.dumps(given.payload),
             "batch": batch,
             "batch_hash": None if batch is None else batch_hash(dict(seen)),
             "restores": [None if (old := back.get(pair)) is None else old.decision_id for pair in new],
@@ -196,72 +150,57 @@ def batch_hash(seen: Mapping[str, str]) -> str:
 
 
 def decide_batch(
-    connection: Connection,
-    *,
-    stage: str,
-    batch: str,
-    seen_hash: str,
-    verdict: Verdict,
-    who: str,
-    via: str,
-    reason: str | None = None,
-    payload: Mapping[str, Any] | None = None,
-    return_stage: str | None = None,
-    verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
+    connection: Connection, gate: Gate, batch: str, seen_hash: str, ruling: Ruling
 ) -> list[Said]:
     """One decision on all of a batch that stands; each item gets its row, so that changed bytes void it alone.
 
     Args:
         connection: an open transaction.
-        stage: the asset whose items are decided on.
+        gate: where it is decided; its stage is the asset of the items.
         batch: its name on the items.
         seen_hash: `batch_hash` of what the person saw, or its beginning.
-        verdict: see `decide`, as for all that follow.
-        who: see `decide`.
-        via: see `decide`.
-        reason: see `decide`.
-        payload: see `decide`.
-        return_stage: see `decide`.
-        verdicts: see `decide`.
+        ruling: what the person says.
 
     Raises:
         BadInput: nothing of the batch stands, or it is not what the person saw; see `decide` too.
     """
-    seen = batch_seen(connection, stage, batch)
+    seen = batch_seen(connection, gate.stage, batch)
     if not seen:
-        raise BadInput(f"Nothing of the batch {batch} stands in {stage}; there is nothing to decide.")
+        raise BadInput(f"Nothing of the batch {batch} stands in {gate.stage}; there is nothing to decide.")
     now = batch_hash(seen)
     if not seen_hash or not now.startswith(seen_hash):
         raise BadInput(
-            f"The batch {batch} of {stage} is {now[:12]} now, not {seen_hash[:12] or 'empty'}; look at it again."
+            f"The batch {batch} of {gate.stage} is {now[:12]} now, not {seen_hash[:12] or 'empty'}; look at it again."
         )
-    return decide_all(
-        connection,
-        stage=stage,
-        seen=list(seen.items()),
-        verdict=verdict,
-        who=who,
-        via=via,
-        reason=reason,
-        payload=payload,
-        return_stage=return_stage,
-        verdicts=verdicts,
-        batch=batch,
+    return decide_all(connection, gate, list(seen.items()), ruling, batch=batch)
+
+
+def restored(
+    connection: Connection, stage: str, seen: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Decision]:
+    """The decisions that would hold again if what stands on these bytes were withdrawn now, with one statement.
+
+    `seen` are pairs of subject and content hash; those under whose standing decision there is none are left out.
+    """
+    rows = connection.execute(
+        text(
+            f"select {_COLUMNS} from ledger.decisions join unnest(cast(:subjects as text[]), cast(:hashes as text[]))"
+            " as s(subject, content_hash) using (subject, content_hash) where stage = :stage order by decision_id"
+        ),
+        _pairs(stage, seen),
     )
-
-
-def restored(connection: Connection, stage: str, subject: str, content_hash: str) -> Decision | None:
-    """The decision that would hold again if what stands on these bytes were withdrawn now; None when there is none."""
-    standing: list[Decision] = []
-    for one in history(connection, stage, subject, content_hash):
+    standing: dict[tuple[str, str], list[Decision]] = {}
+    for row in rows:
+        one = Decision(**row._mapping)
+        below = standing.setdefault((one.subject, one.content_hash), [])
         if one.verdict == WITHDRAW:
-            while standing and standing[-1].decision_id != one.restores:
-                standing.pop()
-        elif standing and standing[-1].verdict == one.verdict:
-            standing[-1] = one  # said again: withdrawing takes both back
+            while below and below[-1].decision_id != one.restores:
+                below.pop()
+        elif below and below[-1].verdict == one.verdict:
+            below[-1] = one  # said again: withdrawing takes both back
         else:
-            standing.append(one)
-    return standing[-2] if len(standing) > 1 else None
+            below.append(one)
+    return {pair: below[-2] for pair, below in standing.items() if len(below) > 1}
 
 
 def history(
@@ -289,13 +228,17 @@ def _standing(connection: Connection, stage: str, seen: Sequence[tuple[str, str]
             "select v.* from ledger.verdicts v join unnest(cast(:subjects as text[]), cast(:hashes as text[]))"
             " as s(subject, content_hash) using (subject, content_hash) where stage = :stage"
         ),
-        {
-            "stage": stage,
-            "subjects": [subject for subject, _ in seen],
-            "hashes": [content_hash for _, content_hash in seen],
-        },
+        _pairs(stage, seen),
     )
     return [Decision(**row._mapping) for row in rows]
+
+
+def _pairs(stage: str, seen: Sequence[tuple[str, str]]) -> dict[str, object]:
+    return {
+        "stage": stage,
+        "subjects": [subject for subject, _ in seen],
+        "hashes": [content_hash for _, content_hash in seen],
+    }
 
 
 def since(connection: Connection, prefix: str, look: str | None) -> tuple[int | None, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -16,8 +16,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from crown.ledger import decisions
-from crown.ledger.decisions import Decision, Verdict
-from crown.ledger.verdicts import APPROVE_OR_REJECT, DeclaredVerdict
+from crown.ledger.decisions import Decision
+from crown.ledger.verdicts import APPROVE_OR_REJECT, Gate, Ruling
 
 State = Literal["open", "applied", "superseded", "rejected"]
 
@@ -129,32 +129,15 @@ def find(connection: Connection, stage: str, plan_hash: str) -> Plan | None:
     return None if row is None else Plan(**row._mapping)
 
 
-def decide(
-    connection: Connection,
-    plan: Plan,
-    verdict: Verdict,
-    *,
-    who: str,
-    via: str,
-    reason: str | None = None,
-    verdicts: Sequence[DeclaredVerdict] = APPROVE_OR_REJECT,
-) -> Decision:
+def decide(connection: Connection, plan: Plan, ruling: Ruling) -> Decision:
     """Decide on exactly this plan; what was said of an earlier plan with the same hash does not count as said.
 
     Raises:
         BadInput: see `decisions.decide`.
     """
-    return decisions.decide_all(
-        connection,
-        stage=plan.stage,
-        seen=[(plan.subject, plan.plan_hash)],
-        verdict=verdict,
-        who=who,
-        via=via,
-        reason=reason,
-        verdicts=verdicts,
-        since=plan.proposed_at,
-    )[0].decision
+    seen = [(plan.subject, plan.plan_hash)]
+    gate = Gate(plan.stage, APPROVE_OR_REJECT)
+    return decisions.decide_all(connection, gate, seen, ruling, since=plan.proposed_at)[0].decision
 
 
 def verdict(connection: Connection, plan: Plan) -> str | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.errors import ConfigurationError
 from crown.flow.summary import Department, Finding, Freshness
+from crown.product_images.gates import GATES
 from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
@@ -122,7 +123,7 @@ PRODUCT_IMAGES = Department(
     "Product images",
     "Put a picture into the inbox; what becomes of it appears here.",
     flow=_FLOW,
-    reviews={CUTOUTS: "cut-outs"},
+    gates=GATES,
     troubles_command="crown images status --troubles",
     folders=_folders,
     freshness=_freshness,

@@ -61,6 +61,7 @@ def decide_on(
         score_above: see `review.choose`.
         and_then: another act that belongs to it, given the workspace and the person.
     """
+    from crown.ledger.verdicts import Ruling
     from crown.product_images.forecast import consequences
     from crown.product_images.share import rejected, review, review_folder
     from crown.product_images.workspace import CUTOUTS
@@ -68,7 +69,7 @@ def decide_on(
     with open_images() as workspace:
         person = acting(workspace.engine, who, verdict, CUTOUTS)
         chosen = review.choose(workspace, patterns, verdict, score_above=score_above)
-        decide = review.supposed(chosen, verdict, person)
+        decide = review.supposed(chosen, Ruling(verdict, person, "cli", reason))
         more = None if and_then is None else and_then(workspace, person)
 
         def act(connection: Connection) -> None:

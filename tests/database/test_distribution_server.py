@@ -20,6 +20,7 @@ from crown.journal import activity
 from crown.ledger import claims, counts, decisions, lineage, planning
 from crown.ledger.claims import Made
 from crown.ledger.recipes import Recipe, register
+from crown.ledger.verdicts import APPROVE_OR_REJECT, Gate, Ruling
 from tests.servers import packaged, packaged_server
 
 _COPY = Recipe("test/copies", "copy", {"version": 1})
@@ -72,13 +73,7 @@ def test_postgresql_15_plans_claims_enters_and_decides(engine_15: Engine) -> Non
         claims.release(connection, claim)
     with engine_15.begin() as connection:
         said = decisions.decide(
-            connection,
-            stage="test/copies",
-            subject="a",
-            content_hash="aaa",
-            verdict="approve",
-            who="ann",
-            via="cli",
+            connection, Gate("test/copies", APPROVE_OR_REJECT), "a", "aaa", Ruling("approve", "ann", "cli")
         )
         activity.record(
             connection, who="ann", what="approved", subject="a", department="test", via="cli", details="good"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Engine, text
 
 from crown.errors import BadInput, SourceOutage, TemporaryFailure
@@ -13,7 +14,7 @@ from crown.flow.worker_pool import failed
 from crown.ledger import claims, counts, decisions, holds, planning, resources
 from crown.ledger.claims import Claim, Failed, Made
 from crown.ledger.recipes import Recipe, register
-from crown.ledger.verdicts import DeclaredVerdict
+from crown.ledger.verdicts import DeclaredVerdict, Gate, Ruling
 
 ASSET = "test/packages"
 OTHER = "test/sheets"
@@ -24,11 +25,23 @@ WANTED = """
     from jsonb_to_recordset(cast(:rows as jsonb))
         as r(key text, waiting_for text, waiting_kind text, priority integer, batch text)
 """
-STAGE = (
-    DeclaredVerdict("approve"),
-    DeclaredVerdict("reject", min_reason=10),
-    DeclaredVerdict("return", min_reason=10, return_stages=("test/jobs", "test/texts")),
-    DeclaredVerdict("override", payload=frozenset({"match"})),
+
+
+class Correction(BaseModel):
+    """What an override carries."""
+
+    model_config = ConfigDict(extra="forbid")
+    match: str
+
+
+GATE = Gate(
+    ASSET,
+    (
+        DeclaredVerdict("approve", batch=True),
+        DeclaredVerdict("reject", min_reason=10),
+        DeclaredVerdict("return", min_reason=10, return_stages=("test/jobs", "test/texts")),
+        DeclaredVerdict("override", payload=Correction),
+    ),
 )
 
 
@@ -62,15 +75,7 @@ def row(engine: Engine, key: str) -> Any:
 
 
 def decide(connection: Connection, verdict: str, **more: Any) -> decisions.Decision:
-    given = {
-        "stage": ASSET,
-        "subject": "a",
-        "content_hash": "h",
-        "who": "eva",
-        "via": "cli",
-        "verdicts": STAGE,
-    }
-    return decisions.decide(connection, verdict=verdict, **(given | more))
+    return decisions.decide(connection, GATE, "a", "h", Ruling(verdict, "eva", "cli", **more))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,13 @@ def decide(connection: Connection, verdict: str, **more: Any) -> decisions.Decis
             "the stage to return to: test/jobs, test/texts; none was given.",
         ),
         ("return", {"reason": "the wrong text", "return_stage": "x"}, "test/texts; x was given."),
-        ("override", {"payload": {"other": 1}}, "To override in test/packages takes match; give it"),
+        (
+            "override",
+            {"payload": {"other": 1}},
+            "To override in test/packages takes match (match: Field required; other: Extra inputs are not permitted).",
+        ),
+        ("override", {}, "To override in test/packages takes match (match: Field required)."),
+        ("approve", {"payload": {"match": "1"}}, "carries nothing; leave match out."),
         ("approve", {"return_stage": "test/jobs"}, "returns nothing to another stage; leave test/jobs out."),
     ],
 )
@@ -118,11 +129,11 @@ def test_one_decision_covers_a_batch_and_changed_bytes_void_it_alone(engine: Eng
     with engine.begin() as connection:
         want(connection, *({"key": key, "batch": "b1"} for key in "abc"), {"key": "d", "batch": "b2"})
     make(engine, "a", "b", "d")
-    given = {"stage": ASSET, "batch": "b1", "verdict": "approve", "who": "eva", "via": "console"}
+    approve = Ruling("approve", "eva", "console")
     with engine.begin() as connection:
         seen = decisions.batch_seen(connection, ASSET, "b1")
         assert seen == {"a": "bytes of a", "b": "bytes of b"}
-        said = decisions.decide_batch(connection, **given, seen_hash=decisions.batch_hash(seen)[:12])
+        said = decisions.decide_batch(connection, GATE, "b1", decisions.batch_hash(seen)[:12], approve)
         assert [(one.decision.subject, one.decision.batch) for one in said] == [("a", "b1"), ("b", "b1")]
         standing = decisions.standing(
             connection, ASSET, {"a": "bytes of a", "b": "other bytes", "d": "bytes of d"}
@@ -131,9 +142,9 @@ def test_one_decision_covers_a_batch_and_changed_bytes_void_it_alone(engine: Eng
     make(engine, "c")
     with engine.begin() as connection:
         with pytest.raises(BadInput, match=r"is [0-9a-f]{12} now, not [0-9a-f]{12}; look at it again"):
-            decisions.decide_batch(connection, **given, seen_hash=decisions.batch_hash(seen))
+            decisions.decide_batch(connection, GATE, "b1", decisions.batch_hash(seen), approve)
         with pytest.raises(BadInput, match="Nothing of the batch b9 stands in test/packages"):
-            decisions.decide_batch(connection, **(given | {"batch": "b9"}), seen_hash="0")
+            decisions.decide_batch(connection, GATE, "b9", "0", approve)
 
 
 def test_an_item_says_what_kind_of_thing_it_waits_for(engine: Engine) -> None:

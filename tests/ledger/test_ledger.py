@@ -9,9 +9,11 @@ from crown.errors import ClaimLost, PermanentFailure
 from crown.ledger import claims, counts, decisions, lineage, planning
 from crown.ledger.claims import Failed, Made
 from crown.ledger.recipes import Recipe, canonical, register
+from crown.ledger.verdicts import APPROVE_OR_REJECT, Gate, Ruling
 
 ASSET = "test/things"
 COPY = Recipe(ASSET, "copy", {"version": 1})
+GATE = Gate("s", APPROVE_OR_REJECT)
 
 
 def want(
@@ -280,13 +282,13 @@ def test_lineage_names_the_role_in_which_each_output_was_used(engine: Engine) ->
 
 def test_a_verdict_is_about_exactly_the_bytes_that_were_seen(engine: Engine) -> None:
     with engine.begin() as connection:
-        said = {"stage": "s", "subject": "a", "who": "eva", "via": "cli"}
-        first = decisions.decide(connection, content_hash="h1", verdict="approve", **said)
-        again = decisions.decide(connection, content_hash="h1", verdict="approve", **said)
+        approve = Ruling("approve", "eva", "cli")
+        first = decisions.decide(connection, GATE, "a", "h1", approve)
+        again = decisions.decide(connection, GATE, "a", "h1", approve)
         assert again.decision_id == first.decision_id
         assert decisions.standing(connection, "s", {"a": "h1"})["a"].verdict == "approve"
         assert decisions.standing(connection, "s", {"a": "h2"}) == {}
-        decisions.decide(connection, content_hash="h1", verdict="withdraw", **said)
+        decisions.decide(connection, GATE, "a", "h1", Ruling("withdraw", "eva", "cli"))
         assert decisions.standing(connection, "s", {"a": "h1"}) == {}
         assert connection.execute(text("select count(*) from ledger.decisions")).scalar_one() == 2
 
@@ -294,8 +296,7 @@ def test_a_verdict_is_about_exactly_the_bytes_that_were_seen(engine: Engine) -> 
 def test_a_withdrawal_gives_back_what_stood_before(engine: Engine) -> None:
     def say(verdict: decisions.Verdict, who: str) -> str | None:
         with engine.begin() as connection:
-            said = {"stage": "s", "subject": "a", "content_hash": "h", "via": "cli"}
-            decisions.decide(connection, verdict=verdict, who=who, **said)
+            decisions.decide(connection, GATE, "a", "h", Ruling(verdict, who, "cli"))
             stands = decisions.standing(connection, "s", {"a": "h"}).get("a")
         return stands and f"{stands.verdict} by {stands.who}"
 

@@ -25,7 +25,9 @@ from crown.errors import ClaimLost
 from crown.ledger import claims, decisions, holds, lineage, planning
 from crown.ledger.claims import Claim, Failed, Made, Placing
 from crown.ledger.recipes import Recipe, register
+from crown.ledger.verdicts import APPROVE_OR_REJECT, Gate, Ruling
 
+GATE = Gate("gate", APPROVE_OR_REJECT)
 ASSET = "machine/things"
 KEYS = ("a", "b", "c")
 WANTED = """
@@ -60,15 +62,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             for key in KEYS:
                 for content in "12":
-                    decisions.decide(
-                        connection,
-                        stage="gate",
-                        subject=key,
-                        content_hash=content,
-                        verdict="approve",
-                        who="eva",
-                        via="cli",
-                    )
+                    decisions.decide(connection, GATE, key, content, Ruling("approve", "eva", "cli"))
         self._plan()
         self.worker_claims(1, 2)
 
@@ -92,15 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), verdict=st.sampled_from(["approve", "reject", "withdraw"]))
     def person_decides(self, key: str, verdict: decisions.Verdict) -> None:
         with self.engine.begin() as connection:
-            decisions.decide(
-                connection,
-                stage="gate",
-                subject=key,
-                content_hash=self.inputs[key],
-                verdict=verdict,
-                who="eva",
-                via="cli",
-            )
+            decisions.decide(connection, GATE, key, self.inputs[key], Ruling(verdict, "eva", "cli"))
         self._plan()
 
     @rule(key=st.sampled_from(KEYS), release=st.booleans())

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 
 from crown.errors import ClaimLost
 from crown.ledger import cursors, decisions, plans
+from crown.ledger.verdicts import APPROVE_OR_REJECT, Gate, Ruling
 
 STAGE = "product_images/production"
 
@@ -22,12 +23,10 @@ def _say(engine: Engine, plan: plans.Plan, verdict: decisions.Verdict) -> None:
     with engine.begin() as connection:
         decisions.decide(
             connection,
-            stage=plan.stage,
-            subject=plan.subject,
-            content_hash=plan.plan_hash,
-            verdict=verdict,
-            who="eva",
-            via="cli",
+            Gate(plan.stage, APPROVE_OR_REJECT),
+            plan.subject,
+            plan.plan_hash,
+            Ruling(verdict, "eva", "cli"),
         )
 
 
@@ -120,11 +119,8 @@ def test_a_plan_that_comes_back_has_to_be_approved_again(engine: Engine) -> None
     for _ in range(2):
         assert _verdict(engine, plan) is None
         with engine.begin() as connection:
-            said = plans.decide(connection, plan, "approve", who="eva", via="cli", reason="the series ended")
-            assert (
-                plans.decide(connection, plan, "approve", who="eva", via="cli", reason="the series ended")
-                == said
-            )
+            said = plans.decide(connection, plan, Ruling("approve", "eva", "cli", "the series ended"))
+            assert plans.decide(connection, plan, Ruling("approve", "eva", "cli", "the series ended")) == said
         assert _verdict(engine, plan) == "approve"
         with engine.begin() as connection:
             plans.end(connection, plan, "applied")

@@ -13,6 +13,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from crown.database.engine import connect, our_url
+from crown.errors import BadInput
 from crown.flow.verify import verify
 from crown.ledger import counts, planning
 from crown.product_images import stages
@@ -330,6 +331,19 @@ def test_an_approval_that_is_withdrawn_takes_the_pictures_from_production(done: 
     approve(done, "52000123")
     run(done)
     assert {path.split("/")[0] for path in published(done)} == {"52000123", "52000124"}
+
+
+def test_a_rejection_takes_a_reason_and_returns_the_photo_to_the_inbox(done: Workspace) -> None:
+    with pytest.raises(BadInput, match="reason of at least 1 character; it has 0"):
+        review.decide(done, "52000123", "reject", who="eva", via="cli", reason=" ")
+    with pytest.raises(
+        BadInput, match="retouch is no verdict of product_images/cutouts; it knows approve, reject"
+    ):
+        review.decide(done, "52000123", "retouch", who="eva", via="cli", reason="the hole is filled")
+    (said,) = review.decide(done, "52000123", "reject", who="eva", via="cli", reason="the hole is filled")
+    assert said.return_stage == "product_images/inbox_photos"
+    run(done)
+    assert {path.split("/")[0] for path in published(done)} == {"52000124"}
 
 
 def test_withdrawing_reaches_the_approval_of_the_master_that_a_newer_photo_has_not_replaced_yet(

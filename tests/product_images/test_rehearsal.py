@@ -24,6 +24,7 @@ from crown.journal import logs, secrets
 from crown.product_images import orphans, stages
 from crown.product_images.cutout import models as cutout_models
 from crown.product_images.cutout.studio import version
+from crown.product_images.gates import CUTOUT_MODELS
 from crown.product_images.rehearsal import (
     promotion,
 )
@@ -484,7 +485,7 @@ def test_choices_are_decisions_with_person_and_reason(workspace: Workspace) -> N
     with workspace.engine.connect() as connection:
         said = connection.execute(
             text("select subject, verdict, who, reason from ledger.decisions where stage = :stage"),
-            {"stage": cutout_models.MODEL_STAGE},
+            {"stage": CUTOUT_MODELS.stage},
         ).one()
         told = connection.execute(
             text("select new_values ->> 'model' from journal.activity where what = 'cutout_model_chosen'")

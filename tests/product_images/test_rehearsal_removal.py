@@ -23,8 +23,10 @@ from crown.errors import BadInput, Refused, SystemicFailure
 from crown.journal import logs, secrets
 from crown.ledger import decisions, recipes
 from crown.ledger.recipes import Recipe
+from crown.ledger.verdicts import Ruling
 from crown.product_images import orphans
 from crown.product_images.cutout import models as cutout_models
+from crown.product_images.gates import CUTOUT_REVIEW
 from crown.product_images.orphans import only_rehearsed_at
 from crown.product_images.rehearsal import (
     promotion,
@@ -161,15 +163,7 @@ def test_bytes_that_anything_else_names_stay(workspace: Workspace) -> None:
             ),
             {"asset": CUTOUTS, "hash": made, "root": OBJECTS, "recipe": RECIPE.hash},
         )
-        decisions.decide(
-            connection,
-            stage=CUTOUTS,
-            subject="52000301",
-            content_hash=approved,
-            verdict="approve",
-            who="eva",
-            via="cli",
-        )
+        decisions.decide(connection, CUTOUT_REVIEW, "52000301", approved, Ruling("approve", "eva", "cli"))
         connection.execute(
             text(
                 "insert into product_images.uploads (kind, photo, product_number, file_name, content_hash, size_bytes,"
@@ -276,15 +270,7 @@ def test_of_a_backup_only_bytes_that_rehearsals_alone_name_are_not_missed(worksp
     done = rehearsed(workspace, b"needed", b"passing")
     needed, passing = hashes(done)
     with workspace.engine.begin() as connection:
-        decisions.decide(
-            connection,
-            stage=CUTOUTS,
-            subject="52000300",
-            content_hash=needed,
-            verdict="approve",
-            who="eva",
-            via="cli",
-        )
+        decisions.decide(connection, CUTOUT_REVIEW, "52000300", needed, Ruling("approve", "eva", "cli"))
     address = workspace.engine.url.render_as_string(hide_password=False)
     assert only_rehearsed_at(address, kept_objects) == {passing}
 

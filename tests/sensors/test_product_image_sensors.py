@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from crown.database.engine import connect
 from crown.ledger import decisions
+from crown.ledger.verdicts import Ruling
+from crown.product_images.gates import CUTOUT_REVIEW
 from crown.product_images.workspace import (
-    CUTOUTS,
     INBOX,
     REVIEW,
     Workspace,
@@ -130,9 +131,7 @@ def test_a_persons_file_in_review_starts_a_run_and_our_own_do_not(
 
 def test_a_decision_is_followed_once(workspace: Workspace, database: DatabaseResource) -> None:
     with workspace.engine.begin() as connection:
-        decisions.decide(
-            connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
-        )
+        decisions.decide(connection, CUTOUT_REVIEW, "a", "h", Ruling("approve", "eva", "cli"))
     with dg.DagsterInstance.ephemeral() as instance:
         requests, cursor, _ = tick(product_image_decisions, instance, None, database=database)
         assert len(requests) == 1
@@ -143,12 +142,12 @@ def test_a_decision_is_followed_once(workspace: Workspace, database: DatabaseRes
 def test_a_decision_that_commits_late_is_followed_although_its_number_is_lower(
     workspace: Workspace, database: DatabaseResource
 ) -> None:
-    said = {"stage": CUTOUTS, "content_hash": "h", "verdict": "approve", "who": "eva", "via": "cli"}
+    approve = Ruling("approve", "eva", "cli")
     with dg.DagsterInstance.ephemeral() as instance, workspace.engine.connect() as late:
         _, cursor, _ = tick(product_image_decisions, instance, None, database=database)
-        first = decisions.decide(late, subject="a", **said)  # type: ignore[arg-type]
+        first = decisions.decide(late, CUTOUT_REVIEW, "a", "h", approve)
         with workspace.engine.begin() as connection:
-            second = decisions.decide(connection, subject="b", **said)  # type: ignore[arg-type]
+            second = decisions.decide(connection, CUTOUT_REVIEW, "b", "h", approve)
         assert second.decision_id > first.decision_id
         requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
         assert [one.run_key for one in requests] == [f"decision-{second.decision_id}"]
@@ -164,9 +163,7 @@ def test_the_cursor_of_another_version_or_server_makes_every_decision_new(
     cursor: str, workspace: Workspace, database: DatabaseResource
 ) -> None:
     with workspace.engine.begin() as connection:
-        decisions.decide(
-            connection, stage=CUTOUTS, subject="a", content_hash="h", verdict="approve", who="eva", via="cli"
-        )
+        decisions.decide(connection, CUTOUT_REVIEW, "a", "h", Ruling("approve", "eva", "cli"))
     with dg.DagsterInstance.ephemeral() as instance:
         requests, after, _ = tick(product_image_decisions, instance, cursor, database=database)
         assert len(requests) == 1

@@ -24,6 +24,7 @@ from crown.ledger import decisions, plans
 from crown.ledger.decisions import Decision, Verdict
 from crown.ledger.locks import lock_assets
 from crown.ledger.plans import Plan
+from crown.ledger.verdicts import Ruling
 from crown.store import watch
 from crown.store.watch import Sighting
 
@@ -306,4 +307,4 @@ def remember(
     if not who.strip():
         raise BadInput("A decision needs a name: say who you are.")
     with workspace.engine.begin() as connection:
-        return plans.decide(connection, plan, verdict, who=who, via=via, reason=reason)
+        return plans.decide(connection, plan, Ruling(verdict, who, via, reason))

@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 from sqlalchemy import Connection
 
+from crown.art_records.gates import FORMULA_EXCEPTIONS
 from crown.errors import BadInput, Refused
 from crown.journal.activity import Via
 from crown.ledger import decisions, plans
 from crown.ledger.decisions import Verdict
-
-STAGE = "art_records/formula_exceptions"
+from crown.ledger.verdicts import Ruling
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def exemptions(connection: Connection) -> dict[str, Exemption]:
     """Every exception by its column, signed or not."""
     texts = {e["column"]: e for e in described()["exceptions"]}
     hashes = {column: plans.hash_of(e) for column, e in texts.items()}
-    said = decisions.standing(connection, STAGE, hashes)
+    said = decisions.standing(connection, FORMULA_EXCEPTIONS.stage, hashes)
     found = {}
     for column, exception in texts.items():
         decision = said.get(column)
@@ -92,8 +92,6 @@ def sign(
         raise Refused(
             f"The text of the exception for {column} is {known[column].text_hash[:12]}, not {seen[:12]}; read it again."
         )
-    decisions.decide(
-        connection, stage=STAGE, subject=column, content_hash=known[column].text_hash, verdict=verdict, who=who, via=via,
-        reason=reason,
-    )  # fmt: skip
+    ruling = Ruling(verdict, who, via, reason)
+    decisions.decide(connection, FORMULA_EXCEPTIONS, column, known[column].text_hash, ruling)
     return exemptions(connection)[column]

@@ -27,10 +27,12 @@ from crown.ledger import (
 from crown.ledger.claims import Job, Made
 from crown.ledger.outputs import Existing
 from crown.ledger.recipes import Recipe
+from crown.ledger.verdicts import Ruling
 from crown.product_images import stages
 from crown.product_images.adopt.measure import Measured
 from crown.product_images.adopt.tree import PRODUCTION as OLD_PRODUCTION
 from crown.product_images.adopt.tree import OldFile, OldOutput, OldPhoto
+from crown.product_images.gates import CUTOUT_REVIEW
 from crown.product_images.renditions.render import layout
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -253,14 +255,7 @@ class Batch:
             return
         reason = f"stood as master in {master.relative}"
         decision = decisions.decide(
-            connection,
-            stage=CUTOUTS,
-            subject=key,
-            content_hash=content_hash,
-            verdict="approve",
-            who=WHO,
-            via=VIA,
-            reason=reason,
+            connection, CUTOUT_REVIEW, key, content_hash, Ruling("approve", WHO, VIA, reason)
         )
         self.entered.approvals += 1
         activity.record(

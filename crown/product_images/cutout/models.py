@@ -23,6 +23,8 @@ from crown.journal import activity
 from crown.ledger import decisions, planning, recipes
 from crown.ledger.locks import lock_assets
 from crown.ledger.recipes import Recipe
+from crown.ledger.verdicts import Ruling
+from crown.product_images.gates import CUTOUT_MODELS
 from crown.product_images.names import patterns_of, photo_name
 from crown.product_images.workspace import (
     CUTOUTS,
@@ -32,8 +34,6 @@ from crown.product_images.workspace import (
 )
 from crown.settings.model import Settings
 
-#: Stage of the decisions on models; they let the sensor see that something is to be done.
-MODEL_STAGE = f"{DEPARTMENT}/cutout_model"
 #: The subject of a decision on the model of all photos that have none of their own.
 ALL_PHOTOS = "all photos"
 #: Instead of a model's name: take back what was chosen.
@@ -376,16 +376,8 @@ def record(
         rehearsal_id: the rehearsal that is promoted.
         most_difference: the limit of the promotion.
     """
-    said = decisions.decide(
-        connection,
-        stage=MODEL_STAGE,
-        subject=photo or ALL_PHOTOS,
-        content_hash=recipe,
-        verdict=verdict,
-        who=who,
-        via=via,
-        reason=reason,
-    )
+    ruling = Ruling(verdict, who, via, reason)
+    said = decisions.decide(connection, CUTOUT_MODELS, photo or ALL_PHOTOS, recipe, ruling)
     given = verdict == "approve"
     connection.execute(
         text(

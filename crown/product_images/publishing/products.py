@@ -14,6 +14,8 @@ from crown.flow.patterns import condition
 from crown.journal import activity
 from crown.ledger import decisions, planning
 from crown.ledger.locks import lock_assets
+from crown.ledger.verdicts import Ruling
+from crown.product_images.gates import RETIREMENTS
 from crown.product_images.names import patterns_of, product_number
 from crown.product_images.workspace import (
     COMPLIANCE,
@@ -27,8 +29,6 @@ from crown.product_images.workspace import (
     TEXTS,
 )
 
-#: Stage of the decisions that retire a product; they let the sensor see that something is to be done.
-PRODUCTS_STAGE = f"{DEPARTMENT}/products"
 #: The photo of an item of each asset; the item of a text is a product, which is matched like a photo.
 _PHOTO = {
     INBOX_PHOTOS: "split_part(i.key, '@', 1)",
@@ -110,16 +110,7 @@ def _say(
     via: activity.Via,
     reason: str | None,
 ) -> None:
-    said = decisions.decide(
-        connection,
-        stage=PRODUCTS_STAGE,
-        subject=number,
-        content_hash="",
-        verdict=verdict,
-        who=who,
-        via=via,
-        reason=reason,
-    )
+    said = decisions.decide(connection, RETIREMENTS, number, "", Ruling(verdict, who, via, reason))
     activity.record(
         connection,
         who=who,

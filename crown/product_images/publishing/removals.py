@@ -20,6 +20,7 @@ from crown.ledger import planning, plans
 from crown.ledger.decisions import Decision
 from crown.ledger.locks import lock_assets
 from crown.ledger.planning import Plan
+from crown.ledger.verdicts import Ruling
 from crown.product_images.workspace import DEPARTMENT, PUBLISHED, Workspace
 
 _log = logging.getLogger(__name__)
@@ -248,7 +249,7 @@ def confirm(
                     f"The plan for {removal.target} is {removal.plan_hash[:12]} now, not {seen}; look at it again with"
                     " `crown images confirm`."
                 )
-            said.append(plans.decide(connection, plan, "approve", who=who, via=via, reason=reason))
+            said.append(plans.decide(connection, plan, Ruling("approve", who, via, reason)))
             activity.record(
                 connection,
                 who=who,

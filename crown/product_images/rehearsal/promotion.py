@@ -20,9 +20,11 @@ from crown.journal import activity
 from crown.ledger import decisions, outputs, recipes
 from crown.ledger.locks import lock_assets
 from crown.ledger.outputs import Existing
+from crown.ledger.verdicts import Ruling
 from crown.product_images import stages
 from crown.product_images.cutout import models as cutout_models
 from crown.product_images.cutout.models import cutting
+from crown.product_images.gates import CUTOUT_REVIEW
 from crown.product_images.names import photo_name
 from crown.product_images.rehearsal.records import Rehearsal, read
 from crown.product_images.workspace import (
@@ -255,14 +257,7 @@ def _carry(connection: Connection, row: Any, meant: Promotion, who: str, via: ac
         f" approved cut-out, the limit is {meant.limit:g}"
     )
     said = decisions.decide(
-        connection,
-        stage=CUTOUTS,
-        subject=row.photo,
-        content_hash=row.after_hash,
-        verdict="approve",
-        who=who,
-        via=via,
-        reason=reason,
+        connection, CUTOUT_REVIEW, row.photo, row.after_hash, Ruling("approve", who, via, reason)
     )
     activity.record(
         connection,

@@ -13,11 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from crown.errors import BadInput, Refused
+from crown.errors import BadInput
 from crown.flow import review
 from crown.journal import activity
 from crown.ledger import decisions
 from crown.ledger.decisions import Decision, Verdict
+from crown.ledger.verdicts import Ruling
+from crown.product_images.gates import CUTOUT_REVIEW
 from crown.product_images.names import matches, patterns_of, photo_name
 from crown.product_images.workspace import CUTOUTS, Workspace
 
@@ -151,10 +153,8 @@ def decide_on(
     """Decide on exactly the bytes that were chosen.
 
     Raises:
-        Refused: a rejection without a reason.
+        BadInput: a rejection without a reason.
     """
-    if verdict == "reject" and not (reason or "").strip():
-        raise Refused("A rejection needs a reason that the retoucher can act on; give it with --reason.")
     seen = [(one.photo, one.content_hash) for one in chosen]
     return decide_on_bytes(workspace, seen, verdict, who, via, reason)
 
@@ -168,23 +168,15 @@ def decide_on_bytes(
     reason: str | None = None,
 ) -> list[Decision]:
     """Decide on photos and their bytes, whatever is current."""
-    return review.decide(
-        workspace,
-        CUTOUTS,
-        seen,
-        verdict,
-        who=who,
-        via=via,
-        reason=reason,
-        number_of=lambda photo: photo_name(photo).number,
-    )
+    ruling = Ruling(verdict, who, via, reason)
+    return review.decide(workspace, CUTOUT_REVIEW, seen, ruling, lambda photo: photo_name(photo).number)
 
 
-def supposed(chosen: Sequence[Chosen], verdict: Verdict, who: str) -> Callable[[Connection], None]:
+def supposed(chosen: Sequence[Chosen], ruling: Ruling) -> Callable[[Connection], None]:
     """What `decide_on` would write, to be tried in a transaction that is rolled back."""
 
     def act(connection: Connection) -> None:
         seen = [(one.photo, one.content_hash) for one in chosen]
-        decisions.decide_all(connection, stage=CUTOUTS, seen=seen, verdict=verdict, who=who, via="cli")
+        decisions.decide_all(connection, CUTOUT_REVIEW, seen, ruling)
 
     return act
