@@ -21,19 +21,11 @@ from crown_assets.housekeeping import backups  # noqa: E402
 from crown_assets.product_images import assets as product_images  # noqa: E402
 from crown_assets.product_images import checks as product_image_checks  # noqa: E402
 from crown_assets.sql_models import assets as sql_models  # noqa: E402
-from resources.art_records import ArtRecordsResource  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
-from resources.product_images import ProductImagesResource  # noqa: E402
-from sensors import (  # noqa: E402
-    art_exports,
-    automation,
-    decisions,
-    failures,
-    folders,
-    notices,
-    pending_work,
-    schedules,
-)
+from resources.workspaces import ArtRecordsResource, ProductImagesResource  # noqa: E402
+from sensors import art_records as art_record_sensors  # noqa: E402
+from sensors import automation, failures, notices, schedules  # noqa: E402
+from sensors import product_images as product_image_sensors  # noqa: E402
 
 
 def default_resources() -> dict[str, Any]:
@@ -68,12 +60,10 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,
         sensors=[
-            *folders.SENSORS,
-            *decisions.SENSORS,
-            *pending_work.SENSORS,
+            *product_image_sensors.SENSORS,
+            *art_record_sensors.SENSORS,
             *failures.SENSORS,
             *notices.SENSORS,
-            *art_exports.SENSORS,
             *automation.SENSORS,
         ],
         resources={**default_resources(), **(resources or {})},

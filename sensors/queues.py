@@ -1,5 +1,7 @@
 """Whether a queue is busy: at most one active run and one waiting run."""
 
+from typing import Any
+
 import dagster as dg
 
 from sensors.schedules import QUEUE
@@ -13,15 +15,20 @@ _ACTIVE = [
 ]
 
 
-def waiting_runs(instance: dg.DagsterInstance, pool: str) -> int:
+def queue_of(job: Any) -> str:
+    """The queue of a job of `dg.define_asset_job`."""
+    return str(job.tags[QUEUE])
+
+
+def waiting_runs(instance: dg.DagsterInstance, queue: str) -> int:
     """Runs of the queue that have not begun: they will see whatever is there when they do."""
-    return _count(instance, pool, _ACTIVE[:3])
+    return _count(instance, queue, _ACTIVE[:3])
 
 
-def active_runs(instance: dg.DagsterInstance, pool: str) -> int:
+def active_runs(instance: dg.DagsterInstance, queue: str) -> int:
     """Runs of the queue that are queued or running."""
-    return _count(instance, pool, _ACTIVE)
+    return _count(instance, queue, _ACTIVE)
 
 
-def _count(instance: dg.DagsterInstance, pool: str, statuses: list[dg.DagsterRunStatus]) -> int:
-    return instance.get_runs_count(dg.RunsFilter(tags={QUEUE: pool}, statuses=statuses))
+def _count(instance: dg.DagsterInstance, queue: str, statuses: list[dg.DagsterRunStatus]) -> int:
+    return instance.get_runs_count(dg.RunsFilter(tags={QUEUE: queue}, statuses=statuses))

@@ -241,7 +241,9 @@ def _pairs(stage: str, seen: Sequence[tuple[str, str]]) -> dict[str, object]:
     }
 
 
-def since(connection: Connection, prefix: str, look: str | None) -> tuple[int | None, str]:
+def since(
+    connection: Connection, prefix: str, look: str | None, *, verdicts: Sequence[str] = ()
+) -> tuple[int | None, str]:
     """What was decided since an earlier look: the newest decision that it could not see, and what marks this look.
 
     Numbers are given before a transaction commits, so one may appear below others that were seen long ago: a look is
@@ -251,6 +253,7 @@ def since(connection: Connection, prefix: str, look: str | None) -> tuple[int | 
         connection: a connection that is not in the middle of a serializable transaction.
         prefix: of the stages.
         look: the mark of the earlier look; None, or one of another database server, makes every decision new.
+        verdicts: those that count; all when empty.
     """
     top = connection.execute(
         text("select cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)")
@@ -259,9 +262,15 @@ def since(connection: Connection, prefix: str, look: str | None) -> tuple[int | 
     row = connection.execute(
         text(
             "select cast(pg_current_snapshot() as text) as look, (select max(decision_id) from ledger.decisions"
-            "  where starts_with(stage, :prefix) and written_in >= pg_snapshot_xmin(cast(:look as pg_snapshot))"
+            "  where starts_with(stage, :prefix) and (:all or verdict = any(:verdicts))"
+            "  and written_in >= pg_snapshot_xmin(cast(:look as pg_snapshot))"
             "  and not pg_visible_in_snapshot(written_in, cast(:look as pg_snapshot))) as newest"
         ),
-        {"prefix": prefix, "look": look if known else _NOTHING_SEEN},
+        {
+            "prefix": prefix,
+            "all": not verdicts,
+            "verdicts": list(verdicts),
+            "look": look if known else _NOTHING_SEEN,
+        },
     ).one()
     return row.newest, row.look

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 
@@ -32,6 +34,26 @@ class Sighting:
     mtime_ns: int
     first_seen_at: datetime
     complete: bool
+
+
+class Seen(NamedTuple):
+    """Something in the folders of people: a path, what makes it new, and whether it is at rest."""
+
+    path: str
+    token: str
+    ready: bool
+
+
+def settled(look: Callable[[], Sequence[Seen]], *, settle_seconds: float = SETTLE_SECONDS) -> Sequence[Seen]:
+    """A look, and one more after the settling time when something is not at rest.
+
+    Sensors and assets look through this function, so that a file counts in the tick or run that first sees it.
+    """
+    seen = look()
+    if all(one.ready for one in seen):
+        return seen
+    threading.Event().wait(settle_seconds + 0.1)
+    return look()
 
 
 def is_dropping(name: str) -> bool:

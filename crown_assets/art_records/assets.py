@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from crown.art_records.workspace import (
     Workspace,
 )
 from crown.journal.stats import PipelineStats
+from crown.store import watch
 from crown_assets.factories import (
     carried_forward,
     preview,
@@ -38,7 +40,7 @@ from crown_assets.factories import (
     sentences_as_failures,
     write_preview,
 )
-from resources.art_records import ArtRecordsResource
+from resources.workspaces import ArtRecordsResource
 
 OWNERS = ["team:art-records"]
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
@@ -100,7 +102,7 @@ def airtable_exports(
 
     with sentences_as_failures(), art.workspace() as workspace:
         fetched, advance = endpoint.fetch(workspace, context.run_id) if config.fetch else (0, None)
-        arrived = arriving.look_twice(workspace)
+        arrived = arriving.arrivals(workspace, watch.settled(partial(arriving.seen, workspace)))
         exports = (
             receive(
                 workspace.engine,

@@ -18,7 +18,7 @@ from crown.art_records.wording import named
 from crown.art_records.workspace import CLEAN, TABLES
 from crown_assets.art_records.assets import key
 from crown_assets.factories import sentences_as_failures
-from resources.art_records import ArtRecordsResource
+from resources.workspaces import ArtRecordsResource
 
 VALUES = "values_pass_their_rules"
 #: Questions that are not about editions, by the table that they are about.

@@ -21,7 +21,7 @@ from crown.product_images.workspace import Workspace
 from crown.settings.model import Settings
 from crown.store import old_files
 from crown_assets.factories import sentences_as_failures
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 
 KEY = dg.AssetKey(["housekeeping", "retention"])
 _GB = 1_000_000_000

@@ -6,11 +6,10 @@ An asset here opens the workspace, runs its stage and reports; pictures are made
 Each row of the ledger is an item, so no asset is partitioned by file.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -22,7 +21,7 @@ from crown.ledger import counts
 from crown.ledger.claims import Finished
 from crown.pictures.contact_sheet import contact_sheet
 from crown.product_images import stages
-from crown.product_images.share import intake, moves, rejected, review_folder, unrendered
+from crown.product_images.share import folders, intake, moves, rejected, review_folder, unrendered
 from crown.product_images.summary import PRODUCT_IMAGES
 from crown.product_images.versions import CODE_VERSIONS
 from crown.product_images.workspace import (
@@ -38,7 +37,7 @@ from crown.product_images.workspace import (
     TEXTS,
     Workspace,
 )
-from crown.store.watch import SETTLE_SECONDS
+from crown.store import watch
 from crown_assets.factories import (
     carried_forward,
     console_link,
@@ -58,7 +57,7 @@ from crown_assets.factories import (
 )
 from crown_assets.product_images.checks import meets_profile, no_removal_is_held, profile_names
 from resources import queues
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 
 OWNERS = ["team:product-images"]
 SHARE = f"{DEPARTMENT}/share"
@@ -106,7 +105,8 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
     with _told(context), sentences_as_failures(), images.workspace() as workspace:
         context.log.info("Looking at the folders of %s", workspace.settings.media)
-        seen, reviewed = look(workspace)
+        watch.settled(partial(folders.seen_by_people, workspace))
+        seen, reviewed = intake.take_in(workspace), moves.collect(workspace)
         report = _make(context, workspace, INBOX_PHOTOS)
         return _result(
             context,
@@ -123,30 +123,6 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
             refused=dg.MetadataValue.json({**seen.refused, **reviewed.refused}),
             checks=[_fresh(workspace, INBOX_PHOTOS)],
         )
-
-
-def look(workspace: Workspace) -> tuple[intake.IntakeReport, moves.ReviewReport]:
-    """Look at the folders; when something is not at rest, once more after the settling time."""
-    seen, reviewed = intake.take_in(workspace), moves.collect(workspace)
-    if seen.unfinished or reviewed.unfinished:
-        threading.Event().wait(SETTLE_SECONDS + 0.1)
-        again, more = intake.take_in(workspace), moves.collect(workspace)
-        # What is still unfinished, stalled or held is what the second look says.
-        seen = replace(
-            again,
-            stored=seen.stored + again.stored,
-            known=seen.known + again.known,
-            refused={**seen.refused, **again.refused},
-            bytes_stored=seen.bytes_stored + again.bytes_stored,
-        )
-        reviewed = replace(
-            more,
-            approved=reviewed.approved + more.approved,
-            rejected=reviewed.rejected + more.rejected,
-            retouched=reviewed.retouched + more.retouched,
-            refused={**reviewed.refused, **more.refused},
-        )
-    return seen, reviewed
 
 
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})

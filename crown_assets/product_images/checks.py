@@ -13,7 +13,7 @@ from crown.product_images.renditions.compliance import load_profiles
 from crown.product_images.workspace import COMPLIANCE, PUBLISHED, Workspace
 from crown.settings.model import load_settings
 from crown_assets.factories import sentences_as_failures
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 
 #: Rows of a check's table.
 _SHOWN = 100

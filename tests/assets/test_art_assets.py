@@ -32,7 +32,7 @@ from crown.store import files
 from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
 from crown_assets.definitions import build_defs
-from resources.art_records import ArtRecordsResource
+from resources.workspaces import ArtRecordsResource
 from sensors.schedules import FETCH
 from tests.art_records.test_art_live import GOOD, Server
 from tests.given import given_database

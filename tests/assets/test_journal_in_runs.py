@@ -35,7 +35,7 @@ from crown.store import store_lock
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources import queues
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from tests.flow.pool_tasks import write_key
 from tests.given import given_database
 from tests.pictures import draw_part

@@ -11,7 +11,7 @@ import pytest
 from crown.journal import logs, secrets
 from crown.product_images.share import review
 from crown_assets.definitions import build_defs
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from tests.given import given_database
 from tests.product_images.flow import finish, published
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from crown_assets.definitions import build_defs
 from resources import queues
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from tests.given import given_database
 
 

@@ -14,7 +14,7 @@ from crown.product_images.share import review
 from crown.product_images.workspace import CUTOUTS, INBOX
 from crown_assets.definitions import build_defs
 from resources import queues
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from tests.given import given_database
 from tests.pictures import draw_cut_out
 from tests.product_images.flow import published

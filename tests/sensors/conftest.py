@@ -11,7 +11,7 @@ import pytest
 from crown.database.engine import dagster_url
 from crown.journal import logs, secrets
 from resources.database import DatabaseResource
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from tests.given import given_database
 from tests.receiver import Inbox, receiving
 

@@ -6,6 +6,8 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,16 +24,10 @@ from crown.errors import ConfigurationError, SourceOutage
 from crown.ledger import plans, resources
 from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
-from resources.art_records import ArtRecordsResource
 from resources.database import DatabaseResource
-from sensors.art_exports import (
-    Followed,
-    art_airtable_changes,
-    art_changes,
-    art_decisions,
-    art_export_files,
-    decide,
-)
+from resources.workspaces import ArtRecordsResource
+from sensors.art_records import art_airtable_changes, art_changes, art_decisions, art_export_files
+from sensors.factories import Followed, new_contents
 from sensors.schedules import FETCH
 from tests.art_records.test_art_live import GOOD, Server
 from tests.given import given_database
@@ -49,17 +45,17 @@ def art(database: DatabaseResource) -> ArtRecordsResource:
 
 
 def test_the_same_bytes_start_nothing_and_an_older_export_that_is_put_back_does() -> None:
-    first = decide({"prints": "a"}, Followed())
+    first = new_contents({"prints": "a"}, Followed())
     assert first is not None
     followed = Followed(contents={"prints": "a"}, run_key=first)
-    assert decide({"prints": "a"}, followed) is None
-    second = decide({"prints": "b"}, followed)
+    assert new_contents({"prints": "a"}, followed) is None
+    second = new_contents({"prints": "b"}, followed)
     assert second not in (None, first)
-    back = decide({"prints": "a"}, Followed(contents={"prints": "b"}, run_key=str(second)))
+    back = new_contents({"prints": "a"}, Followed(contents={"prints": "b"}, run_key=str(second)))
     assert back not in (None, first, second)
-    assert decide({"prints": "a"}, Followed()) == first, "a tick that is told twice asks for one run"
-    assert decide({}, followed) is None
-    assert decide({"prints": "a"}, Followed(contents={"prints": "a", "editions": "e"})) is None, (
+    assert new_contents({"prints": "a"}, Followed()) == first, "a tick that is told twice asks for one run"
+    assert new_contents({}, followed) is None
+    assert new_contents({"prints": "a"}, Followed(contents={"prints": "a", "editions": "e"})) is None, (
         "one was taken away"
     )
 
@@ -73,12 +69,7 @@ class Ticks:
         self.cursor: str | None = None
         self.asked: list[str | None] = []
 
-    def __call__(self, *, at_rest: Engine | None = None) -> str:
-        if at_rest is not None:
-            with at_rest.begin() as connection:
-                connection.execute(
-                    text("update store.sightings set first_seen_at = first_seen_at - interval '5 seconds'")
-                )
+    def __call__(self) -> str:
         with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
@@ -91,30 +82,46 @@ class Ticks:
         return done.skip_message or "asked for a run"
 
 
+@contextmanager
+def growing(path: Path) -> Iterator[None]:
+    """A copy that goes on as long as the block: the file grows between any two looks."""
+    ended = threading.Event()
+
+    def copy() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not ended.wait(0.05):
+                file.write(b"\n")
+
+    copying = threading.Thread(target=copy)
+    copying.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        copying.join()
+
+
 def test_a_dropped_export_is_followed_when_two_looks_found_it_the_same(
-    art: ArtRecordsResource, instance: dg.DagsterInstance, engine: Engine, samples: tuple[Export, Export]
+    art: ArtRecordsResource, instance: dg.DagsterInstance, samples: tuple[Export, Export]
 ) -> None:
     tick = Ticks(art, instance)
     assert tick() == "Nothing new."
     folder = art.settings().art_exports
     paths = samples[0].write(folder)
-    assert tick().startswith("Still being copied: Distributors-2025-10-29 export.csv, Editions")
-    with paths["editions"].open("ab") as growing:
-        growing.write(b"\n")
-    assert tick(at_rest=engine) == "Still being copied: Editions-2025-10-29 export.csv.", "all or none"
-    assert tick(at_rest=engine) == "asked for a run"
-    assert tick(at_rest=engine) == "Nothing new."
+    with growing(paths["editions"]):
+        assert tick() == "Still being copied: Editions-2025-10-29 export.csv.", "all or none"
+    assert tick() == "asked for a run", "in the tick that finds it at rest"
+    assert tick() == "Nothing new."
     touched = time.time() - 3
     os.utime(paths["editions"], (touched, touched))
-    assert tick(at_rest=engine) == "Still being copied: Editions-2025-10-29 export.csv."
-    assert tick(at_rest=engine) == "Nothing new.", "touched, but the bytes are the same"
+    assert tick() == "Nothing new.", "touched, but the bytes are the same"
     (folder / "letter.csv").write_text("Dear,gallery\n")
-    assert tick(at_rest=engine) == "Nothing new.", "not an export, at rest or not"
+    with growing(folder / "letter.csv"):
+        assert tick() == "Nothing new.", "not an export, at rest or not"
     paths["prints"].unlink()
-    assert tick(at_rest=engine) == "Nothing new.", "a file that was taken away"
+    assert tick() == "Nothing new.", "a file that was taken away"
     samples[1].write(folder)["prints"].unlink()
-    assert tick(at_rest=engine).startswith("Still being copied")
-    assert tick(at_rest=engine) == "asked for a run"
+    assert tick() == "asked for a run"
     assert len(set(tick.asked)) == len(tick.asked) == 2
 
 
@@ -161,7 +168,7 @@ def test_an_approval_is_followed_once_and_a_rejection_is_not(
         assert tick(None)[0] == []
         said = arriving.remember(workspace, other, "approve", who="eva", via="cli")
     asked, cursor = tick(None)
-    assert asked == [f"art-decision-{said.decision_id}"]
+    assert asked == [f"decision-{said.decision_id}"]
     assert tick(cursor)[0] == []
 
 

@@ -13,9 +13,9 @@ from crown.errors import ConfigurationError, SystemicFailure
 from crown.product_images.workspace import INBOX
 from crown.settings.model import load_settings
 from crown_assets.definitions import build_defs
-from resources.product_images import ProductImagesResource
-from sensors.folders import product_image_folders
+from resources.workspaces import ProductImagesResource
 from sensors.notices import people_are_told
+from sensors.product_images import product_image_folders
 from sensors.schedules import time_zone
 from tests.pictures import draw_part
 

@@ -26,7 +26,7 @@ from crown.product_images.workspace import (
     Workspace,
 )
 from resources.database import DatabaseResource
-from resources.product_images import ProductImagesResource
+from resources.workspaces import ProductImagesResource
 from sensors.notices import Notice, Told, Waiting, decide, people_are_told, standing
 from tests.given import given_database
 from tests.pictures import draw_part

@@ -19,13 +19,11 @@ from crown.product_images.workspace import (
     open_workspace,
 )
 from crown.settings.model import load_settings
+from crown.store.watch import Seen
 from resources.database import DatabaseResource
-from resources.product_images import ProductImagesResource
-from sensors.decisions import product_image_decisions
-from sensors.folders import Seen, product_image_folders
-from sensors.folders import decide as decide_folders
-from sensors.pending_work import decide as decide_work
-from sensors.pending_work import edited, product_image_work
+from resources.workspaces import ProductImagesResource
+from sensors.factories import at_rest, edited, wanted
+from sensors.product_images import product_image_decisions, product_image_folders, product_image_work
 from tests.given import given_database
 from tests.pictures import draw_cut_out
 
@@ -54,10 +52,10 @@ def workspace(database: DatabaseResource, database_url: str):  # type: ignore[no
 
 def test_files_at_rest_give_one_key_and_growing_files_none() -> None:
     resting, growing = Seen("inbox/a.jpg", "10:1", True), Seen("inbox/b.jpg", "20:2", False)
-    assert decide_folders([]) is None
-    assert decide_folders([growing]) is None
-    assert decide_folders([resting]) == decide_folders([growing, resting])
-    assert decide_folders([resting]) != decide_folders([Seen("inbox/a.jpg", "11:1", True)])
+    assert at_rest([]) is None
+    assert at_rest([growing]) is None
+    assert at_rest([resting]) == at_rest([growing, resting])
+    assert at_rest([resting]) != at_rest([Seen("inbox/a.jpg", "11:1", True)])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +71,7 @@ def test_files_at_rest_give_one_key_and_growing_files_none() -> None:
 def test_work_is_asked_for_when_something_is_due_and_no_run_will_take_it(
     due: int, active: int, waiting: int, reason: str | None
 ) -> None:
-    assert decide_work(due, active, waiting) == reason
+    assert wanted(due, active, waiting) == reason
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ Does not belong here: comparing and writing (`syncing.py`), and who calls (asset
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from crown.ledger.locks import lock_assets
 from crown.ledger.plans import Plan
 from crown.ledger.verdicts import Ruling
 from crown.store import watch
-from crown.store.watch import Sighting
+from crown.store.watch import Seen
 
 if TYPE_CHECKING:
     from crown.art_records.exports.files import RawFile
@@ -44,35 +43,28 @@ class Arrivals:
     unfinished: dict[str, Path] = field(default_factory=dict)
 
 
-def sightings(workspace: Workspace) -> list[Sighting]:
-    """One look at the folder; a file is finished when two looks, some time apart, found it the same."""
+def seen(workspace: Workspace) -> list[Seen]:
+    """One look at the folder; a file is at rest when two looks, some time apart, found it the same."""
     if not workspace.exports.is_dir():
         return []
-    return watch.look(workspace.engine, ROOT, watch.listing(workspace.exports), "")
+    return [
+        Seen(one.path, f"{one.size_bytes}:{one.mtime_ns}", one.complete)
+        for one in watch.look(workspace.engine, ROOT, watch.listing(workspace.exports), "")
+    ]
 
 
-def look(workspace: Workspace, seen: Sequence[Sighting] | None = None) -> Arrivals:
-    """The newest export of each table, finished or not; `seen` is a look that was just taken."""
-    seen = sightings(workspace) if seen is None else seen
-    if not seen:
+def arrivals(workspace: Workspace, found: Sequence[Seen]) -> Arrivals:
+    """The newest export of each table, finished or not, of the files that a look found."""
+    if not found:
         return Arrivals()
     from crown.art_records.exports.files import discover
 
-    at_rest = {sighting.path for sighting in seen if sighting.complete}
-    found = discover(workspace.exports, workspace.book.layouts)
+    at_rest = {one.path for one in found if one.ready}
+    newest = discover(workspace.exports, workspace.book.layouts)
     return Arrivals(
-        {table: path for table, path in found.items() if path.name in at_rest},
-        {table: path for table, path in found.items() if path.name not in at_rest},
+        {table: path for table, path in newest.items() if path.name in at_rest},
+        {table: path for table, path in newest.items() if path.name not in at_rest},
     )
-
-
-def look_twice(workspace: Workspace) -> Arrivals:
-    """A look, and when something is not at rest, one more after the settling time."""
-    arrived = look(workspace)
-    if arrived.unfinished:
-        threading.Event().wait(watch.SETTLE_SECONDS + 0.1)
-        arrived = look(workspace)
-    return arrived
 
 
 def kept_files(workspace: Workspace) -> list[RawFile]:

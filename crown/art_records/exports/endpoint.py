@@ -8,34 +8,16 @@ Does not belong here: requests (`live.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from crown.art_records.workspace import DEPARTMENT, Workspace
 from crown.errors import SourceOutage
+from crown.flow.endpoint import Asked
 from crown.ledger import cursors, resources
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 60, 3600
 """Seconds; after a 429 Airtable wants 30 of silence."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What Airtable answered.
-
-    Attributes:
-        changed: tables of which something was changed; all before the first fetch.
-        version: how often the base was fetched.
-        again_at: when it is asked again, while it is left alone.
-        error: why it is left alone.
-    """
-
-    changed: tuple[str, ...] = ()
-    version: int = 0
-    again_at: datetime | None = None
-    error: str | None = None
 
 
 def source(workspace: Workspace) -> str:

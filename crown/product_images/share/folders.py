@@ -19,10 +19,11 @@ from crown.product_images.workspace import (
 )
 from crown.store import watch
 from crown.store.roots import comparable
+from crown.store.watch import Seen
 
 
-def seen_by_people(workspace: Workspace) -> list[tuple[str, str, bool]]:
-    """Files of people, and files of ours that are gone: (path, what makes it new, whether it is at rest)."""
+def seen_by_people(workspace: Workspace) -> list[Seen]:
+    """Files of people, and files of ours that are gone."""
     seen = []
     for folder, files in (
         (INBOX, intake.listed(workspace, INBOX)),
@@ -31,14 +32,14 @@ def seen_by_people(workspace: Workspace) -> list[tuple[str, str, bool]]:
         seen += _bytes_as_names(folder, files)
         named = [one for one in files if watch.storable(one[0])]
         for sighting in watch.look(workspace.engine, MEDIA, named, f"{folder}/"):
-            seen.append((sighting.path, _token(workspace, sighting), sighting.complete))
+            seen.append(Seen(sighting.path, _token(workspace, sighting), sighting.complete))
     return seen + _folders_left(workspace) + _review(workspace)
 
 
-def _folders_left(workspace: Workspace) -> list[tuple[str, str, bool]]:
+def _folders_left(workspace: Workspace) -> list[Seen]:
     """Folders that are not looked into: a run says so in the log, once."""
     return [
-        (f"{place}/{watch.spelt_out(name)}/", "folder", True)
+        Seen(f"{place}/{watch.spelt_out(name)}/", "folder", True)
         for place in (INBOX, *intake.review_folders(workspace))
         for name in watch.folders(workspace.roots.path(MEDIA, place))
     ]
@@ -52,7 +53,7 @@ def _token(workspace: Workspace, sighting: watch.Sighting) -> str:
     return f"{sighting.size_bytes}:{sighting.mtime_ns}:{turn}"
 
 
-def _review(workspace: Workspace) -> list[tuple[str, str, bool]]:
+def _review(workspace: Workspace) -> list[Seen]:
     with workspace.engine.connect() as connection:
         written: dict[str, datetime] = dict(
             connection.execute(
@@ -74,7 +75,7 @@ def _review(workspace: Workspace) -> list[tuple[str, str, bool]]:
         if watch.storable(name) and (moment is None or changed > moment + timedelta(seconds=1)):
             touched.append((name, status))
     seen = _bytes_as_names(REVIEW, listing) + [
-        (sighting.path, f"{sighting.size_bytes}:{sighting.mtime_ns}", sighting.complete)
+        Seen(sighting.path, f"{sighting.size_bytes}:{sighting.mtime_ns}", sighting.complete)
         for sighting in watch.look(workspace.engine, MEDIA, touched, f"{REVIEW}/")
     ]
     there = {comparable(f"{REVIEW}/{name}") for name, _ in listing}
@@ -82,13 +83,13 @@ def _review(workspace: Workspace) -> list[tuple[str, str, bool]]:
         workspace.engine, MEDIA, REVIEW
     )  # what a run is just laying out is not gone
     gone = [path for path in written if path in standing and comparable(path) not in there]
-    return seen + [(path, f"gone:{written[path].isoformat()}", True) for path in gone]
+    return seen + [Seen(path, f"gone:{written[path].isoformat()}", True) for path in gone]
 
 
-def _bytes_as_names(folder: str, files: Sequence[tuple[str, os.stat_result]]) -> list[tuple[str, str, bool]]:
+def _bytes_as_names(folder: str, files: Sequence[tuple[str, os.stat_result]]) -> list[Seen]:
     """Files whose names are no text: nothing can remember a look at them, so they count at once."""
     return [
-        (f"{folder}/{os.fsencode(name)!r}", str(status.st_mtime_ns), True)
+        Seen(f"{folder}/{os.fsencode(name)!r}", str(status.st_mtime_ns), True)
         for name, status in files
         if not watch.storable(name)
     ]
