@@ -151,7 +151,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     help="Show the version.",
 )
 def cli(debug: bool) -> None:
-    """Pictures and records as software-defined assets: made once, traced for ever, decided by people.
+    """Pictures and records as software-defined assets: with lineage and review by people.
 
     Settings are CROWN_* variables or lines of .env in the current folder; docs/settings.md lists them.
 

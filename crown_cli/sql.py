@@ -1,4 +1,4 @@
-"""`crown sql`: the SQL models of dbt_like_sql/. How they are read and built stands in crown/sql_models."""
+"""`crown sql`: the SQL models of dbt_like_sql/. They are read and built by crown/sql_models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sql() -> None:
     \b
     crown sql run                          build all, recorded in Dagster
     crown sql run +art_portfolio           one, and its upstream models
-    crown sql test marts                   ask the tests of one layer
+    crown sql test marts                   run the tests of one layer
     crown sql show art_alerts --as-of 2025-12-31
     crown sql export --to reports          every mart as CSV
     """  # noqa: D301 - click's mark for lines that keep their breaks
@@ -59,7 +59,7 @@ def list_models(as_json: bool) -> None:
 @_names
 @json_option
 def run(names: tuple[str, ...], as_json: bool) -> None:
-    """Build models and ask their tests; the run appears in the Dagster UI.
+    """Build models and run their tests; the run appears in the Dagster UI.
 
     NAMES are models or layers (staging, intermediate, marts); `+name` takes what it depends on too, `name+` what
     depends on it. Without NAMES, all. A model that fails keeps what was there; exit code 1.
@@ -136,11 +136,11 @@ def _rows_of(result: dg.ExecuteInProcessResult, keys: dict[dg.AssetKey, Model]) 
     return list(rows.values())
 
 
-@sql.command(short_help="Ask the tests of models that are built.")
+@sql.command(short_help="Run the tests of models that are built.")
 @_names
 @json_option
 def test(names: tuple[str, ...], as_json: bool) -> None:
-    """Ask the tests of models that are built; exit code 1 when one of severity error is broken.
+    """Run the tests of models that are built; exit code 1 when one of severity error is broken.
 
     \b
     crown sql test

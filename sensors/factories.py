@@ -32,7 +32,7 @@ _BACKLOG = 200
 
 @dataclass(frozen=True)
 class Contents:
-    """What lies in a folder whose files stay: a content hash by name, and the names of files that are still copied."""
+    """What is in a folder whose files stay: a content hash by name, and the names of files that are still copied."""
 
     hashes: Mapping[str, str] = field(default_factory=dict)
     copying: Sequence[str] = ()

@@ -48,8 +48,8 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What people were told last: the newest output by stage, troubles by department, lost folders, stale assets.
+class Reported:
+    """What the last notices reported: the newest output by stage, troubles by department, lost folders, stale assets.
 
     `standing` holds department and kind by subject; `finished` the id of the newest sync, None before the first tick.
     """
@@ -72,62 +72,64 @@ class Notice:
     sentence: str
 
 
-def decide(waiting: Waiting, told: Told) -> tuple[list[Notice], Told]:
-    """The notices that are news, and what people have been told with them.
+def decide(waiting: Waiting, reported: Reported) -> tuple[list[Notice], Reported]:
+    """The notices to post, and what has been reported with them.
 
-    Something is told again when there is more of it, never because it still waits.
+    A number is reported again when it has grown, never because it still waits.
     """
     news = [
         _review(stage, count)
         for stage, (count, newest) in waiting.reviews.items()
-        if newest > told.reviews.get(stage, 0)
+        if newest > reported.reviews.get(stage, 0)
     ]
     news += [
         _trouble(department, count)
         for department, count in waiting.troubles.items()
-        if count > told.troubles.get(department, 0)
+        if count > reported.troubles.get(department, 0)
     ]
-    news += [_lost(root, sentence) for root, sentence in waiting.lost.items() if root not in told.lost]
-    news += [_stale(asset, sentence) for asset, sentence in waiting.stale.items() if asset not in told.stale]
+    news += [_lost(root, sentence) for root, sentence in waiting.lost.items() if root not in reported.lost]
+    news += [
+        _stale(asset, sentence) for asset, sentence in waiting.stale.items() if asset not in reported.stale
+    ]
     news += [
         Notice(kind, department, subject, sentence)
         for subject, (department, kind, sentence) in waiting.standing.items()
-        if subject not in told.standing
+        if subject not in reported.standing
     ]
-    # What was finished before anybody was told anything is no news.
+    # What was finished before the first notice is not reported.
     news += [
         Notice("news", department, subject, sentence)
         for number, department, subject, sentence in waiting.finished
-        if told.finished is not None and number > told.finished
+        if reported.finished is not None and number > reported.finished
     ]
     newest = {stage: newest for stage, (_, newest) in waiting.reviews.items()}
-    return news, Told(
-        {**told.reviews, **newest},
+    return news, Reported(
+        {**reported.reviews, **newest},
         dict(waiting.troubles),
         sorted(waiting.lost),
         sorted(waiting.stale),
         {subject: [department, kind] for subject, (department, kind, _) in waiting.standing.items()},
-        max([told.finished or 0, *(number for number, *_ in waiting.finished)]),
+        max([reported.finished or 0, *(number for number, *_ in waiting.finished)]),
     )
 
 
-def standing(waiting: Waiting, told: Told) -> list[Notice]:
-    """What is true now of everything that was or may be told; the sentence is empty where nothing is left."""
+def standing(waiting: Waiting, reported: Reported) -> list[Notice]:
+    """What is true now of everything that was or may be reported; the sentence is empty where nothing is left."""
     reviews = [_review(stage, waiting.reviews.get(stage, (0, 0))[0]) for stage in REVIEWS]
-    departments = sorted(waiting.troubles.keys() | told.troubles.keys())
-    roots = sorted(waiting.lost.keys() | set(told.lost))
+    departments = sorted(waiting.troubles.keys() | reported.troubles.keys())
+    roots = sorted(waiting.lost.keys() | set(reported.lost))
     return [
         *reviews,
         *(_trouble(name, waiting.troubles.get(name, 0)) for name in departments),
         *(_lost(root, waiting.lost.get(root, "")) for root in roots),
-        *(_stale(asset, waiting.stale.get(asset, "")) for asset in sorted({*waiting.stale, *told.stale})),
+        *(_stale(asset, waiting.stale.get(asset, "")) for asset in sorted({*waiting.stale, *reported.stale})),
         *(
             Notice(kind, department, subject, sentence)
             for subject, (department, kind, sentence) in waiting.standing.items()
         ),
         *(
             Notice(one[1], one[0], subject, "")  # type: ignore[arg-type]
-            for subject, one in told.standing.items()
+            for subject, one in reported.standing.items()
             if subject not in waiting.standing
         ),
     ]
@@ -156,19 +158,19 @@ def _trouble(department: str, count: int) -> Notice:
     name="notices",
     minimum_interval_seconds=900,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells people, by the addresses of CROWN_NOTIFY_FILE, what failed and what waits for them.",
+    description="Sends notices of failures and of what waits for people to the addresses in CROWN_NOTIFY_FILE.",
 )
-def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
-    """The cursor holds what people were told last."""
+def send_notices(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+    """The cursor holds what the last notices reported."""
     settings = database.settings()
     with database.engine() as engine:
         with engine.begin() as connection:
-            told = Told(**json.loads(context.cursor)) if context.cursor else Told()
+            reported = Reported(**json.loads(context.cursor)) if context.cursor else Reported()
             waiting, before = (
-                replace(_waiting(connection, settings, told), lost=lost_folders(engine, settings)),
-                told,
+                replace(_waiting(connection, settings, reported), lost=lost_folders(engine, settings)),
+                reported,
             )
-            news, told = decide(waiting, before)
+            news, reported = decide(waiting, before)
             for notice in news:
                 notices.post(connection, **asdict(notice))
             # What waited through quiet hours may be settled by now.
@@ -180,8 +182,8 @@ def people_are_told(context: dg.SensorEvaluationContext, database: DatabaseResou
                         connection, kind="failure", department=pool, subject=RUNS, sentence=None
                     )
         sent = notices.deliver(engine, settings.notify_file, settings.quiet_hours)
-    said = f"Notices sent: {sent.notices}." if sent.notices else f"Nothing was sent: {sent.reason}."
-    return dg.SensorResult(skip_reason=said, cursor=json.dumps(asdict(told)))
+    result = f"Notices sent: {sent.notices}." if sent.notices else f"Nothing was sent: {sent.reason}."
+    return dg.SensorResult(skip_reason=result, cursor=json.dumps(asdict(reported)))
 
 
 def _works_again(instance: dg.DagsterInstance, pool: str) -> bool:
@@ -195,7 +197,7 @@ def _works_again(instance: dg.DagsterInstance, pool: str) -> bool:
     return False
 
 
-def _waiting(connection: Connection, settings: Settings, told: Told) -> Waiting:
+def _waiting(connection: Connection, settings: Settings, reported: Reported) -> Waiting:
     found = summaries(connection, settings)
     return Waiting(
         {
@@ -207,7 +209,7 @@ def _waiting(connection: Connection, settings: Settings, told: Told) -> Waiting:
         {one.name: one.totals["quarantined"] for one in found if one.totals["quarantined"]},
         stale={fresh.asset: fresh.sentence for one in found for fresh in one.freshness if fresh.stale()},
         standing=_standing(connection, found),
-        finished=_finished(connection, told.finished),
+        finished=_finished(connection, reported.finished),
     )
 
 
@@ -251,4 +253,4 @@ def _changed(counts: Mapping[str, Mapping[str, int]] | None) -> str:
     return f"Read and written: {'; '.join(tables)}." if tables else "Read; nothing changed."
 
 
-SENSORS = [people_are_told]
+SENSORS = [send_notices]

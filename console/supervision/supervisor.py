@@ -149,11 +149,11 @@ class Supervisor:
             self._wait("console", lambda: client.broken() is not None)
             self._wait("daemon", lambda: self._conducts(client, before_daemon))
             self._heard = True
-            self._tell_broken(client)
+            self._report_broken(client)
             ready(web)
             self._watch(client, environment, witness, database)
 
-    def _tell_broken(self, client: Console) -> None:
+    def _report_broken(self, client: Console) -> None:
         """A missing folder does not stop the start; the log names it."""
         if broken := client.broken():
             self._warn(f"Not all is well ({', '.join(sorted(broken))}): `crown doctor` says what to do.")
@@ -173,9 +173,9 @@ class Supervisor:
     def _pass_on(self, line: str) -> None:
         """Show what a service says; while we start, one sentence of ours says what is wrong."""
         if self._heard:
-            self._tell(line)
+            self._say(line)
 
-    def _tell(self, line: str) -> None:
+    def _say(self, line: str) -> None:
         """Say something; a terminal that was closed stops neither us nor the writing of logs."""
         with suppress(OSError):
             self.say(line)
@@ -183,7 +183,7 @@ class Supervisor:
     def _warn(self, line: str) -> None:
         """Say something that is also worth looking up later."""
         _log.warning("%s", line)
-        self._tell(line)
+        self._say(line)
 
     def _wait(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -272,7 +272,7 @@ class Supervisor:
         self._close("daemon")
         runs = [] if self._hurry else runs_of(database_url, socket)
         if runs:
-            self._tell(f"Waiting for {len(runs)} {'run' if len(runs) == 1 else 'runs'} to end.")
+            self._say(f"Waiting for {len(runs)} {'run' if len(runs) == 1 else 'runs'} to end.")
             client.end_runs(runs)
             deadline = time.monotonic() + END_RUNS_SECONDS
             pause = threading.Event()
@@ -302,7 +302,7 @@ class Supervisor:
                     watch.running.kill()
             else:
                 self._end.set()
-                self._tell(f"Stopping ({signal.Signals(signum).name}); once more to kill.")
+                self._say(f"Stopping ({signal.Signals(signum).name}); once more to kill.")
 
         handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, asked) for number in handled}

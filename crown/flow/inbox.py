@@ -138,9 +138,9 @@ class Refusals:
 
     Attributes:
         workspace: the department's workspace.
-        root: under which the folders stand.
+        root: the root of the folders.
         folders: whose notes are looked after; the first one's names begin with the time.
-        incoming: the folders where people put files: a note that lies there was moved along with its file.
+        incoming: the folders where people put files: a note in them was moved along with its file.
         others: endings of notes that somebody else looks after.
         number_of: the number in a file's name, for the log; None when there is none.
     """
@@ -206,7 +206,7 @@ class Refusals:
         return True
 
     def write_note(self, target: Path, content: str) -> None:
-        """Write the note of a file that stands already."""
+        """Write the note of a file that is already there."""
         path, content_hash = self._write(target.with_name(f"{target.name}{REASON}"), content)
         written_files.record(self.workspace.engine, self.root, path, content_hash)
 

@@ -1,4 +1,5 @@
-"""Decisions of people on outputs: which bytes patterns mean, what stands on them, and decisions over sets.
+"""Decisions of people on outputs: which bytes patterns mean, the verdicts in force on them, and
+decisions over sets.
 
 What people see of an output, and what follows from a decision, is the department's affair.
 """
@@ -41,7 +42,7 @@ _DECIDED = """
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A current output and the verdict that stands on its bytes."""
+    """A current output and the verdict in force on its bytes."""
 
     subject: str
     content_hash: str
@@ -52,8 +53,8 @@ class Reviewed:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Bytes on which a decision stands, and the verdict that would stand if it were withdrawn."""
+class InForce:
+    """A decision in force on some bytes, and the verdict `then` in force if it were withdrawn."""
 
     subject: str
     content_hash: str
@@ -70,14 +71,14 @@ def current(
     subjects: Iterable[str] | None = None,
     undecided: bool = False,
 ) -> list[Reviewed]:
-    """Current outputs of an asset by key, with what stands on them.
+    """Current outputs of an asset by key, with the verdict in force.
 
     Args:
         connection: to the database.
         asset: slash-joined key; the stage of the decisions.
         patterns: only keys that match.
         subjects: only these keys.
-        undecided: only those on which nothing stands.
+        undecided: only those without a verdict.
     """
     statement = _CURRENT
     bound: dict[str, object] = {"asset": asset}
@@ -94,13 +95,13 @@ def current(
     ]
 
 
-def decided(connection: Connection, asset: str, patterns: Patterns) -> list[Standing]:
-    """Every decision that stands on a matching subject, on earlier bytes of it too."""
+def decided(connection: Connection, asset: str, patterns: Patterns) -> list[InForce]:
+    """Every decision in force on a matching subject, on earlier bytes of it too."""
     statement = text(_DECIDED.format(matches=condition("subject")))
     rows = connection.execute(statement, {"asset": asset, **patterns.parameters}).all()
     before = decisions.restored(connection, asset, [(row.subject, row.content_hash) for row in rows])
     then = {pair: decision.verdict for pair, decision in before.items()}
-    return [Standing(**row._mapping, then=then.get((row.subject, row.content_hash))) for row in rows]
+    return [InForce(**row._mapping, then=then.get((row.subject, row.content_hash))) for row in rows]
 
 
 def decide(
@@ -136,7 +137,7 @@ def decide_batch(
     ruling: Ruling,
     number_of: Callable[[str], str],
 ) -> list[Decision]:
-    """`decide` on all of a batch that stands; `batch` and `seen_hash` as for `decisions.decide_batch`."""
+    """`decide` on all current items of a batch; `batch` and `seen_hash` as for `decisions.decide_batch`."""
     with workspace.engine.begin() as connection:
         said = decisions.decide_batch(connection, gate, batch, seen_hash, ruling)
         _record(connection, workspace.department, said, number_of)

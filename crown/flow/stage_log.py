@@ -36,7 +36,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Messages:
-    """A department's table of messages; the functions stand at the top level of a module.
+    """A department's table of messages; the functions are at the top level of a module.
 
     Attributes:
         of: by asset; nothing is logged of the others.

@@ -1,7 +1,7 @@
 """A queue: takes batches of items, has them made by a bounded pool of processes, enters the results.
 
 The processes never open the database and can be killed one by one. What a task makes, and where results
-stand, is the department's affair.
+are written, is the department's affair.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Workspace(ABC):
         return ()
 
     def absent_roots(self) -> dict[str, str]:
-        """Of `our_roots`, those whose folder is gone although files of ours lay there, with a sentence each.
+        """Of `our_roots`, those whose folder is gone although files of ours were there, with a sentence each.
 
         Nothing is written to them, removed from them or counted as missing.
         """

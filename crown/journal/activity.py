@@ -62,7 +62,7 @@ class Entry:
     """A row to be appended to the trail.
 
     Attributes:
-        who: the person, or `share` when a moved file cannot tell, or the name of the run's job.
+        who: the person, or `share` when a file was moved, or the name of the run's job.
         what: the action; one of this module's constants where one fits.
         subject: what it was done to: an item's key, a setting.
         department: its name.
@@ -130,7 +130,7 @@ _APPEND = (
 
 
 def record(connection: Connection, **entry: Any) -> int:
-    """Append a row (the fields of `Entry`) in the caller's transaction, so that it stands exactly when the act does.
+    """Append a row (the fields of `Entry`) in the caller's transaction, so that it is kept exactly when the act is.
 
     Returns:
         Its id.

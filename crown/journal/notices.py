@@ -197,7 +197,7 @@ def _send_digest(engine: Engine, addresses: Sequence[str]) -> Sent:
         ).all()
         if not rows:
             return Sent(reason="no notice is pending")
-        taken = _tell(addresses, *_digest(rows))
+        taken = _send(addresses, *_digest(rows))
         connection.execute(
             text(
                 "update journal.notices set attempts = attempts + 1,"
@@ -227,7 +227,7 @@ def _digest(rows: Sequence[Any]) -> tuple[str, str]:
     return f"Crown: {', '.join(counts)}", redact("\n\n".join(parts))
 
 
-def _tell(addresses: Sequence[str], title: str, body: str) -> bool:
+def _send(addresses: Sequence[str], title: str, body: str) -> bool:
     """Whether at least one address took the message."""
     import apprise
 

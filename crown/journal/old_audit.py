@@ -180,5 +180,5 @@ def _utc(moment: datetime) -> datetime:
 
 
 def content_key(*parts: str | None) -> str:
-    """What tells one imported row from another: the same content has the same key, wherever it was read."""
+    """The key of an imported row: the same content has the same key, wherever it was read."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -19,12 +19,12 @@ ROTATIONS = 10
 class SteadyHandler(logging.Handler):
     """A handler whose failures are written to stderr in one line, once, and never raised."""
 
-    _told = False
+    _reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Tell the first failure."""
-        if not self._told and sys.stderr is not None:
-            self._told = True
+        """Report the first failure."""
+        if not self._reported and sys.stderr is not None:
+            self._reported = True
             error = sys.exc_info()[1]
             try:
                 sys.stderr.write(

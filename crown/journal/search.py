@@ -34,7 +34,7 @@ class Filter:
 
     Attributes:
         department: its name.
-        subject: what it is about: an item's key, or what it is looked up by; `*` stands for anything.
+        subject: what it is about: an item's key, or what it is looked up by; `*` matches anything.
         who: the person.
         level: the least severe level of log records.
         what: the action of activities.

@@ -70,7 +70,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Made:
-    """A finished job: the content that came out and where it is to stand."""
+    """A finished job: the content that came out and where it is to be written."""
 
     job: Job
     content_hash: str

@@ -1,6 +1,6 @@
 """Decisions: what people said of the bytes they saw. Append-only; withdrawing is another row.
 
-A withdrawal takes back the verdict that stands, repeated or not, and what stood before it holds again: an approval
+A withdrawal takes back the verdict in force, repeated or not, and the one before it holds again: an approval
 that was rejected by mistake is an approval once the rejection is withdrawn.
 
 Which verdicts a gate knows is its own declaration (`verdicts`). What follows from a decision is each department's
@@ -133,7 +133,7 @@ def _said(one: Decision) -> tuple[object, ...]:
 
 
 def batch_seen(connection: Connection, stage: str, batch: str) -> dict[str, str]:
-    """What stands of a batch: content hash by key, of the items that are current."""
+    """Current items of a batch: content hash by key, of the items that are current."""
     rows = connection.execute(
         text(
             "select i.key, m.content_hash from ledger.items i join ledger.outputs m using (output_id)"
@@ -152,7 +152,7 @@ def batch_hash(seen: Mapping[str, str]) -> str:
 def decide_batch(
     connection: Connection, gate: Gate, batch: str, seen_hash: str, ruling: Ruling
 ) -> list[Said]:
-    """One decision on all of a batch that stands; each item gets its row, so that changed bytes void it alone.
+    """One decision on all current items of a batch; each item gets its row, so that changed bytes void it alone.
 
     Args:
         connection: an open transaction.
@@ -162,11 +162,13 @@ def decide_batch(
         ruling: what the person says.
 
     Raises:
-        BadInput: nothing of the batch stands, or it is not what the person saw; see `decide` too.
+        BadInput: no item of the batch is current, or it is not what the person saw; see `decide` too.
     """
     seen = batch_seen(connection, gate.stage, batch)
     if not seen:
-        raise BadInput(f"Nothing of the batch {batch} stands in {gate.stage}; there is nothing to decide.")
+        raise BadInput(
+            f"No item of the batch {batch} is current in {gate.stage}; there is nothing to decide."
+        )
     now = batch_hash(seen)
     if not seen_hash or not now.startswith(seen_hash):
         raise BadInput(
@@ -178,7 +180,7 @@ def decide_batch(
 def restored(
     connection: Connection, stage: str, seen: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Decision]:
-    """The decisions that would hold again if what stands on these bytes were withdrawn now, with one statement.
+    """The decisions that would hold again if the one in force on these bytes were withdrawn now, with one statement.
 
     `seen` are pairs of subject and content hash; those under whose standing decision there is none are left out.
     """

@@ -59,7 +59,7 @@ with given as (
     as g(asset, key, fingerprint, content_hash, root, path, size_bytes, recipe, decision_id, seconds, facts,
          inputs)
 ), overwritten as (
-    -- Bytes that these results replaced on disk no longer stand anywhere.
+    -- Bytes that these results replaced on disk are no longer anywhere.
     update ledger.outputs m set present = false from given g
     where m.root = g.root and m.path = g.path and m.content_hash <> g.content_hash and m.present
 ), output as (

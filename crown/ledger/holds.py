@@ -14,7 +14,7 @@ from crown.ledger import decisions
 from crown.ledger.locks import lock_assets
 from crown.ledger.verdicts import HOLD_OR_RELEASE, Gate, Ruling
 
-#: Stands for the content hash in decisions on an item, whatever its bytes are.
+#: In place of the content hash in decisions on an item, whatever its bytes are.
 ANY_BYTES = "*"
 
 

@@ -27,7 +27,7 @@ def find(
     path: str | None = None,
     content_hash: str | None = None,
 ) -> list[int]:
-    """Outputs that stand, or stood, at a path, or have these bytes; newest first."""
+    """Outputs that are, or were, at a path, or have these bytes; newest first."""
     return list(
         connection.execute(
             text(

@@ -64,7 +64,7 @@ def enter(
     recipe: str,
     decision_id: int | None = None,
 ) -> int:
-    """Enter outputs of one recipe, with one statement; those that stand already stay. Returns how many are new."""
+    """Enter outputs of one recipe, with one statement; those that are entered already stay. Returns how many are new."""
     if not existing:
         return 0
     return connection.execute(

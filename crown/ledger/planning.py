@@ -31,7 +31,7 @@ class Plan:
 
 
 # Hundreds of thousands of rows are hashed several times: in memory, and without compiling a statement that runs once.
-_ROOM_TO_COMPARE = "select set_config('work_mem', '128MB', true), set_config('jit', 'off', true)"
+_MEMORY_TO_COMPARE = "select set_config('work_mem', '128MB', true), set_config('jit', 'off', true)"
 
 # The anti-join writes only rows that differ, so a planning that changes nothing writes no log. It reads of the items
 # no more than it compares; the rest is looked up for those that are gone.
@@ -173,7 +173,7 @@ def compared(
 
     The arguments are those of `plan`. Changes nothing but the memory that this transaction may use.
     """
-    connection.execute(text(_ROOM_TO_COMPARE))
+    connection.execute(text(_MEMORY_TO_COMPARE))
     scope = "" if keys is None else "and key = any(:planned_keys)"
     bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
     if keys is not None:

@@ -76,7 +76,7 @@ def propose(
         subject: see `Plan`.
         body: JSON-able; its hash is what a person approves.
         sentence: for people.
-        facts: see `Plan`; those of the last proposal stand.
+        facts: see `Plan`; those of the last proposal hold.
     """
     plan_hash = hash_of(body)
     connection.execute(

@@ -44,7 +44,7 @@ class Ruling:
 
     Attributes:
         verdict: the name of one that the gate declares, or `withdraw`.
-        who: the person; `share` when a moved file cannot tell.
+        who: the person; `share` when a file was moved, which does not show by whom.
         via: `cli`, `console`, `share` or `demo`.
         reason: free text.
         payload: what the verdict carries, JSON-able.

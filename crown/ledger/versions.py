@@ -18,7 +18,7 @@ from crown.ledger.recipes import Recipe
 
 @dataclass(frozen=True)
 class Current:
-    """The output that an item stands at."""
+    """The current output of an item."""
 
     output_id: int
     key: str
@@ -57,7 +57,7 @@ def enter(
         ),
         values,
     ).scalar_one()
-    # What was made of the same inputs before and came out otherwise no longer stands.
+    # What was made of the same inputs before and came out otherwise is no longer current.
     connection.execute(
         text(
             "update ledger.outputs set present = false where asset = :asset and key = :key"
@@ -96,7 +96,7 @@ def enter(
 
 
 def current(connection: Connection, asset: str) -> dict[str, Current]:
-    """The outputs at which the items of an asset stand, by key."""
+    """The current outputs of the items of an asset, by key."""
     rows = connection.execute(
         text(
             "select o.output_id, o.key, o.content_hash, o.facts from ledger.items i join ledger.outputs o using (output_id)"

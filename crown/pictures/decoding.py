@@ -153,9 +153,9 @@ def _decoded(opened: _Opened) -> pyvips.Image:
     decoded = _to_srgb(opened.image).copy_memory()
     if opened.orientation == 1:
         return decoded
-    lying = decoded.copy()
-    lying.set_type(pyvips.GValue.gint_type, "orientation", opened.orientation)
-    return lying.autorot().copy_memory()
+    turned = decoded.copy()
+    turned.set_type(pyvips.GValue.gint_type, "orientation", opened.orientation)
+    return turned.autorot().copy_memory()
 
 
 def _check_size(label: str, width: int, height: int, max_pixels: int) -> None:

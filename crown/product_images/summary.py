@@ -1,4 +1,4 @@
-"""How the platform asks product images where they stand."""
+"""The summary of product images."""
 
 from __future__ import annotations
 

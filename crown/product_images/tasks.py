@@ -104,7 +104,7 @@ def _carried(source: Input) -> dict[str, Any]:
 
 
 def keep_texts(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
-    """Enter the texts of products; they stand in the facts, there is no file."""
+    """Enter the texts of products; they are in the facts, there is no file."""
     said = context["standing"]([job.key for job in jobs])
     return [each(job, context, lambda job, given: _keep_texts(job, said, given["usual"])) for job in jobs]
 

@@ -93,7 +93,7 @@ class Workspace(flow_workspace.Workspace):
         return needed_specs(self.targets)
 
     def absent_roots(self) -> dict[str, str]:
-        """Targets whose folder is gone or empty although pictures of ours lay there, with a sentence each.
+        """Targets whose folder is gone or empty although pictures of ours were there, with a sentence each.
 
         A share that is not mounted looks like that: nothing is written to it or removed from it.
         """

@@ -27,7 +27,7 @@ def expanded(path: Path) -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    # A service and a terminal stand in different folders: both must mean the same place.
+    # A service and a terminal run in different folders: both must mean the same place.
     return expanded(path).absolute()
 
 

@@ -68,7 +68,7 @@ def load_model(path: Path, model: type[M], renamed: Mapping[str, str] | None = N
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> tuple[Any, list[tuple[int, str]]]:
-    """What a YAML text says, and the lines of keys that stand twice; every step of a run reads the same files."""
+    """What a YAML text says, and the lines of keys that are given twice; every step of a run reads the same files."""
     repeated = list(_repeated_keys(yaml.compose(text, Loader=_LOADER)))
     return None if repeated else yaml.load(text, Loader=_LOADER), repeated  # noqa: S506 - a safe loader
 
@@ -113,7 +113,7 @@ def _repeated_keys(node: yaml.Node | None, where: str = "") -> Iterator[tuple[in
             if name in first:
                 yield (
                     line,
-                    f"{where}{name!r} stands here a second time (first in line {first[name]}); rename or remove one.",
+                    f"{where}{name!r} is given here a second time (first in line {first[name]}); rename or remove one.",
                 )
             first.setdefault(name, line)
             yield from _repeated_keys(value, f"{where}{name}: ")

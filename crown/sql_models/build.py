@@ -20,7 +20,7 @@ from crown.sql_models.lineage import read_columns
 from crown.sql_models.project import Model, Project
 from crown.sql_models.relations import Relation, literal, quoted, raw
 
-#: Stands in the comment of every relation we made; one without it is a person's and is not replaced.
+#: Part of the comment of every relation we made; one without it is a person's and is not replaced.
 MARK = "Built by Crown from "
 #: How long a replacement waits for readers of the old relation before it gives up, in milliseconds.
 LOCK_TIMEOUT_MS = 30_000

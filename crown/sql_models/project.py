@@ -158,7 +158,7 @@ def load_models(folder: Path = MODELS) -> Project:
     sources: Mapping[str, Source] = {}
     if (folder / SOURCES).exists():
         sources = load_model(folder / SOURCES, SourceFile).sources
-    models = {model.relation: model for layer in LAYERS for model in _floor(folder / layer)}
+    models = {model.relation: model for layer in LAYERS for model in _models_in(folder / layer)}
     for model in models.values():
         _known_relations(model, models, sources)
     project = Project(folder, {model.relation: model for model in _ordered(models)}, sources)
@@ -167,7 +167,7 @@ def load_models(folder: Path = MODELS) -> Project:
     return project
 
 
-def _floor(folder: Path) -> Iterator[Model]:
+def _models_in(folder: Path) -> Iterator[Model]:
     for path in sorted(folder.glob("*.yml")):
         if not path.with_suffix(".sql").exists():
             raise ConfigurationError(

@@ -13,7 +13,7 @@ from crown.errors import SystemicFailure
 from crown.settings.model import Settings, variable
 from crown.store.files import Ownership, make_folder
 
-#: Lies in each root; hidden, so that nothing takes it for a file of people.
+#: In each root; hidden, so that nothing takes it for a file of people.
 MARK = ".crownroot"
 ROOTS = ("media_root", "production_root", "objects_root", "art_exports_root")
 _PRIVATE = Ownership(0o640, 0o750)

@@ -212,9 +212,9 @@ def art_tables(
                 continue
             # Once the art tables are alone, they are what they ought to be, whatever an export says.
             alone = workspace.settings.art_records.phase == "postgres_only"
-            stands = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
-            yield _applied(asset, stands, done.waits)
-            if stands:
+            in_force = alone or report.applied or arrived[name].noop is not None or arrived[name].nothing_new
+            yield _applied(asset, in_force, done.waits)
+            if in_force:
                 stats = _stats(arrived[name], written=report.applied)
                 record_run(workspace.engine, asset, stats, context.run_id)
                 yield dg.MaterializeResult(
@@ -225,7 +225,7 @@ def art_tables(
 
 
 def table_version(engine: Engine, table: str) -> str:
-    """The newest sync that changed a table: what stands on it is built again when this one is another."""
+    """The newest sync that changed a table: what is built from it is built again when this one is another."""
     with engine.connect() as connection:
         newest = connection.execute(
             text("select coalesce(max(sync_number), 0) from art.changes where table_name = :table"),
@@ -235,16 +235,16 @@ def table_version(engine: Engine, table: str) -> str:
 
 
 def _stats(table: TableReport, *, written: bool) -> PipelineStats:
-    """Records as every department counts its items: written, or left as they are; values withheld are told elsewhere."""
+    """Records as every department counts its items: written, or left as they are; withheld values are reported elsewhere."""
     differ = sum(table.counts.get(f"records_{name}", 0) for name in ("created", "updated", "closed"))
     unchanged = table.counts.get("records_unchanged", 0)
     done = differ if written else 0
     return PipelineStats(total=differ + unchanged, successful=done, skipped=differ + unchanged - done)
 
 
-def _applied(asset: str, stands: bool, said: str | None) -> dg.AssetCheckResult:
+def _applied(asset: str, in_force: bool, said: str | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=stands,
+        passed=in_force,
         check_name=APPLIED,
         asset_key=key(asset),
         severity=dg.AssetCheckSeverity.WARN,

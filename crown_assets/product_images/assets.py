@@ -82,7 +82,7 @@ def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any
 #: Where people put pictures, and where the world reads them.
 share = external_asset(
     SHARE,
-    "The folders of the share in which people put photos, approve cut-outs and lay retouches.",
+    "The folders of the share in which people put photos, approve cut-outs and put retouches.",
     {"file"},
     owners=OWNERS,
 )
@@ -103,7 +103,7 @@ published_folders = external_asset(
 )
 def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         context.log.info("Looking at the folders of %s", workspace.settings.media)
         watch.settled(partial(folders.seen_by_people, workspace))
         seen, reviewed = intake.take_in(workspace), moves.collect(workspace)
@@ -128,7 +128,7 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
 def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         return _result(context, workspace, _make(context, workspace, PHOTOS), PHOTOS)
 
 
@@ -138,7 +138,7 @@ def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> 
 def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Photos without their backdrop, or a person's retouch; laid out for review as they are made."""
     queue = _queue(context)
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = stages.make(
             workspace,
             [CUTOUTS],
@@ -158,7 +158,7 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
 def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = _make(context, workspace, MASTERS)
         review_folder.show(workspace, new=False)
         return _result(context, workspace, report, MASTERS)
@@ -192,7 +192,7 @@ def renditions(
     chosen = [
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
     ]
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = _make(context, workspace, *chosen)
         unrendered.show(workspace)
         for asset in chosen:
@@ -202,7 +202,7 @@ def renditions(
 @_asset(TEXTS, [PHOTOS], {"python", "postgres"})
 def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """What is written into the pictures of each product: a person's words, and the company's for the rest."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         return _result(context, workspace, _make(context, workspace, TEXTS), TEXTS)
 
 
@@ -222,7 +222,7 @@ def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> d
 )
 def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """Renditions measured and judged under the profiles of the targets; an error keeps a picture out of those."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = _make(context, workspace, COMPLIANCE)
         checks = [meets_profile(workspace, profile) for profile in profile_names()]
         return _result(context, workspace, report, COMPLIANCE, checks)
@@ -243,7 +243,7 @@ def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource)
 )
 def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
     """The published folders: only what changed is written, only files of ours are replaced or removed."""
-    with _told(context), sentences_as_failures(), images.workspace() as workspace:
+    with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = _make(context, workspace, PUBLISHED)
         held = "\n\n".join(removal.sentence for removal in report.held)
         return _result(
@@ -256,7 +256,7 @@ def production(context: dg.AssetExecutionContext, images: ProductImagesResource)
         )
 
 
-def _told(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
+def _logged(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
     """Whatever is logged inside says which run it belongs to."""
     return log_context(run_id=context.run_id, department=DEPARTMENT)
 

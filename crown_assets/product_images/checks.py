@@ -24,7 +24,7 @@ def profile_names() -> tuple[str, ...]:
     """The compliance profiles that have a check of their own.
 
     Read when definitions load. When the settings or their profiles cannot be read, the profiles that come with Crown
-    stand in, so that the code location loads; every run then fails with the sentence that says what to correct.
+    are used, so that the code location loads; every run then fails with the sentence that says what to correct.
     """
     try:
         return tuple(sorted(load_profiles(load_settings().product_images.compliance_profiles)))

@@ -84,14 +84,14 @@ def _not_yet(carry_out: bool, as_json: bool) -> None:
 
 @click.command(name="take-back-sale", short_help="Make the sold EDITION unsold again.")
 @click.argument("edition")
-@click.option("--settled", is_flag=True, help="Also when it is settled: the money goes back.")
+@click.option("--settled", is_flag=True, help="Also when it is settled: the money is refunded.")
 @_why
 @who_option
 @json_option
 def take_back_sale(edition: str, settled: bool, reason: str, who: str | None, as_json: bool) -> None:
     """Make the sold EDITION unsold again; the sale stays in its history.
 
-    Says so when the sale stands on an invoice, which then needs one that replaces it.
+    Says so when the sale is on an invoice, which then needs one that replaces it.
 
     \b
     crown art take-back-sale "Work - 12" --reason "the buyer returned it"
@@ -207,14 +207,14 @@ def add_edition(
     say(done, as_json=as_json)
 
 
-@click.command(short_help="Take RECORD out of the art tables of today.")
+@click.command(short_help="Remove RECORD from today's art tables.")
 @click.argument("table", type=click.Choice(TABLES))
 @click.argument("record")
 @_why
 @who_option
 @json_option
 def close(table: str, record: str, reason: str, who: str | None, as_json: bool) -> None:
-    """Take RECORD out of the art tables of today; its history stays.
+    """Remove RECORD from today's art tables; its history stays.
 
     A work or gallery to which active editions belong is refused.
 
@@ -230,14 +230,14 @@ def close(table: str, record: str, reason: str, who: str | None, as_json: bool) 
     say(done, as_json=as_json)
 
 
-@click.command(short_help="Bring a closed RECORD back as it stood.")
+@click.command(short_help="Bring a closed RECORD back as it was.")
 @click.argument("table", type=click.Choice(TABLES))
 @click.argument("record")
 @reason_option()
 @who_option
 @json_option
 def reopen(table: str, record: str, reason: str | None, who: str | None, as_json: bool) -> None:
-    """Bring a closed RECORD back as it stood.
+    """Bring a closed RECORD back as it was.
 
     \b
     crown art reopen editions "Work - 12"

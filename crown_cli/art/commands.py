@@ -141,7 +141,7 @@ def sync(
 def run(context: click.Context, as_json: bool) -> None:
     """Take in whatever is in the exports folder, as the daily run does; the run appears in the Dagster UI.
 
-    Exit code 3 when something of it was not applied; the reason is said.
+    Exit code 3 when something of it was not applied; the reason is shown.
 
     \b
     crown art run
@@ -349,7 +349,7 @@ def rollback(
 ) -> None:  # fmt: skip
     """Take a sync back, as a new sync that can be taken back itself. `crown art syncs` lists them.
 
-    Each change is clean, done, superseded (a later sync), edited (a person) or blocked; what is clean goes back.
+    Each change is clean, done, superseded (a later sync), edited (a person) or blocked; clean changes are taken back.
     Exit code 3 when --apply found nothing to take back.
 
     \b

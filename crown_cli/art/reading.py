@@ -49,20 +49,20 @@ def syncs(limit: int, as_json: bool) -> None:
     show_rows(shown, empty="Nothing was written yet.", width=100)
 
 
-@click.command(short_help="Say what happened to RECORD, oldest first.")
+@click.command(short_help="Show the history of RECORD, oldest first.")
 @click.argument("record")
 @json_option
 def history(record: str, as_json: bool) -> None:
-    """What happened to RECORD (a record id, or its name when it is unique), oldest first.
+    """The history of RECORD (a record id, or its name when it is unique), oldest first.
 
     \b
     crown art history recAbCdEfGhIjKlMn
     crown art history "Work - 12" --json
     """  # noqa: D301
-    from crown.art_records.history.states import history as story
+    from crown.art_records.history.states import history as states_of
 
     with workspace() as art_records:
-        events = story(art_records.engine, record)
+        events = states_of(art_records.engine, record)
     if as_json:
         show_json(events)
         return
@@ -72,7 +72,7 @@ def history(record: str, as_json: bool) -> None:
         click.echo(event.text())
 
 
-@click.command(short_help="Show RECORD as it stands, or stood on a day.")
+@click.command(short_help="Show RECORD as it is, or was on a day.")
 @click.argument("record")
 @click.option("--as-of", type=DAY, metavar="DAY", help="The state at the end of this day; default: now.")
 @click.option("--recorded", is_flag=True, help="With --as-of: as the art tables said when that day ended.")
@@ -147,11 +147,11 @@ def quarantine(
     show_rows(shown, empty="Nothing was set aside.", width=100)
 
 
-@click.command(short_help="Ask the standing questions and compare formulas.")
+@click.command(short_help="Run the checks and compare formulas.")
 @json_option
 @click.pass_context
 def checks(context: click.Context, as_json: bool) -> None:
-    """What deserves a look in the art tables, and whether our figures are those of the export's own formulas.
+    """Doubtful records in the art tables, and differences from the export's own formulas.
 
     Exit code 1 when there is an error; doubtful records are warnings. What was
     accepted (`crown art accept`) stays in the counts and warns no more.

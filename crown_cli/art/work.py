@@ -194,8 +194,7 @@ def accept(
 ) -> None:
     """Accept what CHECK finds now, so that it warns of what is new only.
 
-    What was accepted is counted and shown; a record of which the check says
-    something else later is new again. Errors cannot be accepted.
+    What was accepted is counted and shown; a record with another finding later is new again. Errors cannot be accepted.
 
     \b
     crown art accept double_linked

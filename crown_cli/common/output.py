@@ -34,7 +34,7 @@ csv_option: Callable[[_Command], _Command] = click.option(
 
 
 def show_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, header: bool = True) -> None:
-    """Print rows as CSV (RFC 4180, times in ISO 8601); nothing stands for NULL."""
+    """Print rows as CSV (RFC 4180, times in ISO 8601); NULL is empty."""
     text = io.StringIO()
     writer = csv.writer(text)
     if header:

@@ -17,7 +17,7 @@ from crown.art_records.workspace import (
     open_workspace,
 )
 from crown_cli.common.runs import run_job
-from crown_cli.demo.chapter import Chapter
+from crown_cli.demo.part import Part
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,7 +32,7 @@ _SHOWN = ("marts.art_portfolio", "marts.art_galleries", "marts.art_artworks")
 
 @dataclass(frozen=True)
 class _Syncs:
-    """The steps of the story that the art tables remember: numbers of their syncs, None for one that did not happen."""
+    """The steps of the demo that are in the art tables already: numbers of their syncs, None for one that did not happen."""
 
     first: int | None
     second: int | None
@@ -40,42 +40,42 @@ class _Syncs:
     restored: int | None
 
 
-def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Chapter:  # noqa: ARG001 - every chapter's
-    """Tell whatever of the story the art tables do not hold yet; the runs go through Dagster."""
+def run_part(world: World, instance: dg.DagsterInstance, images: Path | None) -> Part:  # noqa: ARG001 - every part's
+    """Carry out the acts of the demo that the art tables do not hold yet; the runs go through Dagster."""
     from crown.art_records.samples import sample_exports
 
     workspace = open_workspace(world.engine, world.settings)
-    chapter = Chapter()
+    part = Part()
     exports = sample_exports()
     before = found = _syncs_of(workspace, *exports)
     for export, known in zip(exports, (found.first, found.second), strict=True):
         if known is None:
-            _bring(workspace, instance, export, chapter)
+            _bring(workspace, instance, export, part)
     found = _syncs_of(workspace, *exports)
     if found.second is not None and found.taken_back is None:
-        _take_back(workspace, found.second, chapter, f"Sync {found.second} was taken back")
+        _take_back(workspace, found.second, part, f"Sync {found.second} was taken back")
         found = _syncs_of(workspace, *exports)
     if found.taken_back is not None and found.restored is None:
         _take_back(
             workspace,
             found.taken_back,
-            chapter,
+            part,
             f"Sync {found.second} is in force again: its rollback was taken back",
         )
     if found == before:
         run = run_job(instance, "art_records")
         said = run["assets"][TABLES["editions"]].get("nothing_to_do", "the newest export was applied")
-        chapter.story.append(f"Nothing new: {said}, nothing was made again.")
-    if found != before or not _marts_stand(workspace):
-        _build_marts(instance, chapter)
-    _show_marts(workspace, chapter)
-    _count(workspace, chapter)
-    chapter.where = {
+        part.messages.append(f"Nothing new: {said}, nothing was made again.")
+    if found != before or not _marts_are_built(workspace):
+        _build_marts(instance, part)
+    _show_marts(workspace, part)
+    _count(workspace, part)
+    part.where = {
         "exports": str(workspace.exports),
         "raw files": str(workspace.objects.folder),
         "the art tables": "crown art syncs, crown art history RECORD, crown sql show art_portfolio",
     }
-    return chapter
+    return part
 
 
 def _syncs_of(workspace: Workspace, first: Export, second: Export) -> _Syncs:
@@ -101,34 +101,34 @@ def _syncs_of(workspace: Workspace, first: Export, second: Export) -> _Syncs:
         return _Syncs(synced(first), synced(second), taken_back, reverting(taken_back))
 
 
-def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, chapter: Chapter) -> None:
+def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, part: Part) -> None:
     """Put an export into the folder and let the job find it."""
     export.write(workspace.exports)
     run = run_job(instance, "art_records")["assets"]
     parts = []
     for table, asset in TABLES.items():
         cleaned, written = run[CLEAN[table]], run[asset]
-        chapter.items_in += cleaned.get("rows", 0)
-        chapter.items_made += written.get("records_created", 0) + written.get("records_updated", 0)
+        part.items_in += cleaned.get("rows", 0)
+        part.items_made += written.get("records_created", 0) + written.get("records_updated", 0)
         parts.append(
             f"{written['records_created']:,} {table} added, {written['records_updated']:,} changed,"
             f" {written['records_unchanged']:,} unchanged"
         )
-    chapter.story.append(
+    part.messages.append(
         f"Sync {run[TABLES['editions']]['sync_number']}, the export of {export.exported_on}: {'; '.join(parts)}."
     )
     cleaned = run[CLEAN["editions"]]
-    chapter.story.append(
+    part.messages.append(
         f"Of its edition values {cleaned['repaired']} were repaired by a rule, {cleaned['flagged']} are doubtful,"
         f" {cleaned['withheld']} were withheld."
     )
     fields = run[TABLES["editions"]]["changed_fields"]
     if fields:
         named = ", ".join(f"{name} {count}" for name, count in fields.items())
-        chapter.story.append(f"What changed in the editions, by field: {named}.")
+        part.messages.append(f"What changed in the editions, by field: {named}.")
 
 
-def _take_back(workspace: Workspace, number: int, chapter: Chapter, what: str) -> None:
+def _take_back(workspace: Workspace, number: int, part: Part, what: str) -> None:
     from crown.art_records.history.rollback import rollback
 
     done = rollback(
@@ -136,28 +136,28 @@ def _take_back(workspace: Workspace, number: int, chapter: Chapter, what: str) -
         reason="the demo takes a sync back and restores it",
     )  # fmt: skip
     changed = len({(step.change.table, step.change.airtable_id) for step in done.chosen})
-    chapter.items_made += changed
-    chapter.story.append(f"{what}, as sync {done.sync_number}: {changed} records.")
+    part.items_made += changed
+    part.messages.append(f"{what}, as sync {done.sync_number}: {changed} records.")
 
 
-def _build_marts(instance: dg.DagsterInstance, chapter: Chapter) -> None:
-    """The marts that the demo shows, and what they stand on; the others follow when the platform runs."""
+def _build_marts(instance: dg.DagsterInstance, part: Part) -> None:
+    """The marts that the demo shows, and what they are built from; the others follow when the platform runs."""
     from crown.sql_models.project import load_models
 
     project = load_models()
     chosen = project.select([f"+{relation}" for relation in _SHOWN])
     run_job(instance, "sql_models", only=[project.asset_key(model.relation) for model in chosen])
-    chapter.story.append(
+    part.messages.append(
         f"{len(chosen)} of {len(project.models)} SQL models were built; `crown sql run` builds all."
     )
 
 
-def _marts_stand(workspace: Workspace) -> bool:
+def _marts_are_built(workspace: Workspace) -> bool:
     with workspace.engine.connect() as connection:
         return connection.execute(text("select to_regclass('marts.art_portfolio') is not null")).scalar_one()
 
 
-def _show_marts(workspace: Workspace, chapter: Chapter) -> None:
+def _show_marts(workspace: Workspace, part: Part) -> None:
     with workspace.engine.connect() as connection:
 
         def rows(sql: str) -> list[Any]:
@@ -178,7 +178,7 @@ def _show_marts(workspace: Workspace, chapter: Chapter) -> None:
             ),
         }
         best = ["; ".join(said(row) for row in rows(sql)) for sql, said in lists.items()]
-    chapter.story += [
+    part.messages += [
         f"The portfolio: {all_of_it.sold:,} of {all_of_it.editions:,} editions sold"
         f" ({all_of_it.sell_through_percent:.1f} %), £{all_of_it.gross:,.0f} retail, £{all_of_it.net:,.0f} net;"
         f" {all_of_it.due_sales:,} sales are unsettled, £{all_of_it.due:,.0f}.",
@@ -187,12 +187,12 @@ def _show_marts(workspace: Workspace, chapter: Chapter) -> None:
     ]
 
 
-def _count(workspace: Workspace, chapter: Chapter) -> None:
+def _count(workspace: Workspace, part: Part) -> None:
     from crown.art_records.exports.quarantine import quarantined
 
     with workspace.engine.connect() as connection:
         for table in TABLES:
-            chapter.items_current += connection.execute(
+            part.items_current += connection.execute(
                 text(f"select count(*) from art.{table} where is_active")
             ).scalar_one()
-    chapter.items_failed = len(quarantined(workspace.engine, outcome="withheld"))
+    part.items_failed = len(quarantined(workspace.engine, outcome="withheld"))

@@ -1,6 +1,6 @@
 """`crown demo`: every department once, end to end, on generated samples or your own pictures.
 
-Each department's part stands in its own file and returns a Chapter; this one sets the stage and sums up.
+Each department's part is in its own file and returns a Part; this file prepares the folders and sums up.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from crown.settings.model import Settings
     from crown_cli.common.world import World
-    from crown_cli.demo.chapter import Chapter
+    from crown_cli.demo.part import Part
 
 
-def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Chapter]]:
+def _parts() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Part]]:
     from crown_cli.demo import art as demo_art
     from crown_cli.demo import images as demo_images
 
-    return {"product_images": demo_images.play, "art_records": demo_art.play}
+    return {"product_images": demo_images.run_part, "art_records": demo_art.run_part}
 
 
 @click.command()
@@ -40,7 +40,7 @@ def _chapters() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], 
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("var/demo"),
     show_default=True,
-    help="Folder of the demo; remove it to begin anew.",
+    help="Folder of the demo; remove it to start over.",
 )
 @json_option
 def demo(images: Path | None, home: Path, as_json: bool) -> None:
@@ -57,25 +57,25 @@ def demo(images: Path | None, home: Path, as_json: bool) -> None:
 
     started = time.monotonic()
     settings = demo_settings(home)
-    chapters = {}
+    parts = {}
     with open_world(settings) as world, dagster_instance(world) as instance:
-        for name, play in _chapters().items():
+        for name, run_part in _parts().items():
             begun = time.monotonic()
-            chapters[name] = play(world, instance, images)
-            chapters[name].seconds = round(time.monotonic() - begun, 2)
-    summary = {name: asdict(chapter) for name, chapter in chapters.items()}
+            parts[name] = run_part(world, instance, images)
+            parts[name].seconds = round(time.monotonic() - begun, 2)
+    summary = {name: asdict(part) for name, part in parts.items()}
     _write(settings.home / "summary.json", summary)
     if as_json:
         show_json(summary)
     else:
-        _tell(chapters, settings.home, time.monotonic() - started)
+        _show(parts, settings.home, time.monotonic() - started)
 
 
 def demo_settings(home: Path) -> Settings:
     """The demo's settings; they are left in its `.env` as well, relative to it."""
     from crown.settings.model import load_settings
     from crown.store.files import Ownership, write_text
-    from crown_cli.demo.images_story import own_specs
+    from crown_cli.demo.images_changes import own_specs
 
     home = home.absolute()
     own = {
@@ -97,16 +97,16 @@ def _write(path: Path, summary: object) -> None:
     write_text(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n", Ownership())
 
 
-def _tell(chapters: dict[str, Chapter], home: Path, seconds: float) -> None:
-    for name, chapter in chapters.items():
+def _show(parts: dict[str, Part], home: Path, seconds: float) -> None:
+    for name, part in parts.items():
         click.echo(f"\n{name.replace('_', ' ')}")
         click.echo(
-            f"  {chapter.items_in} in, {chapter.items_made} made, {chapter.items_current} current,"
-            f" {chapter.items_failed} refused or failed, {chapter.seconds:.1f} s"
+            f"  {part.items_in} in, {part.items_made} made, {part.items_current} current,"
+            f" {part.items_failed} refused or failed, {part.seconds:.1f} s"
         )
-        for sentence in chapter.story:
+        for sentence in part.messages:
             click.echo(f"  - {sentence}")
-        for what, where in chapter.where.items():
+        for what, where in part.where.items():
             click.echo(f"  {what}: {where}")
     click.echo(f"\n{seconds:.1f} s in all. The summary is {home / 'summary.json'}.")
     click.echo(f"To look at it in the Dagster UI: cd {home} && crown up")

@@ -21,8 +21,8 @@ from crown.product_images.workspace import (
 )
 from crown.store import files
 from crown_cli.common.runs import run_job
-from crown_cli.demo.chapter import Chapter
-from crown_cli.demo.images_story import DEMO, run_steps
+from crown_cli.demo.images_changes import DEMO, run_steps
+from crown_cli.demo.part import Part
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from crown_cli.common.world import World
 
 
-def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Chapter:
+def run_part(world: World, instance: dg.DagsterInstance, images: Path | None) -> Part:
     """Run the department once, approve as `demo`, run again."""
     workspace = open_workspace(world.engine, world.settings)
-    chapter = Chapter()
-    chapter.items_in = _bring(workspace, images)
+    part = Part()
+    part.items_in = _bring(workspace, images)
     before = _refused(workspace)
     runs: list[dict[str, Any]] = []
 
@@ -46,24 +46,24 @@ def play(world: World, instance: dg.DagsterInstance, images: Path | None) -> Cha
     approved = _approve(workspace)
     if approved:
         run()
-    # The story is about the samples: nobody's own pictures are edited or retired.
+    # The changes are about the samples: nobody's own pictures are edited or retired.
     steps = run_steps(world, run) if images is None else []
-    _count(workspace, runs, chapter)
+    _count(workspace, runs, part)
     new = [line for line in _refused(workspace) if line not in before]
-    chapter.items_failed = len(new) + _left_failed(workspace)
-    chapter.story.append(f"{chapter.items_in} files were put into the inbox.")
+    part.items_failed = len(new) + _left_failed(workspace)
+    part.messages.append(f"{part.items_in} files were put into the inbox.")
     if approved:
-        chapter.story.append(f"{len(approved)} cut-outs were approved by {DEMO}: {', '.join(approved)}.")
-    chapter.story += new or (
+        part.messages.append(f"{len(approved)} cut-outs were approved by {DEMO}: {', '.join(approved)}.")
+    part.messages += new or (
         ["Nothing new: everything is current, nothing was made again."] if not (approved or steps) else []
     )
-    chapter.story += steps
-    chapter.where = {
+    part.messages += steps
+    part.where = {
         "originals": str(workspace.objects.folder),
         "the share": str(workspace.settings.media),
         "published": str(workspace.settings.production),
     }
-    return chapter
+    return part
 
 
 def _bring(workspace: Workspace, images: Path | None) -> int:
@@ -98,11 +98,11 @@ def _approve(workspace: Workspace) -> list[str]:
     return approved
 
 
-def _count(workspace: Workspace, runs: list[dict[str, Any]], chapter: Chapter) -> None:
+def _count(workspace: Workspace, runs: list[dict[str, Any]], part: Part) -> None:
     for run in runs:
-        chapter.items_made += sum(asset.get("successful", 0) for asset in run["assets"].values())
+        part.items_made += sum(asset.get("successful", 0) for asset in run["assets"].values())
     with workspace.engine.connect() as connection:
-        chapter.items_current = connection.execute(
+        part.items_current = connection.execute(
             text(
                 "select count(*) from ledger.items where starts_with(asset, 'product_images/') and state = 'current'"
             )
@@ -110,7 +110,7 @@ def _count(workspace: Workspace, runs: list[dict[str, Any]], chapter: Chapter) -
         published = connection.execute(
             text("select count(*) from ledger.files where root = :root"), {"root": PRODUCTION}
         ).scalar_one()
-    chapter.story.append(f"{published} pictures are published.")
+    part.messages.append(f"{published} pictures are published.")
 
 
 def _refused(workspace: Workspace) -> list[str]:

@@ -31,7 +31,9 @@ _SHOWN = 20
 @click.command(short_help="Take over CrownPipe's pictures below DIR.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--products", default="*", metavar="PATTERN", help="Only product numbers that match (* and ?).")
-@click.option("--untagged-is-srgb", is_flag=True, help="A missing colour profile alone makes nothing anew.")
+@click.option(
+    "--untagged-is-srgb", is_flag=True, help="A missing colour profile alone is no reason to make it again."
+)
 @apply_option
 @who_option
 @json_option
@@ -41,10 +43,10 @@ def adopt(
     """Take over CrownPipe's pictures below DIR: originals, approved masters, and every rendition that is right.
 
     DIR is the old media folder, usually the one Crown works in now. Renditions that are what their spec makes of
-    their master are taken over as they are. The others are listed with the reason; the next run makes them anew,
+    their master are taken over as they are. The others are listed with the reason; the next run makes them again,
     and their old bytes are kept in the store. Nothing is deleted. Doing it again takes over only what is new.
 
-    Measures and says what would change, and changes nothing without --apply.
+    Measures and shows what would change; --apply carries it out.
 
     \b
     crown images adopt /srv/media
@@ -88,8 +90,8 @@ def unknown_products(
 ) -> None:
     """Numbers that only CrownPipe knew: products made of a file name's collision, or whose pictures are gone.
 
-    Without --retire, lists those whose number matches PATTERN, with what stands of them on the share. Retiring keeps
-    the bytes of every file in the store, by hash, and removes the file; without --apply it is only said.
+    Without --retire, lists those whose number matches PATTERN, with their files on the share. Retiring keeps
+    the bytes of every file in the store, by hash, and removes the file; --apply carries it out.
 
     \b
     crown images unknown-products
@@ -143,7 +145,7 @@ def _report(done: Adoption, applied: bool) -> None:
         f" {done.missing:,} missing."
     )
     click.echo(
-        f"The next run would make {len(done.changes):,} files anew, {len(done.published_changes):,} of them published."
+        f"The next run would make {len(done.changes):,} files again, {len(done.published_changes):,} of them published."
     )
     if done.changes:
         show_rows([{"reason": kind, "files": count} for kind, count in done.reasons().items()])

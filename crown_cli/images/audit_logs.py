@@ -149,7 +149,7 @@ def migrate_audit_logs(
     DIR is the old media folder or its products folder. A file is renamed to .audit.json.migrated once its rows
     are committed; running it again adds only what is new. --again reads renamed files too: CrownPipe's own
     migration entered them under the time of the migration. Exit code 1 when a file was left.
-    Says what would be entered and changes nothing without --apply.
+    Shows what would be entered; --apply carries it out.
 
     \b
     crown migrate-audit-logs /srv/media

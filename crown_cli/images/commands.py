@@ -28,7 +28,7 @@ from crown_cli.images.shared import (
     assets_named,
     decide_on,
     open_images,
-    tell_act,
+    show_act,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _show_photos(workspace: Workspace, photo: str, as_json: bool) -> None:
 
 
 def _say_photo(one: PhotoStatus) -> None:
-    """A sentence, then what people gave and said, and what stands where."""
+    """A sentence, then uploads, decisions, items that are not current, and published files."""
     click.echo(one.sentence)
     for upload in one.uploads:
         click.echo(
@@ -196,13 +196,13 @@ def run(as_json: bool) -> None:
     rows = [
         {
             "asset": asset,
-            "made": told.get("successful", 0),
-            "failed": told.get("failed", 0),
-            "current": told.get("skipped", 0),
-            "size": size(told.get("bytes", 0)),
-            "seconds": told.get("seconds", 0),
+            "made": counts.get("successful", 0),
+            "failed": counts.get("failed", 0),
+            "current": counts.get("skipped", 0),
+            "size": size(counts.get("bytes", 0)),
+            "seconds": counts.get("seconds", 0),
         }
-        for asset, told in done["assets"].items()
+        for asset, counts in done["assets"].items()
     ]
     show_rows(rows, title=f"Run {done['run_id']}")
 
@@ -229,7 +229,7 @@ def approve(
 ) -> None:
     """Approve the current cut-outs whose photo matches a PATTERN; the next run renders and publishes them.
 
-    Says what would follow and changes nothing without --apply. PATTERN may be left away with --score-above.
+    Shows what would change; --apply carries it out. PATTERN may be left away with --score-above.
 
     \b
     crown images approve 52000123_1 --apply
@@ -251,7 +251,7 @@ def approve(
 
 @images.command(short_help="Reject cut-outs by photo.")
 @click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
-@reason_option(required=True, help="What is wrong, for the person who mends it.")
+@reason_option(required=True, help="What is wrong, for the person who corrects it.")
 @click.option("--try-model", metavar="MODEL", help="Have the photos cut out by this model from now on.")
 @apply_option
 @who_option
@@ -266,7 +266,7 @@ def reject(
 ) -> None:
     """Reject the current cut-outs whose photo matches a PATTERN; what is published of them is removed.
 
-    Says what would follow and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images reject 52000123 --reason 'the hole is filled' --apply
@@ -290,7 +290,7 @@ def reject(
     )
 
 
-@images.command(short_help="Try failed items again, or cut photos out anew.")
+@images.command(short_help="Try failed items again, or cut photos out again.")
 @click.argument("pattern", default="*")
 @click.option("--asset", help="Only items of this asset, for instance cutouts.")
 @click.option(
@@ -311,8 +311,8 @@ def retry(
 ) -> None:
     """Try failed and quarantined items again whose key matches PATTERN (* and ? as in file names).
 
-    With --model, PATTERN is of photos, and they are cut out anew whatever became of them; their neighbours are not.
-    Says what would follow and changes nothing without --apply.
+    With --model, PATTERN is of photos, and they are cut out again whatever their state; other photos are not.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images retry --apply
@@ -349,7 +349,7 @@ def retry(
         if model is not None:
             choose = images_models.choosing(workspace, [pattern], model, who=person, reason=reason)
             act = lambda connection: rows.extend(choose(connection))  # noqa: E731
-        told = consequences(workspace, act, due=due)
+        follows = consequences(workspace, act, due=due)
         with workspace.engine.begin() as connection:
             if model is None:
                 counted = due(connection).items()
@@ -363,11 +363,11 @@ def retry(
                     planning.retry(connection, a, like)
         if carry_out:
             images_models.plan_cutouts(workspace)
-    tell_act(
-        told,
+    show_act(
+        follows,
         applied=carry_out,
         as_json=as_json,
-        sentence="Cut out anew:" if model else "Try again:" if rows else "Nothing is left failed.",
+        sentence="Cut out again:" if model else "Try again:" if rows else "Nothing is left failed.",
         rows=rows,
         items=rows,
     )
@@ -407,15 +407,15 @@ def verify(context: click.Context, quick: bool, emptied: tuple[str, ...], as_jso
     context.exit(0 if found.sound else 1)
 
 
-@images.command(short_help="Say where a file comes from and what was made of it.")
+@images.command(short_help="Trace a file: its origin and its outputs.")
 @click.argument("what", metavar="FILE|PHOTO|NUMBER")
 @json_option
 def trace(what: str, as_json: bool) -> None:
     """Where a file comes from and what was made of it: original, uploader, recipe, decision, run; and what has become
     of a photo.
 
-    Give a path of ours, a sha256, a product number, a photo, or the name of a file as it was put into the inbox or lies
-    in the review. Dagster's own history is not needed.
+    Give a path of ours, a sha256, a product number, a photo, or the name of a file as it was put into the inbox or is
+    shown in the review. Dagster's own history is not needed.
 
     \b
     crown images trace products/52000123/source/52000123.png --json

@@ -1,4 +1,4 @@
-"""`crown images rehearse, rehearsals, rehearsal, promote, clear-rehearsals`: another cut-out model tried in the shadow.
+"""`crown images rehearse, rehearsals, rehearsal, promote, clear-rehearsals`: another cut-out model tried without using it.
 
 The domain code is in crown/product_images: rehearsal, promotion, cutout_models, rehearsal_removal.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _WORST = 20
 
 
-@click.command(short_help="Try another cut-out MODEL in the shadow.")
+@click.command(short_help="Try another cut-out MODEL without using it.")
 @click.argument("model")
 @click.option("--photos", help="These photos, comma separated; * and ? as in file names.")
 @click.option("--rejected", is_flag=True, help="Photos with a rejected cut-out.")
@@ -55,7 +55,7 @@ def rehearse(
     who: str | None,
     as_json: bool,
 ) -> None:
-    """Cut photos out by MODEL in the shadow and compare them with today's cut-outs; nothing else is changed.
+    """Cut photos out by MODEL and compare them with today's cut-outs; nothing else is changed.
 
     Without options: the photos with a rejected cut-out, and a sample of 20.
 
@@ -105,7 +105,7 @@ def _apart(result: Result) -> str:
 @click.command(short_help="List rehearsals, newest first.")
 @rows_option
 def rehearsals(as_json: bool) -> None:
-    """The rehearsals that are remembered, newest first.
+    """The rehearsals on record, newest first.
 
     \b
     crown images rehearsals
@@ -175,7 +175,7 @@ def promote(
 ) -> None:
     """Put the model of rehearsal NUMBER in force for all photos; `default`: the setting's model again.
 
-    Says what it would mean and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images promote 3
@@ -243,7 +243,7 @@ def _back(workspace: Workspace, *, carry_out: bool, reason: str | None, person: 
         f"{meant.model} (the setting CROWN_PRODUCT_IMAGES_CUTOUT_MODEL)"
         f" {'holds' if carry_out else 'would hold'} again instead of"
         f" {meant.instead_of}: {len(meant.there):,} earlier cut-outs {'are' if carry_out else 'would be'} back with what"
-        f" was said of them, {len(meant.cut_anew):,} to be cut anew."
+        f" was said of them, {len(meant.cut_anew):,} to be cut out again."
     )
     if not carry_out:
         click.echo("Nothing is changed; --apply does it.")
@@ -264,7 +264,7 @@ def clear_rehearsals(
 
     A cut-out that anything else needs stays: it was promoted, made by a run, or belongs to another rehearsal. The
     rehearsal whose promotion is in force is left as it is. Housekeeping does the same every night with those older than
-    CROWN_PRODUCT_IMAGES_REHEARSAL_RETENTION_DAYS. Says what would be removed and changes nothing without --apply.
+    CROWN_PRODUCT_IMAGES_REHEARSAL_RETENTION_DAYS. Shows what would be removed; --apply removes it.
 
     Ends with 1 when there is no such rehearsal or a file cannot be removed, with 3 when one is in force, or a rehearsal
     or a backup is under way.

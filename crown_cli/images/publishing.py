@@ -18,8 +18,8 @@ from crown_cli.images.shared import (
     decide_on,
     forecast_json,
     open_images,
+    show_act,
     show_forecast,
-    tell_act,
 )
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def plan(files: bool, as_json: bool) -> None:
     from crown.product_images.forecast import forecast
 
     with open_images() as workspace:
-        told = forecast(workspace)
+        expected = forecast(workspace)
         absent = workspace.absent_roots()
     if as_json:
-        show_json({**forecast_json(told, all_files=files), "notes": list(absent.values())})
+        show_json({**forecast_json(expected, all_files=files), "notes": list(absent.values())})
         return
-    show_forecast(told, empty="Nothing would be made.", all_files=files)
+    show_forecast(expected, empty="Nothing would be made.", all_files=files)
     for sentence in absent.values():
         click.echo(sentence)
 
@@ -58,12 +58,11 @@ def plan(files: bool, as_json: bool) -> None:
 @who_option
 @json_option
 def withdraw(patterns: tuple[str, ...], reason: str, carry_out: bool, who: str | None, as_json: bool) -> None:
-    """Take back what was decided last on the cut-outs whose photo matches a PATTERN; what stood before holds again.
+    """Take back what was decided last on the cut-outs whose photo matches a PATTERN; the verdict before it holds again.
 
-    A rejection that is taken back gives an approval back that stood before it; the pictures of an approval that is
-    taken back are unpublished.
+    Withdrawing a rejection restores an earlier approval; withdrawing an approval unpublishes its pictures.
 
-    Says what would follow and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images withdraw 52000123_1 --reason 'shows the old housing'
@@ -82,19 +81,19 @@ def _act(
     sentence: str,
     due: Callable[[Connection], Mapping[str, Collection[str]]] | None = None,
 ) -> None:
-    """Say what follows from a person's act on products; with `carry_out`, do it. `due`: the items it makes due."""
+    """Show what follows from a person's act on products; with `carry_out`, do it. `due`: the items it makes due."""
     from crown.product_images.forecast import consequences
     from crown.product_images.workspace import PUBLISHED
 
     with open_images() as workspace:
         person = acting(workspace.engine, who, verb, PUBLISHED)
-        told = consequences(
+        follows = consequences(
             workspace, (lambda connection: act(connection, person)) if due is None else None, due=due
         )
         if carry_out:
             with workspace.engine.begin() as connection:
                 act(connection, person)
-    tell_act(told, applied=carry_out, as_json=as_json, sentence=sentence)
+    show_act(follows, applied=carry_out, as_json=as_json, sentence=sentence)
 
 
 @click.command(short_help="Stop publishing the product NUMBER.")
@@ -106,7 +105,7 @@ def _act(
 def retire(number: str, reason: str, carry_out: bool, who: str | None, as_json: bool) -> None:
     """No longer publish the product NUMBER: the next run removes its pictures, originals and approvals stay.
 
-    Says what would follow and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images retire 52000123 --reason 'no longer sold'
@@ -127,9 +126,9 @@ def retire(number: str, reason: str, carry_out: bool, who: str | None, as_json: 
 @who_option
 @json_option
 def unretire(number: str, reason: str | None, carry_out: bool, who: str | None, as_json: bool) -> None:
-    """Publish the product NUMBER again; nothing has to be approved anew.
+    """Publish the product NUMBER again; nothing has to be approved again.
 
-    Says what would follow and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images unretire 52000123 --apply
@@ -149,7 +148,7 @@ def unretire(number: str, reason: str | None, carry_out: bool, who: str | None, 
     )
 
 
-@click.command(short_help="Make again what was made of photos, by force.")
+@click.command(short_help="Make the outputs of photos again.")
 @click.argument("pattern")
 @click.option(
     "--asset", help="Only what this asset made, for instance cutouts; default: all after the approval."
@@ -161,9 +160,9 @@ def unretire(number: str, reason: str | None, carry_out: bool, who: str | None, 
 def rebuild(
     pattern: str, asset: str | None, reason: str | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
-    """Make again what was made of the photos that match PATTERN (* and ? as in file names), by force.
+    """Make the outputs of the photos that match PATTERN again (* and ? as in file names).
 
-    Says what would follow and changes nothing without --apply.
+    Shows what would change; --apply carries it out.
 
     \b
     crown images rebuild '52000123*'
@@ -201,7 +200,7 @@ def confirm(
 ) -> None:
     """Confirm the removal of many products that is held; the next run carries out exactly that plan.
 
-    Shows what is held and changes nothing without --apply.
+    Shows what is held; --apply confirms it.
 
     \b
     crown images confirm
@@ -273,7 +272,7 @@ def texts(
     if unclear:
         raise BadInput(f"--tag {unclear[0]} has no `=`; write it as NAME=TEXT.")
     with open_images() as workspace:
-        told = texts_of.say(
+        changed = texts_of.say(
             workspace,
             number,
             who=acting(workspace.engine, who, "edit", TEXTS),
@@ -284,9 +283,9 @@ def texts(
         )
         stages.plan(workspace, [TEXTS])  # what is due now is seen by the sensor
     if as_json:
-        show_json(told.recipe())
+        show_json(changed.recipe())
         return
-    for name, value in told.recipe().items():
+    for name, value in changed.recipe().items():
         if value and name != "digital_source_type":
             click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 

@@ -1,6 +1,6 @@
 """What the commands of `crown images` share: the workspace, the person, how an act is shown before it is done.
 
-An act says what it is about and what follows from it, and changes nothing without --apply.
+An act shows what it is about and what follows from it, and changes nothing without --apply.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def decide_on(
     score_above: float | None = None,
     and_then: Callable[[Workspace, str], Callable[[Connection], object]] | None = None,
 ) -> None:
-    """Say which cut-outs a decision would be about and what would follow; with `carry_out`, decide.
+    """Show which cut-outs a decision would be about and what would follow; with `carry_out`, decide.
 
     Args:
         patterns: of photos.
-        verdict: what is said of them.
+        verdict: the verdict on them.
         who: the person.
         reason: for the record.
         carry_out: decide; without, nothing is changed.
@@ -77,9 +77,9 @@ def decide_on(
             if more is not None:
                 more(connection)
 
-        told, said = consequences(workspace, act), []
+        forecast, decisions = consequences(workspace, act), []
         if carry_out:
-            said = review.decide_on(workspace, chosen, verdict, who=person, via="cli", reason=reason)
+            decisions = review.decide_on(workspace, chosen, verdict, who=person, via="cli", reason=reason)
             if more is not None:
                 with workspace.engine.begin() as connection:
                     more(connection)
@@ -89,35 +89,35 @@ def decide_on(
         {
             "photo": one.photo,
             "score": one.score,
-            "stands": f"{one.stands} ({one.who})" if one.stands else None,
+            "now": f"{one.verdict} ({one.who})" if one.verdict else None,
             "then": one.then,
             "decision": decision,
         }
-        for one, decision in zip_longest(chosen, [d.decision_id for d in said])
+        for one, decision in zip_longest(chosen, [d.decision_id for d in decisions])
     ]
-    tell_act(
-        told,
+    show_act(
+        forecast,
         applied=carry_out,
         as_json=as_json,
         sentence=_counted(chosen, verdict),
         rows=rows,
-        columns=["photo", "score", "stands", "then"],
+        columns=["photo", "score", "now", "then"],
         verdict=verdict,
         photos=rows,
     )
 
 
 def _counted(chosen: Sequence[Chosen], verdict: Verdict) -> str:
-    """How many cut-outs a decision is about, and what stands on them."""
-    stands = Counter(one.stands or "undecided" for one in chosen)
+    """How many cut-outs a decision is about, and their verdicts until now."""
+    verdicts = Counter(one.verdict or "undecided" for one in chosen)
     words = {"approve": "approved", "reject": "rejected"}
-    now = ", ".join(f"{count:,} {words.get(what, what)}" for what, count in sorted(stands.items()))
+    now = ", ".join(f"{count:,} {words.get(what, what)}" for what, count in sorted(verdicts.items()))
     cutouts = "1 cut-out" if len(chosen) == 1 else f"{len(chosen):,} cut-outs"
     return f"{verdict.capitalize()} {cutouts}; until now {now}."
 
 
-def tell_act(
-    told: Forecast,
+def show_act(
+    forecast: Forecast,
     *,
     applied: bool,
     as_json: bool,
@@ -126,57 +126,57 @@ def tell_act(
     columns: Sequence[str] | None = None,
     **more: object,
 ) -> None:
-    """Say what an act is about and what follows from it; `more` are further fields of the JSON answer."""
+    """Show what an act is about and what follows from it; `more` are further fields of the JSON answer."""
     if as_json:
-        show_json({"applied": applied, **more, **forecast_json(told)})
+        show_json({"applied": applied, **more, **forecast_json(forecast)})
         return
     click.echo(sentence)
     if rows:
         show_rows(rows[:_SHOWN], columns=columns)
     if len(rows) > _SHOWN:
         click.echo(f"  and {len(rows) - _SHOWN:,} more; --json lists them all.")
-    show_forecast(told, empty="Nothing else follows from it.")
+    show_forecast(forecast, empty="Nothing else follows from it.")
     click.echo("Done; the next run carries it out." if applied else "Nothing is changed; --apply does it.")
 
 
-def forecast_json(told: Forecast, *, all_files: bool = False) -> dict[str, object]:
+def forecast_json(forecast: Forecast, *, all_files: bool = False) -> dict[str, object]:
     """A forecast as an answer for scripts."""
     from crown.product_images.forecast import as_row
 
     return {
-        "assets": [as_row(row) for row in told.assets],
-        "published": _published(told),
-        "files": told.published if all_files else told.published[:_SHOWN],
-        "held": told.held,
+        "assets": [as_row(row) for row in forecast.assets],
+        "published": _published(forecast),
+        "files": forecast.published if all_files else forecast.published[:_SHOWN],
+        "held": forecast.held,
     }
 
 
-def _published(told: Forecast) -> dict[str, int]:
+def _published(forecast: Forecast) -> dict[str, int]:
     always = ("new", "changed", "removed")
-    counted = {what: told.counted(what) for what in (*always, "cancelled", "kept")}
+    counted = {what: forecast.counted(what) for what in (*always, "cancelled", "kept")}
     return {what: count for what, count in counted.items() if count or what in always}
 
 
-def show_forecast(told: Forecast, *, empty: str, all_files: bool = False) -> None:
+def show_forecast(forecast: Forecast, *, empty: str, all_files: bool = False) -> None:
     """What would be made, published and removed, for people."""
     from crown.product_images.forecast import as_row
 
     show_rows(
-        [as_row(row) for row in told.assets],
+        [as_row(row) for row in forecast.assets],
         columns=["asset", "to_make", "changed", "to_wait", "to_retire", "products", "megabytes", "minutes"],
         empty=empty,
     )
-    if told.published:
-        counted = _published(told).items()
+    if forecast.published:
+        counted = _published(forecast).items()
         click.echo("Published files: " + ", ".join(f"{count:,} {what}" for what, count in counted) + ".")
-    shown = told.published if all_files else told.published[:_SHOWN]
+    shown = forecast.published if all_files else forecast.published[:_SHOWN]
     for change in shown:
         click.echo(f"  {change.what} {change.target}: {change.path}")
-    if len(shown) < len(told.published):
+    if len(shown) < len(forecast.published):
         click.echo(
-            f"  and {len(told.published) - len(shown):,} more; `crown images plan --files` lists them."
+            f"  and {len(forecast.published) - len(shown):,} more; `crown images plan --files` lists them."
         )
-    for removal in told.held:
+    for removal in forecast.held:
         click.echo(removal.sentence)
 
 

@@ -153,7 +153,7 @@ def _department(_: click.Context, parameter: click.Parameter, value: str | None)
 @apply_option
 @json_option
 def reset(department: str | None, carry_out: bool, as_json: bool) -> None:
-    """Throw the database, or one DEPARTMENT of it, away; only in development.
+    """Empty the database, or one DEPARTMENT of it; only in development.
 
     Files are left alone: pictures and originals stay where they are, but nothing knows
     them any more. Of a department go its own tables and its rows of the ledger; the
@@ -285,9 +285,9 @@ def drop_kept(name: str, carry_out: bool, as_json: bool) -> None:
         )
 
 
-@db.command(short_help="Say how to go to a newer PostgreSQL.")
+@db.command(short_help="Explain the upgrade to a newer PostgreSQL.")
 def upgrade() -> None:
-    """Say which PostgreSQL is in use and how to go to a newer major version; changes nothing.
+    """Show which PostgreSQL is in use and how to upgrade to a newer major version; changes nothing.
 
     \b
     crown db upgrade

@@ -23,7 +23,7 @@ _SIGNS = {"ok": "ok", "warn": "warning", "fail": "FAILED"}
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what is wrong here, and what to do about it.
+    """Find what is wrong, and what to do about it.
 
     Looks at settings, folders, disk, database, programs, web address and weights. Ends with 1 when
     something would stop the platform. With the embedded database it is started for a moment.

@@ -64,7 +64,7 @@ class Moment(click.ParamType):
 def _filters(command: _Command) -> _Command:
     options = (
         click.option("-d", "--department", metavar="NAME", help="Such as product_images or art_records."),
-        click.option("-s", "--subject", metavar="KEY", help="A product or item; * stands for anything."),
+        click.option("-s", "--subject", metavar="KEY", help="A product or item; * matches anything."),
         click.option("--who", metavar="PERSON", help="The person who did it."),
         click.option("--since", type=Moment(), metavar="TIME", help="2h, 7d, a date, or 2026-11-28T14:30."),
         click.option("--until", type=Moment(), metavar="TIME", help="The same; older than this."),
@@ -121,7 +121,7 @@ def logs(level: str | None, limit: int, follow: bool, as_json: bool, as_csv: boo
 def activity(what: str | None, limit: int, follow: bool, as_json: bool, as_csv: bool, **filters: Any) -> None:
     """Show who did what to what, the newest last.
 
-    The trail is append-only and kept for ever; imported acts of CrownPipe are in it.
+    The trail is append-only and never pruned; imported acts of CrownPipe are in it.
     With --follow, --json prints one object a line.
 
     \b

@@ -26,7 +26,7 @@ def migrate_v3(source: str | None, name: str | None, carry_out: bool, as_json: b
     The old database is read in one snapshot and never changed; times and users stay
     the original ones, and the old table names answer as before. Running it again
     adds only what is new. The address may hold a password, so it is never an
-    argument: it stands in a file (chmod 600) or in the environment. Log records
+    argument: it is in a file (chmod 600) or in the environment. Log records
     older than CROWN_LOG_RETENTION_DAYS are left out.
 
     \b

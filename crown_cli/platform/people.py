@@ -1,4 +1,4 @@
-"""`crown people`: users, roles and API tokens. What a role may do stands in crown/people/permissions.yaml."""
+"""`crown people`: users, roles and API tokens. What a role may do is in crown/people/permissions.yaml."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _act(
     as_json: bool,
     answer: Callable[[], dict[str, object]] | None = None,
 ) -> None:
-    """Carry out a change of users as the operating system's user, record it, and say how the user stands now."""
+    """Carry out a change of users as the operating system's user, record it, and show the user as it is now."""
     from crown.journal import activity
     from crown_cli.common.world import open_world
 

@@ -55,7 +55,7 @@ def status(context: click.Context, as_json: bool) -> None:
     else:
         show_rows([{"department": name, **total} for name, total in departments.items()])
     if not (as_json or csv_wanted()):
-        _show_where_they_stand(found)
+        _show_counts(found)
         show_rows(
             [
                 {
@@ -81,7 +81,7 @@ def _as_dict(summary: Summary) -> dict[str, object]:
     return {**asdict(summary), "totals": summary.totals, "freshness": freshness}
 
 
-def _show_where_they_stand(found: Sequence[Summary]) -> None:
+def _show_counts(found: Sequence[Summary]) -> None:
     """Reviews, dates of the data and disk, for the departments that have something."""
     reviews = [
         {"stage": one.stage, "items": one.items, "what": f"{one.called} wait for a decision"}
@@ -132,7 +132,7 @@ def _show_what_went_wrong(failed_jobs: Sequence[FailedJob], refused: Sequence[Re
     if refused:
         show_rows(
             [
-                {"file": one.name, "at": one.at, "from": one.who, "lies_in": one.folder, "reason": one.reason}
+                {"file": one.name, "at": one.at, "from": one.who, "folder": one.folder, "reason": one.reason}
                 for one in refused
             ],
             title="Refused files",

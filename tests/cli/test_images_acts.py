@@ -46,7 +46,7 @@ def test_a_rejection_of_published_photos_is_shown_first_and_withdrawing_it_resto
     before = published(workspace)
     rejecting = ("reject", "5200010*", "--reason", "wrong series", "--who", "ute")
     tried = crown(*rejecting)
-    assert [one["stands"] for one in tried["photos"]] == ["approve (eva)"] * 4
+    assert [one["now"] for one in tried["photos"]] == ["approve (eva)"] * 4
     assert tried["held"][0]["products"] == NUMBERS
     assert set(verdicts(crown).values()) == {"approved"}
     crown(*rejecting, "--apply")

@@ -22,7 +22,7 @@ def test_a_large_removal_is_tried_held_shown_and_confirmed(workspace: Workspace,
     assert crown("plan")["published"] == {"new": 0, "changed": 0, "removed": 0}
     tried = crown("withdraw", "5200010[01]", "--reason", "wrong series")
     assert tried["held"][0]["products"] == NUMBERS[:2]
-    assert [(one["photo"], one["stands"], one["then"]) for one in tried["photos"]] == [
+    assert [(one["photo"], one["now"], one["then"]) for one in tried["photos"]] == [
         (number, "approve (eva)", None) for number in NUMBERS[:2]
     ]
     assert not tried["applied"]

@@ -228,7 +228,7 @@ def test_masters_are_approved_by_crownpipe_and_are_not_written_again(old: Worksp
         ).all()
         states = counts.by_state(connection)
     assert [row[:3] for row in rows] == [("CrownPipe", "import", "approve")] * 2
-    assert rows[0].reason == "stood as master in products/52000123/source/52000123.png"
+    assert rows[0].reason == "was the master in products/52000123/source/52000123.png"
     assert (states[MASTERS]["current"], states[MASTERS]["pending"]) == (2, 0)
     master = old.settings.media / "products/52000123/source/52000123.png"
     inode = master.stat().st_ino

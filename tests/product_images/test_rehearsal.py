@@ -1,4 +1,4 @@
-"""Another cut-out model: rehearsed in the shadow, promoted by decision, or chosen for one photo."""
+"""Another cut-out model: rehearsed, promoted by decision, or chosen for one photo."""
 
 from __future__ import annotations
 

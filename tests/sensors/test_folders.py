@@ -14,7 +14,7 @@ from crown.product_images.workspace import INBOX
 from crown.settings.model import load_settings
 from crown_assets.definitions import build_defs
 from resources.workspaces import ProductImagesResource
-from sensors.notices import people_are_told
+from sensors.notices import send_notices
 from sensors.product_images import product_image_folders
 from sensors.schedules import time_zone
 from tests.pictures import draw_part
@@ -55,14 +55,14 @@ def test_a_lost_share_fails_the_tick_makes_no_folder_and_is_told_once(
             resources={"database": images.database},
             definitions=build_defs(),
         ) as context:
-            cursor = people_are_told.evaluate_tick(context).cursor
+            cursor = send_notices.evaluate_tick(context).cursor
     engine = connect(database_url)
     with engine.connect() as connection:
         rows = connection.execute(text("select department, subject, times, sentence from journal.notices"))
-        told = [tuple(row) for row in rows]
+        reported = [tuple(row) for row in rows]
     engine.dispose()
-    assert [row[:3] for row in told] == [("folders", "media_root", 1)]
-    assert f"The share {media} is gone" in told[0][3]
+    assert [row[:3] for row in reported] == [("folders", "media_root", 1)]
+    assert f"The share {media} is gone" in reported[0][3]
 
 
 def test_at_rest_the_platform_asks_itself_less_than_700_times_an_hour() -> None:

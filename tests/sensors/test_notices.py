@@ -27,7 +27,7 @@ from crown.product_images.workspace import (
 )
 from resources.database import DatabaseResource
 from resources.workspaces import ProductImagesResource
-from sensors.notices import Notice, Told, Waiting, decide, people_are_told, standing
+from sensors.notices import Notice, Reported, Waiting, decide, send_notices, standing
 from tests.given import given_database
 from tests.pictures import draw_part
 from tests.product_images.flow import look
@@ -35,7 +35,7 @@ from tests.receiver import Inbox
 
 
 def test_only_more_than_was_told_is_told_again() -> None:
-    news, told = decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), Told())
+    news, reported = decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), Reported())
     assert news == [
         Notice("review", "product_images", CUTOUTS, "3 cut-outs wait for approval."),
         Notice(
@@ -45,47 +45,47 @@ def test_only_more_than_was_told_is_told_again() -> None:
             "2 items need a person: crown images status --troubles.",
         ),
     ]
-    assert decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), told)[0] == []
+    assert decide(Waiting({CUTOUTS: (3, 17)}, {"product_images": 2}), reported)[0] == []
     # One was approved, another came: what is new counts, not how many.
-    news, told = decide(Waiting({CUTOUTS: (3, 18)}, {"product_images": 1}), told)
+    news, reported = decide(Waiting({CUTOUTS: (3, 18)}, {"product_images": 1}), reported)
     assert [notice.kind for notice in news] == ["review"]
-    # A trouble that was settled and comes back is told again.
-    assert [n.kind for n in decide(Waiting({}, {"product_images": 2}), told)[0]] == ["failure"]
+    # A trouble that was settled and comes back is reported again.
+    assert [n.kind for n in decide(Waiting({}, {"product_images": 2}), reported)[0]] == ["failure"]
 
 
 def test_what_was_told_is_remembered_while_nothing_waits() -> None:
-    _, told = decide(Waiting({CUTOUTS: (1, 17)}), Told())
-    _, told = decide(Waiting(), told)
-    assert decide(Waiting({CUTOUTS: (1, 17)}), told)[0] == []
+    _, reported = decide(Waiting({CUTOUTS: (1, 17)}), Reported())
+    _, reported = decide(Waiting(), reported)
+    assert decide(Waiting({CUTOUTS: (1, 17)}), reported)[0] == []
 
 
 def test_stale_data_is_told_once_until_newer_data_came() -> None:
     stale = Waiting(stale={"art_records/prints": "art_records/prints: newest export of 2026-01-01."})
-    news, told = decide(stale, Told())
+    news, reported = decide(stale, Reported())
     assert [(one.department, one.subject) for one in news] == [("art_records", "art_records/prints is stale")]
-    assert decide(stale, told)[0] == []
-    _, told = decide(Waiting(), told)
-    assert len(decide(stale, told)[0]) == 1
+    assert decide(stale, reported)[0] == []
+    _, reported = decide(Waiting(), reported)
+    assert len(decide(stale, reported)[0]) == 1
 
 
 def test_plans_conflicts_and_failing_checks_are_told_once_while_they_stand() -> None:
     plan = Waiting(standing={"plan 1a2b3c4d": ("art_records", "review", "300 of 400 rows would close.")})
-    news, told = decide(plan, Told())
+    news, reported = decide(plan, Reported())
     assert news == [Notice("review", "art_records", "plan 1a2b3c4d", "300 of 400 rows would close.")]
-    assert decide(plan, told)[0] == []
-    assert Notice("review", "art_records", "plan 1a2b3c4d", "") in standing(Waiting(), told)
-    _, told = decide(Waiting(), told)
-    assert len(decide(plan, told)[0]) == 1
+    assert decide(plan, reported)[0] == []
+    assert Notice("review", "art_records", "plan 1a2b3c4d", "") in standing(Waiting(), reported)
+    _, reported = decide(Waiting(), reported)
+    assert len(decide(plan, reported)[0]) == 1
 
 
 def test_a_sync_is_told_when_it_ends_and_those_before_the_first_look_are_not() -> None:
     first = Waiting(finished=[(7, "art_records", "syncs/1", "Read; nothing changed.")])
-    news, told = decide(first, Told())
-    assert (news, told.finished) == ([], 7)
+    news, reported = decide(first, Reported())
+    assert (news, reported.finished) == ([], 7)
     later = Waiting(finished=[(9, "art_records", "syncs/2", "Read and written: prints: 3 created.")])
-    news, told = decide(later, told)
+    news, reported = decide(later, reported)
     assert news == [Notice("news", "art_records", "syncs/2", "Read and written: prints: 3 created.")]
-    assert decide(Waiting(), told) == ([], told)
+    assert decide(Waiting(), reported) == ([], reported)
 
 
 def test_held_plans_failing_checks_and_syncs_reach_the_webhook(
@@ -160,7 +160,7 @@ def tick(
     database: DatabaseResource, instance: dg.DagsterInstance, cursor: str | None = None
 ) -> tuple[str, str | None]:
     context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"database": database})
-    done = people_are_told.evaluate_tick(context)
+    done = send_notices.evaluate_tick(context)
     return done.skip_message or "", done.cursor
 
 

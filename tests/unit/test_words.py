@@ -13,7 +13,7 @@ FOLDERS = (
 )  # fmt: skip
 SUFFIXES = {".py", ".md", ".yml", ".yaml", ".sql", ".html", ".toml", ".service", ".timer", ""}
 
-#: Earlier names and metaphors, as whole words in any case, and what replaces them.
+#: Earlier names and metaphors, as words in any case and as parts of names, and what replaces them.
 OLD = {
     "makings?": "output",
     "rooms?": "workspace",
@@ -27,6 +27,10 @@ OLD = {
     "books": "art tables",
     "crafts?": "domain",
     "houses?|doors?|floors?": "package, layer",
+    "tell|tells|told": "report, show, send",
+    "stands?|stood": "is, is in force, is current",
+    "lies|lay|lain": "is in, write into",
+    "chapters?|story|stories": "part, messages",
 }
 #: `around` as a name: a parameter, variable or attribute, not the English preposition.
 AROUND = re.compile(r"\baround\s*(?::\s*[A-Z]|=[^=])|\.around\b|\baround\(")
@@ -39,12 +43,17 @@ ALLOWED = {
     "lifeboat house": "a print of the sample base",
     "finch lane": "a print of the sample base",
     "np.floor": "numpy",
+    "file.tell(": "Python",
+    "reader.tell(": "Python",
+    "crown sweep gb": "a setting of an earlier version, refused with its new name",
     "white sweep": "a backdrop in photography; seeds of the generated pictures are made of it",
 }
 #: Words with a meaning of their own in one folder.
 ALLOWED_IN = {
     ("crown/product_images/cutout/studio/", "around"): "pixels that surround a piece",
     ("crown/motion_jobs/", "placed"): "Photoshop's placed layers",
+    ("docs/motion-jobs.md", "placed"): "Photoshop's placed layers",
+    ("crown/art_records/checks.py", "placed"): "a check's key, under which people accepted records",
 }
 
 
@@ -56,7 +65,13 @@ def _files() -> Iterator[tuple[str, str]]:
                 yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
 
 
+#: Words that these folders still use.
+_NOT_YET = ("crown/art_records/", "crown/motion_jobs/")
+
+
 def _allowed_in(name: str, word: str) -> bool:
+    if name.startswith(_NOT_YET) and word in {"tell", "told", "stand", "stands", "stood", "lies", "story"}:
+        return True
     return any(name.startswith(folder) and word == of for folder, of in ALLOWED_IN)
 
 
@@ -64,7 +79,7 @@ def old_words(name: str, text: str) -> list[str]:
     """`file:line: word: use ...` for each earlier name in a file."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        plain = line.lower()
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", line.replace("_", " ")).lower()
         for allowed in ALLOWED:
             plain = plain.replace(allowed, "")
         for word, instead in OLD.items():

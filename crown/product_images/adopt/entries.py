@@ -1,6 +1,6 @@
 """Enters what was found of an old CrownPipe tree: bytes into the store, uploads, approvals and outputs into the ledger.
 
-What is found and judged stands in adopt.py. In this order a stop at any place leaves nothing half: bytes are stored
+What is found and judged is decided in adopt.py. In this order a stop at any place leaves nothing half: bytes are stored
 before rows name them, files that will be replaced are kept before they count as ours.
 """
 
@@ -50,7 +50,7 @@ from crown.store import files
 
 WHO = "CrownPipe"
 VIA = "import"
-#: Bytes of the old tree that are kept and stand for nothing current; their keys are the paths they had.
+#: Bytes of the old tree that are kept and belong to nothing current; their keys are the paths they had.
 OLD_FILES = f"{DEPARTMENT}/crownpipe_files"
 #: CrownPipe cut out with a trained model (rembg's u2net), whatever a person retouched after.
 _ORIGIN = {"digital_source_type": "compositeWithTrainedAlgorithmicMedia"}
@@ -253,7 +253,7 @@ class Batch:
         ).scalar_one()
         if said:
             return
-        reason = f"stood as master in {master.relative}"
+        reason = f"was the master in {master.relative}"
         decision = decisions.decide(
             connection, CUTOUT_REVIEW, key, content_hash, Ruling("approve", WHO, VIA, reason)
         )
@@ -300,7 +300,7 @@ class Batch:
             self._enter(asset, keys, self._rendition_by(adopted))
 
     def _enter(self, asset: str, keys: Collection[str], make: Callable[[Job], Made | None]) -> None:
-        """Plan an asset and enter what stands for these keys; what no longer fits is left to the next run."""
+        """Plan an asset and enter the results for these keys; what no longer fits is left to the next run."""
         workspace, left = self.workspace, set(keys)
         stages.plan(workspace, [asset])
         with workspace.engine.connect() as connection:
@@ -344,7 +344,7 @@ class Batch:
         if job.inputs[0].content_hash != self._hashes[master.relative]:
             return None
         path = f"{PRODUCTS}/{master.photo.number}/source/{job.key}.png"
-        return replace(self._standing(job, master.path, path), facts=_ORIGIN)
+        return replace(self._present(job, master.path, path), facts=_ORIGIN)
 
     def _rendition_by(self, adopted: Recipe) -> Callable[[Job], Made | None]:
         def rendition(job: Job) -> Made | None:
@@ -352,7 +352,7 @@ class Batch:
             master = measured.photo.master
             if master is None or job.inputs[0].content_hash != self._hashes.get(master.relative):
                 return None
-            made = self._standing(job, output.path, output.relative)
+            made = self._present(job, output.path, output.relative)
             trimmed = (measured.master_facts or {})["trimmed"]
             # Being right, it has the size that its spec gives this master.
             width, height = layout(self.workspace.specs[output.spec], *trimmed).canvas
@@ -361,8 +361,8 @@ class Batch:
 
         return rendition
 
-    def _standing(self, job: Job, source: Path, path: str) -> Made:
-        """A result that stands there already, or is copied there when the old tree is not the share we write to."""
+    def _present(self, job: Job, source: Path, path: str) -> Made:
+        """A result that is there already, or is copied there when the old tree is not the share we write to."""
         target, size = self.workspace.roots.path(MEDIA, path), source.stat().st_size
         if target == source:
             return Made(job, files.sha256(source), MEDIA, path, size)

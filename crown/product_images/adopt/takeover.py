@@ -58,7 +58,7 @@ class Adoption:
     bytes_stored: int = 0
     #: Renditions taken over as they are, by path.
     adopted: list[str] = field(default_factory=list)
-    #: Renditions that stand in the ledger already, from a run or an earlier adoption.
+    #: Renditions that are in the ledger already, from a run or an earlier adoption.
     known: int = 0
     changes: list[Change] = field(default_factory=list)
     #: Files in production whose bytes the next run would change.

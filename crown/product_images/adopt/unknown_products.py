@@ -35,7 +35,7 @@ class UnknownProduct:
     Attributes:
         number: as the old system spelt it.
         acts: rows of the old history that name it.
-        files: what stands of it, as `root:path`; none of it is ours.
+        files: its files on the share, as `root:path`; none of it is ours.
         published: how many of these are in a production target.
     """
 
@@ -75,7 +75,7 @@ def unknown_products(workspace: Workspace, pattern: str = "*") -> list[UnknownPr
 def retire(
     workspace: Workspace, pattern: str, *, who: str, via: activity.Via, reason: str
 ) -> list[UnknownProduct]:
-    """Take what stands of the matching unknown products from the share and forget them; returns them as they were.
+    """Take the files of the matching unknown products from the share and forget them; returns them as they were.
 
     The bytes of every file are kept in the store first, with the path they had (`crown images trace HASH`).
 

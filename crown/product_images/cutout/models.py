@@ -253,7 +253,7 @@ def choosing(
 
 
 def _matching(connection: Connection, pattern: str) -> dict[str, bool]:
-    """Photos that match, and whether a person's retouch stands for them."""
+    """Photos that match, and whether a person's retouch takes their place."""
     rows = connection.execute(
         text(
             "select p.key as photo, coalesce(q.name = 'retouch', false) as retouched from ledger.items p"

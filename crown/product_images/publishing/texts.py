@@ -18,7 +18,7 @@ from crown.pictures.tags import Tags, refuse_too_long
 from crown.product_images.publishing.products import known_number
 from crown.product_images.workspace import DEPARTMENT, Workspace
 
-#: Stands where the texts of a product that has none of its own are hashed.
+#: Hashed in place of the texts of a product that has none of its own.
 NONE = "none"
 #: Texts that a person may give by the name of their tag; the others follow from the product or its cut-out.
 FREE = ("artist", "make", "model", "copyright", "software")

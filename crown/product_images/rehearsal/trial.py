@@ -1,4 +1,4 @@
-"""Rehearsals: a cut-out model tried in the shadow on chosen photos, and compared with the cut-outs of today.
+"""Rehearsals: a cut-out model tried on chosen photos, and compared with the cut-outs of today.
 
 Nothing of the ledger, the share or the review is touched: the bytes go to the store of originals, what was measured to
 tables of its own. What was cut out once by the same recipe of the same photo is not cut out again, so a rehearsal that
@@ -121,7 +121,7 @@ def rehearse(
     weights_dir: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Rehearsal:
-    """Cut chosen photos out by a model, in the shadow, and compare them with the cut-outs of today.
+    """Cut chosen photos out by a model, without using them, and compare them with the cut-outs of today.
 
     Args:
         workspace: the department's workspace.
@@ -295,7 +295,7 @@ def _job(workspace: Workspace, recipe: Recipe, row: Any) -> Job:
 def rehearse_photos(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:
     """Cut photos out and compare them with the cut-out of today; runs in a worker process.
 
-    The measures stand in the facts under `compared`, when there was something to compare with.
+    The measures are in the facts under `compared`, when there was something to compare with.
     """
     return [_rehearse(job, context) for job in jobs]
 

@@ -210,7 +210,7 @@ def _compose(spec: Spec, studio: _Studio) -> pyvips.Image:
     if place.canvas != place.picture:
         image = image.embed(*place.offset, *place.canvas, extend="background", background=background)
     for key, overlay, path in spec.overlays():
-        image = _lay_over(image, overlay, read_overlay(spec, key, path), f"the {key} {path}")
+        image = _composite(image, overlay, read_overlay(spec, key, path), f"the {key} {path}")
     per_mm = spec.dpi / 25.4
     return image.copy(xres=per_mm, yres=per_mm)
 
@@ -227,12 +227,12 @@ def _resize_transparent(image: pyvips.Image, size: tuple[int, int], kernel: Kern
     return _resize(image.premultiply(), size, kernel).unpremultiply().cast("uchar")
 
 
-def _lay_over(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) -> pyvips.Image:
+def _composite(image: pyvips.Image, overlay: Overlay, data: bytes, label: str) -> pyvips.Image:
     """Composites an overlay, scaled and positioned relative to the whole finished picture."""
     import pyvips
 
     try:
-        # Decoded here and whole: of a file cut short libvips would lay on what there is.
+        # Decoded here and whole: of a truncated file libvips would use what there is.
         mark = pyvips.Image.new_from_buffer(data, "", fail_on="error").colourspace("srgb").cast("uchar")
         mark = mark.copy_memory()
     except pyvips.Error as error:

@@ -184,7 +184,7 @@ def photo_of(workspace: Workspace, file_name: str, *, beside: Sequence[str] = ()
             product's as the settings say, unless a photo of that name is known.
     """
     photo, copied = names.parse(file_name), names.copy_of(file_name)
-    if copied is not None and (_is_photo(workspace, copied) or _stands_beside(copied, file_name, beside)):
+    if copied is not None and (_is_photo(workspace, copied) or _is_beside(copied, file_name, beside)):
         raise BadInput(
             f"{file_name!r} is named like a copy of {copied.key}; for a new version of {copied.key} name it"
             f" {copied.key}{Path(file_name).suffix.lower()}, for another view {copied.number}_VIEW."
@@ -205,7 +205,7 @@ def _is_photo(workspace: Workspace, photo: PhotoName) -> bool:
         ).scalar_one()
 
 
-def _stands_beside(photo: PhotoName, file_name: str, beside: Sequence[str]) -> bool:
+def _is_beside(photo: PhotoName, file_name: str, beside: Sequence[str]) -> bool:
     for other in beside:
         try:
             if other != file_name and names.accepted(other) and names.parse(other) == photo:

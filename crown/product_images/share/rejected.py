@@ -95,7 +95,7 @@ def rejected(
 
 
 def show(workspace: Workspace) -> list[str]:
-    """Lay the originals of rejected photos into review/rejected, each with its reason in a note, and take ours away
+    """Write the originals of rejected photos into review/rejected, each with its reason in a note, and take ours away
     when the rejection is no longer in force; returns the photos newly laid out.
 
     What a person took away from there comes back only with a newer rejection.
@@ -111,7 +111,9 @@ def show(workspace: Workspace) -> list[str]:
         if one.laid_out_at is not None and one.laid_out_at > one.decided_at:
             continue
         source = workspace.objects.path(one.content_hash)
-        if source.is_file() and review_folder.lay_out(workspace, one.original, source, one.content_hash):
+        if source.is_file() and review_folder.write_picture(
+            workspace, one.original, source, one.content_hash
+        ):
             refusals(workspace).write_note(workspace.roots.path(MEDIA, one.original), _note(one))
             shown.append(one.photo)
     refusals(workspace).clear_notes()

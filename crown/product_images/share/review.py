@@ -44,7 +44,7 @@ class Chosen:
     photo: str
     content_hash: str
     score: float | None
-    stands: str | None
+    verdict: str | None
     who: str | None
     then: str | None
 
@@ -123,7 +123,7 @@ def choose(
         with workspace.engine.connect() as connection:
             standing = review.decided(connection, CUTOUTS, patterns_of(patterns))
         known = [Chosen(s.subject, s.content_hash, None, s.verdict, s.who, s.then) for s in standing]
-        return _each_matched(known, patterns, "No decision stands on a cut-out that matches")
+        return _each_matched(known, patterns, "No decision is in force on a cut-out that matches")
     known = [
         Chosen(c.photo, c.content_hash, c.facts.get("triage", {}).get("score"), c.verdict, c.who, verdict)
         for c in _cutouts(workspace, patterns, undecided=score_above is not None)

@@ -20,7 +20,7 @@ from crown.store.roots import comparable
 
 
 def show(workspace: Workspace, *, new: bool = True, photos: Collection[str] | None = None) -> list[str]:
-    """Lay undecided cut-outs into review/bg_removed and take away ours that are decided, outdated or retired; returns
+    """Write undecided cut-outs into review/bg_removed and take away ours that are decided, outdated or retired; returns
     the photos newly shown. A person's file under such a name is left alone.
 
     Args:
@@ -56,7 +56,7 @@ def show(workspace: Workspace, *, new: bool = True, photos: Collection[str] | No
                 continue
             if path != wanted:
                 written_files.forget(workspace.engine, MEDIA, path)
-            if lay_out(workspace, wanted, cutout.path, cutout.content_hash):
+            if write_picture(workspace, wanted, cutout.path, cutout.content_hash):
                 shown.append(photo)
     return shown
 
@@ -69,7 +69,7 @@ def _ending(cutout: Cutout | None) -> str:
     return ending_of(cutout.path, cutout.photo) if cutout is not None and retouch else ".png"
 
 
-def lay_out(workspace: Workspace, path: str, source: Path, content_hash: str) -> bool:
+def write_picture(workspace: Workspace, path: str, source: Path, content_hash: str) -> bool:
     """Copy a file to a path on the share, as ours; False when a person's file is there."""
     target = workspace.roots.path(MEDIA, path)
     ours = written_files.intend(workspace.engine, MEDIA, path, content_hash)
@@ -86,7 +86,7 @@ def lay_out(workspace: Workspace, path: str, source: Path, content_hash: str) ->
 
 
 def show_failures(workspace: Workspace) -> list[str]:
-    """Lay the picture itself into review/bg_removal_failed for photos that could not be cut out, and take ours away when
+    """Write the picture itself into review/bg_removal_failed for photos that could not be cut out, and take ours away when
     they were; returns the photos newly shown.
     """
     with workspace.engine.connect() as connection:
@@ -116,12 +116,12 @@ def show_failures(workspace: Workspace) -> list[str]:
         row.key
         for row in failing
         if (row.key not in since or since[row.key] <= row.changed_at)
-        and _lay_out_failure(workspace, row.key, row.content_hash)
+        and _write_failure(workspace, row.key, row.content_hash)
     ]
 
 
-def _lay_out_failure(workspace: Workspace, photo: str, content_hash: str) -> bool:
-    """Lay out a photo as PNG, upright and in sRGB; one that cannot be opened as it came."""
+def _write_failure(workspace: Workspace, photo: str, content_hash: str) -> bool:
+    """Write a photo as PNG, upright and in sRGB; one that cannot be opened as it came."""
     from crown.pictures.decoding import open_picture
     from crown.pictures.formats import ending_of
 
@@ -130,10 +130,10 @@ def _lay_out_failure(workspace: Workspace, photo: str, content_hash: str) -> boo
     try:
         picture = open_picture(original, workspace.max_pixels, name=photo)
         picture.pngsave(str(scratch), compression=3)
-        return lay_out(workspace, f"{REVIEW_FAILED}/{photo}.png", scratch, files.sha256(scratch))
+        return write_picture(workspace, f"{REVIEW_FAILED}/{photo}.png", scratch, files.sha256(scratch))
     except BadInput:
         with suppress(BadInput):  # gone from the store, which `crown images verify` says
-            return lay_out(
+            return write_picture(
                 workspace, f"{REVIEW_FAILED}/{photo}{ending_of(original, photo)}", original, content_hash
             )
         return False

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Chapter:
+class Part:
     """What a department's demo did.
 
     Attributes:
         items_in: things that came from outside.
         items_made: results made in this call of the demo.
-        items_current: results that stand now.
-        items_failed: things that could not be used, each with its reason in `story`.
+        items_current: results that are current.
+        items_failed: things that could not be used, each with its reason in `messages`.
         seconds: wall time.
-        story: what happened, in sentences.
-        where: what lies where.
+        messages: what happened, in sentences.
+        where: what is where.
     """
 
     items_in: int = 0
@@ -24,5 +24,5 @@ class Chapter:
     items_current: int = 0
     items_failed: int = 0
     seconds: float = 0.0
-    story: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     where: dict[str, str] = field(default_factory=dict)

@@ -35,11 +35,11 @@ Run = Callable[[], dict[str, Any]]
 
 
 def run_steps(world: World, run: Run) -> list[str]:
-    """Play every step that was not played yet; returns what happened, a sentence each."""
+    """Run every step that has not run yet; returns what happened, a sentence each."""
     sentences = []
     for name, step in _STEPS.items():
         workspace = open_workspace(world.engine, world.settings)
-        if not _played(workspace, name):
+        if not _has_run(workspace, name):
             sentences.append(step(workspace, run))
             with workspace.engine.begin() as connection:
                 activity.record(
@@ -54,7 +54,7 @@ def run_steps(world: World, run: Run) -> list[str]:
     return sentences
 
 
-def _played(workspace: Workspace, name: str) -> bool:
+def _has_run(workspace: Workspace, name: str) -> bool:
     with workspace.engine.connect() as connection:
         return any(
             row.what == _STEP for row in activity.history(connection, subject=name, department=DEPARTMENT)
@@ -160,7 +160,7 @@ _STEPS: dict[str, Callable[[Workspace, Run], str]] = {
 
 
 def own_specs(home: Path) -> Path:
-    """The demo's own output_specs.yaml, a copy of the shipped one made once: the story edits it."""
+    """The demo's own output_specs.yaml, a copy of the shipped one made once: a step edits it."""
     from crown.product_images.renditions import specs
 
     path = home / "output_specs.yaml"

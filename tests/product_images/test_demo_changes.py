@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from crown.product_images.workspace import INBOX, open_workspace
 from crown.settings.model import load_settings
 from crown_cli.common.world import World
-from crown_cli.demo.images_story import own_specs, run_steps
+from crown_cli.demo.images_changes import own_specs, run_steps
 from tests.product_images import flow
 
 PRODUCTS = ("52000123", "52000124", "52000125", "52000126", "52000127")
