@@ -37,6 +37,7 @@ def start(request: Request) -> Response:
             refused = attention.refused_files(connection, limit=_REFUSED_SHOWN + 1)
     except SQLAlchemyError:
         return page(request, "no_database.html", {}, 503)
+    held = sorted((one for summary in found for one in summary.held), key=lambda one: -one.items)
     waiting = sorted((one for summary in found for one in summary.waiting), key=lambda one: -one.items)
     return page(
         request,
@@ -48,6 +49,7 @@ def start(request: Request) -> Response:
             "troubles": trouble,
             "more_troubles": max(0, sum(summary.broken for summary in found) - len(trouble)),
             "waiting": waiting[:_WAITING_SHOWN],
+            "held": held[:_WAITING_SHOWN],
             "failed_jobs": failed_jobs,
             "refused": refused[:_REFUSED_SHOWN],
             "more_refused": len(refused) > _REFUSED_SHOWN,

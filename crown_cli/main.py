@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "art": ("crown_cli.art.commands:art", "Art records."),
     "motion": ("crown_cli.motion.commands:motion", "Motion jobs: CSV batches to checked packages."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
+    "hold": ("crown_cli.platform.holding:hold", "Take items out of work until they are released."),
+    "release": ("crown_cli.platform.holding:release", "Give held items back to the next run."),
     "people": ("crown_cli.platform.people:people", "Users, roles and API tokens."),
     "logs": ("crown_cli.platform.journal:logs", "What the program logged; --follow."),
     "activity": ("crown_cli.platform.journal:activity", "Who did what to what; --follow."),

@@ -222,9 +222,10 @@ def _standing(connection: Connection, found: Sequence[Summary]) -> dict[str, tup
     }
     for one in found:
         for wait in one.waiting:
-            if wait.waiting_for.startswith("decision on"):
-                sentence = f"{wait.items} wait for a {wait.waiting_for}: {one.troubles_command}."
-                standing[f"{wait.asset}, {wait.waiting_for}"] = (one.name, "review", sentence)
+            for name in wait.names:
+                if name.startswith("decision on"):
+                    sentence = f"{wait.items} wait for a {name}: {one.troubles_command}."
+                    standing[f"{wait.asset}, {name}"] = (one.name, "review", sentence)
     for check in attention.failed_checks(connection):
         sentence = f"The check {check.check} of {check.asset} fails. {check.reason}".strip()
         standing[f"{check.asset}, {check.check}"] = (check.asset.split("/")[0], "failure", sentence)

@@ -53,10 +53,11 @@ def _add(connection: Connection, summary: Summary) -> None:
     for row in connection.execute(
         text(
             """
-            select c.table_name, 'decision on a conflict' as waiting_for, count(*) as items, min(s.started_at) as since
+            select c.table_name, 'gate' as kind, 'decision on a conflict' as name, count(*) as items,
+                   min(s.started_at) as since
             from art.conflicts c join art.syncs s using (sync_number) where c.status = 'open' group by 1
             union all
-            select q.table_name, 'correction of a withheld value', count(*), min(s.started_at)
+            select q.table_name, 'upstream', 'correction of a withheld value', count(*), min(s.started_at)
             from art.quarantine q join art.syncs s using (sync_number)
             where q.outcome = 'withheld' and q.sync_number = (
                 select max(t.sync_number) from art.sync_tables t join art.syncs n using (sync_number)
@@ -67,7 +68,8 @@ def _add(connection: Connection, summary: Summary) -> None:
         )
     ):
         summary.assets.setdefault(row.table_name, empty_counts())["waiting"] += row.items
-        summary.waiting.append(Waiting(f"{_NAME}/{row.table_name}", row.waiting_for, row.items, row.since))
+        asset = f"{_NAME}/{row.table_name}"
+        summary.waiting.append(Waiting(asset, row.kind, row.items, row.since, (row.name,)))
 
 
 ART_RECORDS = Department(

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.journal import activity
 from crown.ledger.counts import STATES, by_state
+from crown.ledger.holds import ANY_BYTES
 from crown.ledger.verdicts import Gate
 from crown.settings.model import Settings
 from crown.store import mounts
@@ -36,11 +37,31 @@ class Finding:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What of one asset waits for one thing, and since when."""
+    """What of one asset waits for one kind of thing, and since when.
+
+    Attributes:
+        asset: its key.
+        kind: `upstream`, `gate`, `hold` or `plan`.
+        items: how many.
+        since: when the first of them began to wait.
+        names: a few of the things that they wait for.
+    """
 
     asset: str
-    waiting_for: str
+    kind: str
     items: int
+    since: datetime
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What of one asset a person holds for one reason, and since when."""
+
+    asset: str
+    items: int
+    reason: str | None
+    who: str | None
     since: datetime
 
 
@@ -102,7 +123,8 @@ class Summary:
         name: prefix of its asset keys.
         title: for people.
         assets: counts of each state, by the rest of the asset's key, in flow order.
-        waiting: what waits and for what, most first.
+        waiting: what waits and for what kind of thing, most first.
+        held: what people hold and why, most first.
         reviews: stages at which a person is asked.
         freshness: dates of the data.
         last_run: the newest run that ended.
@@ -115,6 +137,7 @@ class Summary:
     title: str
     assets: dict[str, dict[str, int]] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
     freshness: list[Freshness] = field(default_factory=list)
     last_run: activity.FinishedRun | None = None
@@ -154,6 +177,10 @@ def _no_freshness(_: Connection) -> Sequence[Freshness]:
     return ()
 
 
+def _no_entity(_: str) -> None:
+    return None
+
+
 def _nothing_more(_: Connection, __: Summary) -> None:
     return None
 
@@ -171,6 +198,7 @@ class Department:
         troubles_command: lists what needs a person.
         folders: the folders it fills, by name.
         freshness: dates of its data.
+        entity_of: from an item's key, the number that people know it by, for the activity trail.
         add: completes the summary with what the ledger does not know.
         lost: folders that were there and are gone, by name, with a sentence each.
         findings: further checks of `crown doctor`.
@@ -185,6 +213,7 @@ class Department:
     troubles_command: str = "crown status"
     folders: Callable[[Settings], Mapping[str, Path]] = _no_folders
     freshness: Callable[[Connection], Sequence[Freshness]] = _no_freshness
+    entity_of: Callable[[str], str | None] = _no_entity
     add: Callable[[Connection, Summary], None] = _nothing_more
     lost: Callable[[Engine, Settings], Mapping[str, str]] = _nothing_lost
     findings: Callable[[Settings], Iterator[Finding]] = _no_findings
@@ -196,6 +225,7 @@ class Department:
             self.name,
             self.title,
             waiting=_waiting(connection, self.name),
+            held=_held(connection, self.name),
             reviews=_reviews(connection, {one.stage: one.called for one in self.gates if one.called}),
             freshness=list(self.freshness(connection)),
             last_run=next(iter(activity.newest_runs(connection, 1, department=self.name)), None),
@@ -224,12 +254,26 @@ def empty_counts() -> dict[str, int]:
 def _waiting(connection: Connection, department: str) -> list[Waiting]:
     rows = connection.execute(
         text(
-            "select asset, waiting_for, count(*) as items, min(changed_at) as since from ledger.items"
-            " where state = 'waiting' and starts_with(asset, :prefix) group by asset, waiting_for"
+            "select asset, waiting_kind as kind, count(*) as items, min(changed_at) as since,"
+            " (array_agg(distinct waiting_for order by waiting_for))[1:3] as names from ledger.items"
+            " where state = 'waiting' and starts_with(asset, :prefix) group by asset, waiting_kind"
         ),
         {"prefix": f"{department}/"},
     )
-    return [Waiting(**row._mapping) for row in rows]
+    return [Waiting(**(dict(row._mapping) | {"names": tuple(row.names)})) for row in rows]
+
+
+def _held(connection: Connection, department: str) -> list[Held]:
+    rows = connection.execute(
+        text(
+            "select i.asset, count(*) as items, v.reason, v.who, min(i.changed_at) as since from ledger.items i"
+            " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key and v.content_hash = :any_bytes"
+            " where i.state = 'held' and starts_with(i.asset, :prefix)"
+            " group by i.asset, v.reason, v.who order by count(*) desc, i.asset"
+        ),
+        {"prefix": f"{department}/", "any_bytes": ANY_BYTES},
+    )
+    return [Held(**row._mapping) for row in rows]
 
 
 def _reviews(connection: Connection, called: Mapping[str, str]) -> list[Review]:

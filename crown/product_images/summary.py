@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from crown.errors import ConfigurationError
 from crown.flow.summary import Department, Finding, Freshness
 from crown.product_images.gates import GATES
+from crown.product_images.stage_log import product_number
 from crown.product_images.workspace import (
     COMPLIANCE,
     CUTOUTS,
@@ -124,6 +125,7 @@ PRODUCT_IMAGES = Department(
     "Put a picture into the inbox; what becomes of it appears here.",
     flow=_FLOW,
     gates=GATES,
+    entity_of=product_number,
     troubles_command="crown images status --troubles",
     folders=_folders,
     freshness=_freshness,

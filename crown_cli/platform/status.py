@@ -82,7 +82,21 @@ def _as_dict(summary: Summary) -> dict[str, object]:
 
 
 def _show_counts(found: Sequence[Summary]) -> None:
-    """Reviews, dates of the data and disk, for the departments that have something."""
+    """What waits and is held, reviews, dates of the data and disk, for the departments that have something."""
+    from dataclasses import asdict
+
+    waiting = [
+        {
+            "asset": one.asset,
+            "kind": one.kind,
+            "items": one.items,
+            "since": one.since,
+            "for": ", ".join(one.names),
+        }
+        for summary in found
+        for one in summary.waiting
+    ]
+    held = [asdict(one) for summary in found for one in summary.held]
     reviews = [
         {"stage": one.stage, "items": one.items, "what": f"{one.called} wait for a decision"}
         for summary in found
@@ -96,6 +110,10 @@ def _show_counts(found: Sequence[Summary]) -> None:
         if one.at
     ]
     disks = {disk.folder: disk for summary in found if summary.assets for disk in summary.disk}
+    if waiting:
+        show_rows(waiting, title="Waiting")
+    if held:
+        show_rows(held, title="Held, until `crown release`")
     if reviews:
         show_rows(reviews, title="Waiting for a decision")
     if dates:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from crown.database.engine import connect
 from crown.journal import activity
+from crown.ledger import holds
 from crown.settings.model import load_settings
 from crown.store import mounts
 
@@ -52,6 +53,27 @@ def test_the_private_import_still_starts_the_stock_webserver(open_console: TestC
     info = open_console.get("/server_info").json()
     assert info["dagster_webserver_version"] == info["dagster_version"]
     assert "dagster" in open_console.get("/overview").text.lower()
+
+
+def test_the_start_page_shows_what_people_hold_and_why(
+    console: Callable[..., TestClient], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(_ITEMS))
+        holds.hold(
+            connection,
+            "product_images/masters",
+            ["1001-front"],
+            who="eva",
+            via="cli",
+            reason="the <client> asks to wait",
+        )
+    page = console(engine=engine).get("/console/").text
+    assert "1 held" in page
+    held = page[page.index('id="held"') :]
+    assert "the &lt;client&gt; asks to wait" in held
+    assert "eva" in held
+    assert 'href="/assets/product_images/masters"' in held
 
 
 def test_health_says_whether_the_database_answers_and_no_more(

@@ -59,8 +59,8 @@ def test_a_summary_counts_what_waits_fails_and_ran_and_dates_its_data(engine: En
     images = found["product_images"]
     assert list(images.assets) == ["photos", "masters"]
     assert (images.broken, images.totals["waiting"]) == (1, 2)
-    assert [(one.asset, one.waiting_for, one.items) for one in images.waiting] == [
-        ("product_images/masters", "approval", 2)
+    assert [(one.asset, one.kind, one.items, one.names) for one in images.waiting] == [
+        ("product_images/masters", "gate", 2, ("approval",))
     ]
     assert images.last_run is not None
     assert images.last_run.run_id == "run-of-images"

@@ -50,6 +50,7 @@ _CUTOUTS = """
            case when m.output_id is null then 'product_images/photos'
                 when r.output_id is null and held.recipe is null and w.recipe is null
                 then 'the weights of ' || w.model end as waiting_for,
+           case when p.state = 'held' then 'hold' else 'upstream' end as waiting_kind,
            case when r.output_id is null then w.decision_id end as decision_id
     from ledger.items p
     left join ledger.outputs m on m.output_id = p.output_id and p.state = 'current'
