@@ -15,6 +15,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from crown_assets.art_records import assets as art_records  # noqa: E402
+from crown_assets.art_records import attachments as art_attachments_asset  # noqa: E402
 from crown_assets.art_records import checks as art_record_checks  # noqa: E402
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
 from crown_assets.housekeeping import backups  # noqa: E402
@@ -52,6 +53,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         backups,
         sql_models,
         art_records,
+        art_attachments_asset,
         art_record_checks,
     ]
     return dg.Definitions(

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 import dagster as dg
 from sqlalchemy import text
 
+from crown.art_records.attachments import listing
 from crown.art_records.exports import arriving, endpoint
-from crown.art_records.workspace import DOCUMENTS, EXPORTS, TABLES, Workspace
+from crown.art_records.workspace import ATTACHMENTS, DOCUMENTS, EXPORTS, TABLES, Workspace
 from crown.store import files
 from crown.store.watch import Seen
 from resources.database import DatabaseResource
 from sensors.at_load import settings
-from sensors.factories import Contents, decision_sensor, endpoint_sensor, folder_sensor
-from sensors.schedules import FETCH, art_records_job
+from sensors.factories import Contents, decision_sensor, endpoint_sensor, folder_sensor, pending_work_sensor
+from sensors.schedules import FETCH, art_records_job, attachments_job
 
 
 def _contents(workspace: Workspace, seen: Sequence[Seen]) -> Contents:
@@ -52,6 +53,14 @@ art_airtable_changes = endpoint_sensor(
     absent=lambda given: None if given.art_records.airtable_base else "The settings name no Airtable base.",
     every=300,
     description="Asks Airtable whether a record was changed since the last fetch, one small request per table.",
+)
+art_attachments = pending_work_sensor(
+    "art_attachments",
+    work=[(attachments_job, [ATTACHMENTS])],
+    resource="art",
+    sources=[listing.SOURCE],
+    every=60,
+    description="Requests a run that downloads pictures of prints; exports name them, and the run of an export plans them.",
 )
 
 
@@ -107,4 +116,4 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
     )
 
 
-SENSORS = [art_airtable_changes, art_export_files, art_decisions, art_changes]
+SENSORS = [art_airtable_changes, art_export_files, art_decisions, art_attachments, art_changes]

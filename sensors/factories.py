@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -221,6 +221,7 @@ def pending_work_sensor(
     every: float,
     description: str,
     recipes: Callable[[Any], str] | None = None,
+    sources: Collection[str] = (),
 ) -> dg.SensorDefinition:
     """A run of a queue with due items that no run is about to take: one query per queue, whatever the number of items.
 
@@ -232,6 +233,7 @@ def pending_work_sensor(
         description: for the page of the sensor.
         recipes: a text that is another one after an edit of recipes, which starts the first job; the cursor holds it as
             it was at the last run.
+        sources: limited resources that every item needs; while one of them is closed, nothing is due.
     """
 
     @dg.sensor(
@@ -245,7 +247,7 @@ def pending_work_sensor(
     def ask(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with getattr(context.resources, resource).workspace() as workspace:
             with workspace.engine.connect() as connection:
-                due = {job.name: counts.due(connection, assets) for job, assets in work}
+                due = {job.name: counts.due(connection, assets, sources) for job, assets in work}
             now = recipes(workspace) if recipes is not None else None
         queues = {job.name: queue_of(job) for job, _ in work}
         active = {job: active_runs(context.instance, queue) for job, queue in queues.items()}

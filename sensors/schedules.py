@@ -46,11 +46,18 @@ backups_job = dg.define_asset_job(
     tags={QUEUE: "backups"},
     description="A backup, unless there is one of this night, and a restore of the newest beside the database.",
 )
+_ATTACHMENTS = dg.AssetSelection.assets(dg.AssetKey(["art_records", "attachments"]))
 art_records_job = dg.define_asset_job(
     "art_records",
-    selection='group:"art_records"',
+    selection=dg.AssetSelection.groups("art_records") - _ATTACHMENTS,
     tags={QUEUE: "art_records"},
     description="From the exports folder to the art tables, with their checks; the SQL models follow by themselves.",
+)
+attachments_job = dg.define_asset_job(
+    queues.ART_ATTACHMENTS,
+    selection=_ATTACHMENTS,
+    tags={QUEUE: queues.ART_ATTACHMENTS},
+    description="Pictures of prints that the newest export names, downloaded and kept by hash.",
 )
 sql_models_job = dg.define_asset_job(
     "sql_models",
@@ -65,6 +72,7 @@ JOBS = [
     housekeeping_job,
     backups_job,
     art_records_job,
+    attachments_job,
     sql_models_job,
 ]
 

@@ -30,6 +30,8 @@ AIRTABLE, FOLDER, DOCUMENTS = (
     f"{DEPARTMENT}/{name}" for name in ("airtable_base", "exports_folder", "documents")
 )
 """Assets that Crown does not make: the base, the folder in which its exports arrive, and what people issue."""
+ATTACHMENTS = f"{DEPARTMENT}/attachments"
+"""The pictures of prints, kept by their hash."""
 CLEAN = {table: f"{DEPARTMENT}/clean_{table}" for table in ENTITIES}
 TABLES = {table: f"{DEPARTMENT}/{table}" for table in ENTITIES}
 SYNCS = f"{DEPARTMENT}/syncs"
@@ -165,10 +167,12 @@ def open_workspace(engine: Engine, settings: Settings) -> Workspace:
 
 
 def kept_objects(engine: Engine) -> list[str]:
-    """The content hashes under which raw exports and issued documents are kept in the store of originals."""
+    """The content hashes under which exports, issued documents and pictures are kept in the store of originals."""
     with engine.connect() as connection:
         rows = connection.execute(
             text("select kept_as from art.raw_files union select html_sha256 from art.documents "
-                 "union select pdf_sha256 from art.documents")
+                 "union select pdf_sha256 from art.documents "
+                 "union select content_hash from ledger.outputs where asset = :attachments and present"),
+            {"attachments": ATTACHMENTS},
         )  # fmt: skip
         return list(rows.scalars())

@@ -82,3 +82,16 @@ class ArtRecords(Group):
     airtable_url: str = Field(
         default="https://api.airtable.com", description="Address of the API, for a proxy in between."
     )
+    attachment_hosts: str = Field(
+        default="airtableusercontent.com,dl.airtable.com",
+        description="Hosts from which pictures of prints are downloaded, with their subdomains; pictures of others wait.",
+    )
+    attachment_megabytes: float = Field(
+        default=100, gt=0, description="Larger pictures of prints are refused."
+    )
+    attachment_downloads: int = Field(
+        default=4,
+        ge=1,
+        le=16,
+        description="Pictures of prints that are downloaded at once, over all machines.",
+    )

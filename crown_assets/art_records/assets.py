@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine, text
 
+from crown.art_records.attachments import stages as attachments
 from crown.art_records.exports import arriving, endpoint
 from crown.art_records.exports.arriving import Outcome
 from crown.art_records.history.comparing import masked
@@ -117,6 +118,8 @@ def airtable_exports(
         )
         for table, path in arrived.unfinished.items():
             context.log.info("%s is still being copied; %s is left for the next run.", path.name, table)
+        # Their own queue downloads them; the addresses are young now.
+        pictures = attachments.plan(workspace)
         return dg.MaterializeResult(
             metadata={
                 "files": len(exports),
@@ -125,6 +128,7 @@ def airtable_exports(
                     sorted(path.name for path in arrived.unfinished.values())
                 ),
                 "fetched": fetched,
+                "pictures_due": pictures.pending,
                 "kept": dg.MetadataValue.json(
                     {export.raw.table: [export.raw.name, export.raw.sha256] for export in exports}
                 ),

@@ -18,6 +18,9 @@ from crown_cli.art import (
     documents as art_documents,
 )
 from crown_cli.art import (
+    pictures as art_pictures,
+)
+from crown_cli.art import (
     reading as art_reading,
 )
 from crown_cli.art import (
@@ -390,5 +393,6 @@ for command in (
     *art_work.COMMANDS,
     *art_bookkeeping.COMMANDS,
     *art_documents.COMMANDS,
+    art_pictures.pictures,
 ):
     art.add_command(command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from crown.art_records.workspace import (
+    ATTACHMENTS,
     CLEAN,
     TABLES,
     Workspace,
@@ -18,6 +19,8 @@ from crown.art_records.workspace import (
 )
 from crown_cli.common.runs import run_job
 from crown_cli.demo.part import Part
+from crown_cli.demo.pictures import served
+from resources.queues import ART_ATTACHMENTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -102,9 +105,11 @@ def _syncs_of(workspace: Workspace, first: Export, second: Export) -> _Syncs:
 
 
 def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, part: Part) -> None:
-    """Put an export into the folder and let the job find it."""
-    export.write(workspace.exports)
-    run = run_job(instance, "art_records")["assets"]
+    """Put an export into the folder, let the job find it, and download the pictures that it names."""
+    with served(export) as written:
+        written.write(workspace.exports)
+        run = run_job(instance, "art_records")["assets"]
+        pictures = run_job(instance, ART_ATTACHMENTS)["assets"][ATTACHMENTS]["successful"]
     parts = []
     for table, asset in TABLES.items():
         cleaned, written = run[CLEAN[table]], run[asset]
@@ -117,6 +122,9 @@ def _bring(workspace: Workspace, instance: dg.DagsterInstance, export: Export, p
     part.messages.append(
         f"Sync {run[TABLES['editions']]['sync_number']}, the export of {export.exported_on}: {'; '.join(parts)}."
     )
+    if pictures:
+        part.items_made += pictures
+        part.messages.append(f"{pictures} pictures of prints were downloaded and kept by their hash.")
     cleaned = run[CLEAN["editions"]]
     part.messages.append(
         f"Of its edition values {cleaned['repaired']} were repaired by a rule, {cleaned['flagged']} are doubtful,"

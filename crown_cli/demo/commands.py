@@ -76,6 +76,7 @@ def demo_settings(home: Path) -> Settings:
     from crown.settings.model import load_settings
     from crown.store.files import Ownership, write_text
     from crown_cli.demo.images_changes import own_specs
+    from crown_cli.demo.pictures import HOST
 
     home = home.absolute()
     own = {
@@ -84,6 +85,8 @@ def demo_settings(home: Path) -> Settings:
         "CROWN_ENVIRONMENT": "development",
         # The demo's half file is not a copy that paused.
         "CROWN_PRODUCT_IMAGES_STALLED_MINUTES": "0",
+        # The demo itself serves the pictures of its prints.
+        "CROWN_ART_RECORDS_ATTACHMENT_HOSTS": HOST,
     }
     # Commands that are called in the demo's folder find its settings; in a copy of it, those of the copy.
     write_text(home / ".env", "".join(f"{name}={value}\n" for name, value in own.items()), Ownership())

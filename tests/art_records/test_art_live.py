@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,10 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
 
-from crown.art_records.exports.live import fetch_exports
+from crown.art_records.exports.live import changed_since, fetch_exports
 from crown.art_records.history.syncing import sync
 from crown.art_records.samples import DISTRIBUTOR_COLUMNS, PRINT_COLUMNS
-from crown.errors import SystemicFailure, TemporaryFailure
+from crown.errors import SourceOutage, SystemicFailure, TemporaryFailure
 
 from .conftest import PLAIN_EDITION_COLUMNS, ArtTables, distributor_row, edition_row, print_row, rid
 
@@ -35,13 +38,15 @@ BASE: dict[str, list[dict[str, Any]]] = {
             "Print - Edition": f"Work 1 - {n}", "Print": [rid("P", 1)], "Print Edition": n, "Printed": True,
             "Distributor": [rid("D", 2)], "Retail Price": 90, "Commission": 0.4, "Notes": "=1+1",
             **({"Sold": True, "Date Sold": "2025-03-14"} if n == 1 else {})}}
-        for n in range(1, 251)
+        for n in range(1, 151)
     ],
 }  # fmt: skip
 
 
 class Server(ThreadingHTTPServer):
-    """Airtable's list endpoint: pages of 100 with an offset, bearer tokens, 429 now and then."""
+    """Airtable's list endpoint as it is documented: pages of up to 100 with an opaque offset, bearer tokens, error bodies,
+    five requests a second per base, and after a 429 nothing but 429 for a while (30 s at Airtable).
+    """
 
     daemon_threads = True
 
@@ -52,10 +57,43 @@ class Server(ThreadingHTTPServer):
         self.broken = False
         self.base = BASE
         self.modified: dict[str, str] = {}
-        """The time of a table's last change, for whoever asks with a formula."""
+        """The time of the last change of a table's first record, for whoever asks with a formula."""
+        self.created: dict[str, str] = {}
+        """The same of its creation; a record that was never changed has no other time."""
         self.asked = 0
         self.fields: dict[str, list[str]] | None = None
         """Fields per table as the base describes itself; None: the token may not ask."""
+        self.quiet_seconds = 30.0
+        self.quiet_until = 0.0
+        self.begun: deque[float] = deque(maxlen=5)
+        self.refused = 0
+        self.lock = threading.Lock()
+
+    def over_the_limit(self) -> bool:
+        """Whether this request is one too many, or comes too early after one that was."""
+        with self.lock:
+            now = time.monotonic()
+            over = self.busy > 0 or (len(self.begun) == 5 and now - self.begun[0] < 1)
+            self.busy -= self.busy > 0
+            self.begun.append(now)
+            if over:
+                self.quiet_until = now + self.quiet_seconds
+            refused = over or now < self.quiet_until
+            self.refused += refused
+            return refused
+
+
+TOO_MANY = {
+    "errors": [{"error": "RATE_LIMIT_REACHED", "message": "Rate limit exceeded. Please try again later"}]
+}
+FORMULA = re.compile(
+    r"IS_AFTER\(IF\(NOT\(LAST_MODIFIED_TIME\(\)\), CREATED_TIME\(\), LAST_MODIFIED_TIME\(\)\),"
+    r" DATETIME_PARSE\('(.+)'\)\)"
+)
+
+
+def failure(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message}}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,39 +101,67 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlparse(self.path)
+        asked = {name: values[0] for name, values in parse_qs(url.query).items()}
         table = unquote(url.path.rsplit("/", 1)[1])
-        start = int(parse_qs(url.query).get("offset", ["0"])[0])
         if self.headers["Authorization"] != f"Bearer {GOOD}":
-            self.answer(401, {"error": {"type": "AUTHENTICATION_REQUIRED"}})
+            self.answer(401, failure("AUTHENTICATION_REQUIRED", "Authentication required"))
+        elif self.server.over_the_limit():
+            self.answer(429, TOO_MANY)
         elif self.server.broken:
-            self.answer(503, {"error": "unavailable"})
-        elif self.server.busy:
-            self.server.busy -= 1
-            self.answer(429, {"errors": [{"error": "RATE_LIMIT_REACHED"}]})
-        elif url.path.startswith("/v0/meta/") and self.server.fields is not None:
-            self.answer(200, {"tables": [
-                {"id": f"tbl{name}", "name": name, "primaryFieldId": "fld0", "views": [], "fields": [
-                    {"id": f"fld{i}", "name": field, "type": "singleLineText"} for i, field in enumerate(fields)]}
-                for name, fields in self.server.fields.items()]})  # fmt: skip
+            self.answer(503, {"error": "SERVICE_UNAVAILABLE"})
+        elif url.path.startswith("/v0/meta/"):
+            self.describe()
         elif table not in BASE:
-            self.answer(404, {"error": "NOT_FOUND"})
-        elif "filterByFormula" in parse_qs(url.query):
-            self.server.asked += 1
-            formula = parse_qs(url.query)["filterByFormula"][0]
-            since = re.fullmatch(r"IS_AFTER\(LAST_MODIFIED_TIME\(\), DATETIME_PARSE\('(.+)'\)\)", formula)
-            assert since is not None
-            assert parse_qs(url.query)["maxRecords"] == ["1"]
-            newer = self.server.modified.get(table, "") > since[1]
-            found = [
-                {**r, "createdTime": "2025-01-01T00:00:00.000Z"} for r in self.server.base[table][:1] if newer
-            ]
-            self.answer(200, {"records": found})
+            self.answer(
+                403, failure("INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND", "Invalid permissions, or not found.")
+            )
+        elif "filterByFormula" in asked:
+            self.filtered(table, asked)
         else:
-            self.server.pages.append(f"{table} {start}")
-            records = self.server.base[table][start : start + 100]
-            more = {"offset": str(start + 100)} if start + 100 < len(self.server.base[table]) else {}
-            created = [{**r, "createdTime": "2025-01-01T00:00:00.000Z"} for r in records]
-            self.answer(200, {"records": created, **more})
+            self.page(table, asked)
+
+    def describe(self) -> None:
+        if self.server.fields is None:
+            self.answer(403, failure("INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND", "Invalid permissions."))
+            return
+        self.answer(200, {"tables": [
+            {"id": f"tbl{name}", "name": name, "primaryFieldId": "fld0", "views": [], "fields": [
+                {"id": f"fld{i}", "name": field, "type": "singleLineText"} for i, field in enumerate(fields)]}
+            for name, fields in self.server.fields.items()]})  # fmt: skip
+
+    def filtered(self, table: str, asked: dict[str, str]) -> None:
+        self.server.asked += 1
+        since = FORMULA.fullmatch(asked["filterByFormula"])
+        if since is None:
+            self.answer(
+                422, failure("INVALID_FILTER_BY_FORMULA", "The formula for filtering records is invalid")
+            )
+            return
+        newest = self.server.modified.get(table) or self.server.created.get(table, "2025-01-01T00:00:00.000Z")
+        after = datetime.fromisoformat(newest) > datetime.fromisoformat(since[1])
+        found = self.server.base[table][: int(asked["maxRecords"])] if after else []
+        self.answer(200, {"records": [self.shown(record) for record in found]})
+
+    def page(self, table: str, asked: dict[str, str]) -> None:
+        size = min(int(asked.get("pageSize", 100)), 100)
+        told = re.fullmatch(r"itr(\d+)/rec\w+", asked.get("offset", "itr0/rec0"))
+        if told is None:
+            self.answer(
+                422, failure("LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "The offset is not valid any more.")
+            )
+            return
+        start, records = int(told[1]), self.server.base[table]
+        self.server.pages.append(f"{table} {start}")
+        more = (
+            {"offset": f"itr{start + size}/{records[start + size]['id']}"}
+            if start + size < len(records)
+            else {}
+        )
+        self.answer(200, {"records": [self.shown(r) for r in records[start : start + size]], **more})
+
+    @staticmethod
+    def shown(record: dict[str, Any]) -> dict[str, Any]:
+        return {**record, "createdTime": "2025-01-01T00:00:00.000Z"}
 
     def answer(self, status: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
@@ -129,13 +195,13 @@ def test_the_live_base_and_an_export_of_it_are_the_same_art_records(
     airtable: Server, art_records: ArtTables, tmp_path: Path
 ) -> None:
     paths = fetch(airtable, tmp_path / "live")
-    assert airtable.pages == ["Prints 0", "Distributors 0", "Editions 0", "Editions 100", "Editions 200"]
+    assert airtable.pages == ["Prints 0", "Distributors 0", "Editions 0", "Editions 100"]
     sync(art_records.engine, paths, "incremental", objects=art_records.objects, who="t", apply=True)
     by_hand = [
         edition_row(n, at=2, Printed="checked", Notes="=1+1", Distributor='"Amber, Room"',
                     **{"Retail Price": "£90.00", "Commission": "40%"},
                     **({"Sold": "checked", "Date Sold": "3/14/2025"} if n == 1 else {}))
-        for n in range(1, 251)
+        for n in range(1, 151)
     ]  # fmt: skip
     report = art_records.sync(
         prints=[print_row(1, Image="a.jpg (https://dl.invalid/other)", **{"Total Editions": "50"})],
@@ -189,7 +255,7 @@ def test_a_field_that_the_base_renames_or_drops_waits_and_empties_nothing(
     )
     assert not report.applied
     assert [b for b in report.blocks if block in b] == report.blocks
-    assert art_records.one("select count(*) from art.editions where retail_price = 90") == 250
+    assert art_records.one("select count(*) from art.editions where retail_price = 90") == 150
 
 
 def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
@@ -215,7 +281,7 @@ def test_without_the_right_to_ask_for_fields_an_emptied_one_waits_all_the_same(
         apply=True,
     )
     assert report.blocks == [
-        "editions: 250 of 250 known values of retail_price would become unknown (limit 5%)"
+        "editions: 150 of 150 known values of retail_price would become unknown (limit 5%)"
     ]
 
 
@@ -241,8 +307,45 @@ def test_fetching_twice_gives_the_same_bytes(airtable: Server, tmp_path: Path) -
 
 
 def test_a_busy_api_is_asked_again(airtable: Server, tmp_path: Path) -> None:
+    airtable.busy, airtable.quiet_seconds = 1, 0.3
+    assert set(fetch(airtable, tmp_path, busy_seconds=0.4)) == {"prints", "distributors", "editions"}
+    assert airtable.refused == 1
+
+
+def test_a_fetch_keeps_to_five_requests_a_second(airtable: Server, tmp_path: Path) -> None:
+    started = time.monotonic()
+    for folder in ("a", "b"):
+        fetch(airtable, tmp_path / folder)
+    assert airtable.refused == 0
+    assert len(airtable.pages) == 8
+    assert time.monotonic() - started > 1
+
+
+def test_an_api_that_stays_busy_is_named_with_its_answer(airtable: Server, tmp_path: Path) -> None:
     airtable.busy = 1
-    assert set(fetch(airtable, tmp_path)) == {"prints", "distributors", "editions"}
+    with pytest.raises(SourceOutage, match="Airtable answers 429 for Prints"):
+        fetch(airtable, tmp_path, retries=1, busy_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("created", "modified", "changed"),
+    [
+        ("2026-11-28T03:00:00.000Z", None, []),
+        ("2026-11-28T03:00:01.000Z", None, ["editions"]),  # new and never changed: it has no time of a change
+        ("2025-01-01T00:00:00.000Z", "2026-11-28T02:59:59.000Z", []),
+        ("2025-01-01T00:00:00.000Z", "2026-11-28T03:00:00.001Z", ["editions"]),
+    ],
+)
+def test_the_question_for_changes_finds_new_records_and_changed_ones(
+    airtable: Server, created: str, modified: str | None, changed: list[str]
+) -> None:
+    airtable.created["Editions"] = created
+    if modified:
+        airtable.modified["Editions"] = modified
+    url = f"http://127.0.0.1:{airtable.server_port}"
+    since = "2026-11-28T04:00:00+01:00"
+    assert changed_since(GOOD, "appXXXXXXXXXXXXXX", since, endpoint_url=url) == changed
+    assert airtable.refused == 0
 
 
 def test_a_refused_token_is_said_without_the_token(airtable: Server, tmp_path: Path) -> None:

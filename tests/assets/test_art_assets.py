@@ -20,6 +20,7 @@ from crown.art_records.history.syncing import receive
 from crown.art_records.samples import Export, sample_exports
 from crown.art_records.tables import ENTITIES
 from crown.art_records.workspace import (
+    ATTACHMENTS,
     CLEAN,
     EXPORTS,
     TABLES,
@@ -32,6 +33,8 @@ from crown.store import files
 from crown_assets.art_records.assets import APPLIED, key
 from crown_assets.art_records.checks import FORMULAS, VALUES
 from crown_assets.definitions import build_defs
+from crown_assets.factories import NOTHING_LEFT_FAILED
+from crown_cli.demo.pictures import served
 from resources.workspaces import ArtRecordsResource
 from sensors.schedules import FETCH
 from tests.art_records.test_art_live import GOOD, Server
@@ -356,6 +359,24 @@ def test_the_tables_take_the_newest_received_exports_from_the_ledger_not_from_da
     assert made_of["editions"].content_hash == files.sha256(editions)
 
 
+def test_pictures_are_downloaded_in_a_queue_of_their_own_and_shown_on_the_run_s_page(
+    world: World, samples: tuple[Export, Export]
+) -> None:
+    with served(samples[0]) as export:
+        world.drop(export)
+        assert ATTACHMENTS not in told(world.run())
+        own = world.having(CROWN_ART_RECORDS_ATTACHMENT_HOSTS="127.0.0.1")
+        first = own.run("art_attachments")
+    named = export.prints.count(b"/signed)")
+    assert (told(first)[ATTACHMENTS]["successful"], named) == (named, 30)
+    assert checked(first)[ATTACHMENTS, NOTHING_LEFT_FAILED].passed
+    sheet = told(first)[ATTACHMENTS]["contact_sheet"]
+    path = world.exports.parents[1] / "previews" / sheet.partition("(/previews/")[2].rstrip(")")
+    assert path.read_bytes()[8:12] == b"WEBP"
+    again = told(own.run("art_attachments"))[ATTACHMENTS]
+    assert (again["successful"], again["skipped"], again["contact_sheet"]) == (0, 30, sheet)
+
+
 def test_the_daily_run_fetches_the_base_into_the_folder_and_a_dropped_file_does_not(
     world: World, tmp_path: Path
 ) -> None:
@@ -373,7 +394,7 @@ def test_the_daily_run_fetches_the_base_into_the_folder_and_a_dropped_file_does_
         assert told(live.run())[EXPORTS]["fetched"] == 0
         assert server.pages == []
         made = told(live.run(run_config=FETCH))
-        assert (made[EXPORTS]["fetched"], made[TABLES["editions"]]["records_created"]) == (3, 250)
+        assert (made[EXPORTS]["fetched"], made[TABLES["editions"]]["records_created"]) == (3, 150)
         again = told(live.run(run_config=FETCH))
         assert again[TABLES["editions"]]["nothing_to_do"] == "the same bytes as last time"
     finally:

@@ -257,7 +257,7 @@ def test_a_change_in_airtable_starts_one_fetch_and_an_outage_has_it_left_alone(
         server.modified.clear()
         fetch()
         assert tick() == "Nothing was changed in Airtable."
-        server.busy, asked = 1, server.asked
+        server.quiet_seconds, server.busy, asked = 0.0, 1, server.asked
         with pytest.raises(SourceOutage, match="Airtable answers 429 for Prints") as caught:
             tick()
         assert GOOD not in str(caught.value)

@@ -67,8 +67,8 @@ def arrivals(workspace: Workspace, found: Sequence[Seen]) -> Arrivals:
     )
 
 
-def kept_files(workspace: Workspace) -> list[RawFile]:
-    """The newest received file of each table, as the ledger names them, in the order in which tables are loaded.
+def kept_files(workspace: Workspace, tables: Sequence[str] = tuple(ENTITIES)) -> list[RawFile]:
+    """The newest received file of each of the tables, as the ledger names them, in the order in which they are loaded.
 
     Raises:
         BadInput: one is gone or damaged.
@@ -77,7 +77,7 @@ def kept_files(workspace: Workspace) -> list[RawFile]:
 
     with workspace.engine.connect() as connection:
         names = received(connection)
-    return [kept(table, *names[table], workspace.objects) for table in ENTITIES if table in names]
+    return [kept(table, *names[table], workspace.objects) for table in tables if table in names]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """The Airtable API as another source of the same three files.
 
 Belongs here: fetching the tables with `pyairtable` and writing them as the exports that a person would make, so
-that everything after is one path. Does not belong here: comparing and writing to the art tables. Nothing is ever
-written to Airtable. Weak by nature: 5 requests a second per base, 30 seconds of silence after a 429. What was changed
-since a time is asked with a formula, one record per table; it does not show what was deleted, so every fetch is the
-whole base, and one a day is made whatever the answer.
+that everything after is one path. Does not belong here: comparing and writing to the art tables, the API's limits
+(`airtable.py`). Nothing is ever written to Airtable. What was changed since a time is asked with a formula, one record
+per table; it does not show what was deleted, so every fetch is the whole base, and one a day is made whatever the answer.
 """
 
 from __future__ import annotations
@@ -12,18 +11,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crown.art_records.exports.airtable import BUSY_SECONDS, client
 from crown.art_records.outgoing import plain_csv
 from crown.errors import BadInput, SourceOutage, SystemicFailure
 from crown.store.files import systemic_errors
 
 if TYPE_CHECKING:
     from pyairtable import Api
+    from pyairtable.formulas import Formula
 
     from crown.art_records.exports.files import Layout
 
@@ -41,6 +42,7 @@ def fetch_exports(
     endpoint_url: str = "https://api.airtable.com",
     retries: int = 5,
     timeout: tuple[int, int] = (10, 60),
+    busy_seconds: float = BUSY_SECONDS,
     known: Mapping[str, Layout] | None = None,
     on_answer: Callable[[str], None] | None = None,
 ) -> dict[str, Path]:
@@ -54,8 +56,9 @@ def fetch_exports(
         endpoint_url: The API's address.
         retries: Tries per request on 429 and server errors, with growing pauses.
         timeout: Seconds to connect and to read.
+        busy_seconds: Pause after a 429.
         known: The layouts of the exports; default those that come along.
-        on_answer: Told the server's time of every answer, before the first record is read and after.
+        on_answer: Called with the server's time of every answer, before the first record is read and after.
 
     A field that the base no longer has is missing in the file, as in an export by hand, and a new one is in it. The
     API leaves empty cells out, so this needs the token's scope schema.bases:read; without it a field that no record
@@ -68,7 +71,9 @@ def fetch_exports(
     """
     from crown.art_records.exports.files import layouts
 
-    api = _api(token, endpoint_url, retries, timeout, on_answer)
+    api = client(token, base_id, endpoint_url, timeout, retries=retries, busy_seconds=busy_seconds)
+    if on_answer is not None:
+        _report_times(api, on_answer)
     fetched: dict[str, list[dict[str, Any]]] = {}
     schema = _schema(api, base_id)
     for table, name in (tables or TABLES).items():
@@ -115,34 +120,36 @@ def changed_since(
         SystemicFailure: the token is refused or the base unknown.
         SourceOutage: the API cannot be reached, is busy (429) or fails.
     """
-    api = _api(token, endpoint_url, 0, timeout)
-    formula = f"IS_AFTER(LAST_MODIFIED_TIME(), DATETIME_PARSE('{since}'))"
+    api = client(token, base_id, endpoint_url, timeout)
     changed = []
     for table, name in (tables or TABLES).items():
         with _sentences(base_id, name):
-            if api.table(base_id, name).first(formula=formula) is not None:
+            if api.table(base_id, name).first(formula=changed_after(since)) is not None:
                 changed.append(table)
     return changed
 
 
-def _api(
-    token: str, endpoint_url: str, retries: int, timeout: tuple[int, int],
-    on_answer: Callable[[str], None] | None = None,
-) -> Api:  # fmt: skip
-    from pyairtable import Api
-    from pyairtable.api.retrying import retry_strategy
+def changed_after(since: str) -> Formula:
+    """The formula of records that were created or changed after a time.
 
-    strategy = retry_strategy(total=retries, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
-    api = Api(token, endpoint_url=endpoint_url, retry_strategy=strategy if retries else None, timeout=timeout)
-    if on_answer is not None:
-        told = on_answer
+    Both functions are Airtable's own (https://support.airtable.com/docs/formula-field-reference), need no field in the
+    base and may be used in `filterByFormula` (https://airtable.com/developers/web/api/list-records).
+    `LAST_MODIFIED_TIME()` without fields covers all that a person fills; it is empty for a record that was never changed
+    since it was created, so that `CREATED_TIME()` has to stand in for it.
+    """
+    from pyairtable.formulas import CREATED_TIME, DATETIME_PARSE, IF, IS_AFTER, LAST_MODIFIED_TIME, NOT
 
-        def note(answer: Any, *_: Any, **__: Any) -> None:
-            if "Date" in answer.headers:
-                told(parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC).isoformat())
+    newest = IF(NOT(LAST_MODIFIED_TIME()), CREATED_TIME(), LAST_MODIFIED_TIME())
+    moment = datetime.fromisoformat(since).astimezone(UTC)
+    return IS_AFTER(newest, DATETIME_PARSE(f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"))
 
-        api.session.hooks["response"].append(note)
-    return api
+
+def _report_times(api: Api, on_answer: Callable[[str], None]) -> None:
+    def note(answer: Any, *_: Any, **__: Any) -> None:
+        if "Date" in answer.headers:
+            on_answer(parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC).isoformat())
+
+    api.session.hooks["response"].append(note)
 
 
 @contextmanager
@@ -248,7 +255,8 @@ def _date(value: str, rule: str) -> str:
 
 
 def _item(item: Any, names: Mapping[str, str]) -> str:
-    if isinstance(item, dict):  # an attachment
-        return f"{item.get('filename', 'file')} ({item.get('url', '')})"
+    if isinstance(item, dict):
+        # An attachment: its id, which a file by hand does not give, is the address's fragment; no request carries it.
+        return f"{item.get('filename', 'file')} ({item.get('url', '')}#{item.get('id', '')})"
     name = names.get(str(item), str(item))
     return f'"{name}"' if "," in name else name

@@ -162,6 +162,7 @@ _KEYS = frozenset({
     "airtable_id", "print_id", "distributor_id", "other_print_ids", "table_name", "field", "op", "source", "kind", "size",
     "frame_type", "sync_type", "status", "who", "via", "decided_by", "diff_hash", "rule_version", "sha256", "kept_as",
     "layout", "header_fingerprint", "source_hash", "column_name", "rule", "outcome", "salt", "digest", "values_erased",
+    "item_key", "attachment_id", "listed_in",
 })  # fmt: skip
 """Columns that name or class a row; none of them contains a person's text."""
 

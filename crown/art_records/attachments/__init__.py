@@ -1,0 +1,1 @@
+"""Pictures of prints that the base holds as attachments: listed, downloaded and kept by their hash."""
