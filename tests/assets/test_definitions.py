@@ -35,6 +35,7 @@ WITHOUT_FRESHNESS = {
     "product_images/published_folders": "external; the newest publication is judged where it is made",
     "art_records/airtable_base": "external; the newest export is judged where it is received",
     "art_records/exports_folder": "external; the newest export is judged where it is received",
+    "art_records/attachments": "the newest export is judged where it is received; most bring no new picture",
     "art_records/documents": "external; people issue them when they are needed",
 }
 

@@ -20,6 +20,7 @@ from sqlalchemy import Engine, text
 from crown.art_records.samples import Export, sample_exports
 from crown.journal import logs
 from crown_cli.art.commands import art
+from crown_cli.demo.pictures import served
 from crown_cli.main import cli
 from tests.given import known_people
 
@@ -447,3 +448,19 @@ def test_signing_and_accepting_are_decisions_and_tables_fit_100_columns(
     assert (linked["count"], linked["accepted"], linked["new"]) == (84, 84, 0)
     assert isinstance(linked["money"], float)
     assert " - " in linked["examples"][0]["name"], "the edition's name beside its record id"
+
+
+def test_pictures_of_prints_are_downloaded_listed_and_tried_again(
+    crown: Crown, folder: Path, samples: tuple[Export, Export], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROWN_ART_RECORDS_ATTACHMENT_HOSTS", "127.0.0.1")
+    with served(samples[0]) as export:
+        export.write(folder)
+        crown("sync", "--apply")
+        shown = crown("pictures", "--download", "--json")
+    assert {row["state"] for row in shown} == {"current"}
+    assert (len(shown), shown[0]["width"], shown[0]["height"]) == (30, 360, 480)
+    assert "127.0.0.1" not in str(shown)
+    assert "360 x 480" in crown("pictures", shown[0]["work"]).stdout
+    refused = crown("pictures", "--retry", code=1)
+    assert "None of these pictures failed" in refused.stderr
