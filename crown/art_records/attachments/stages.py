@@ -85,16 +85,15 @@ def stage(workspace: AttachmentsWorkspace, asset: str, supposed: Connection | No
     else:
         with workspace.engine.connect() as connection:
             addresses = listing.addresses(connection)
-    settings = workspace.settings.art_records
     context: dict[str, Any] = {
         **workspace.context,
         "addresses": addresses,
-        "max_bytes": int(settings.attachment_megabytes * 1e6),
+        "max_bytes": int(workspace.settings.art_records.attachment_megabytes * 1e6),
         "max_pixels": _MAX_PIXELS,
     }
     pool = WorkerPool(
         (asset,), download, context, workspace.place, item_timeout_seconds=_SECONDS,
-        resources={listing.SOURCE: settings.attachment_downloads},
+        resources={listing.SOURCE: workspace.settings.art_records.attachment_downloads},
     )  # fmt: skip
     return Stage(asset, _WANTED, (_DOWNLOAD,), {"recipe": _DOWNLOAD.hash, "hosts": workspace.hosts}, pool)
 
