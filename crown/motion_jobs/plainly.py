@@ -101,7 +101,7 @@ def fixes(project: Project) -> Edits:
             taken.add(new)
         names = {layer.name for layer in comp.layers}
         for layer in comp.layers:
-            prefix = _PREFIXES.get(_role(layer, sources.get(layer.source_id or -1)), "")
+            prefix = _PREFIXES.get(role_of(layer, sources.get(layer.source_id or -1)), "")
             new = _plain(layer.name)
             new = new if new.startswith(prefix) else prefix + new
             if new != layer.name and new not in names:
@@ -146,7 +146,7 @@ def _layer(comp: Composition, layer: Layer, source: Footage | None) -> Iterator[
     place = (comp.id, layer.id)
     if not _NAME.fullmatch(layer.name):
         yield Finding("name", "critical", _bad_name("layer", layer.name), *place)
-    prefix = _PREFIXES.get(_role(layer, source))
+    prefix = _PREFIXES.get(role_of(layer, source))
     if prefix and not layer.name.startswith(prefix):
         message = f"The layer {layer.name!r} of {comp.name!r} should start with {prefix}."
         yield Finding("prefix", "warning", message, *place)
@@ -177,7 +177,8 @@ def _item(item: Footage) -> Iterator[Finding]:
         yield Finding("layered", "warning", message, item_id=item.id)
 
 
-def _role(layer: Layer, source: Footage | None) -> str:
+def role_of(layer: Layer, source: Footage | None) -> str:
+    """What a layer takes in Plainly: text, image, video, audio, or nothing of these."""
     if layer.kind == "text":
         return "text"
     if layer.kind == "audio" or _extension(source) in _AUDIO:
