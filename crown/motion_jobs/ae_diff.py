@@ -13,7 +13,7 @@ from typing import Any
 
 from crown.motion_jobs.ae_chunks import Chunk, ChunkTree, differences
 from crown.motion_jobs.ae_project import DAMAGE, item_id, items, layer_id_of, load_tree, opened
-from crown.motion_jobs.changes import Change, Part, changes_of, in_words, moved, paired
+from crown.motion_jobs.part_differences import Change, Part, changes_of, in_words, moved, paired
 
 _COMP = (
     "width", "height", "pixel_aspect", "frame_rate", "duration", "display_start_time", "work_area_start",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crown.motion_jobs.changes import Change, Part, changes_of, in_words, moved, paired
+from crown.motion_jobs.part_differences import Change, Part, changes_of, in_words, moved, paired
 from crown.motion_jobs.psd_file import DAMAGE, PsdDocument, PsdLayer, layer_ids, open_psd, read_psd
 
 

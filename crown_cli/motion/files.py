@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from crown_cli.common.output import json_option, show_json, show_rows
+
+if TYPE_CHECKING:
+    from crown.motion_jobs.template_contract import Contract
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _DIFFERENT = 1  # the exit code of a comparison that found differences, as `diff` has it
@@ -246,4 +249,90 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
         click.get_current_context().exit(_DIFFERENT)
 
 
-COMMANDS = (inspect, roundtrip, edit, diff)
+@click.command(short_help="What a template wants filled.")
+@_file
+@click.option("--comp", metavar="COMP", help="The composition; default: the one that no other shows.")
+@click.option("--sample-csv", is_flag=True, help="Print a CSV to start from.")
+@click.option(
+    "--against",
+    metavar="OLD",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An older version, or its contract: say what changed.",
+)
+@json_option
+def template(file: Path, comp: str | None, sample_csv: bool, against: Path | None, as_json: bool) -> None:
+    """Show the contract of a template: its slots with kinds, limits and fonts, and its version.
+
+    
+    crown motion template promo.aepx
+    crown motion template promo.aepx --sample-csv > batch.csv
+    crown motion template promo.aepx --json > promo.contract.json
+    crown motion template promo.aepx --against promo.contract.json
+    """
+    from crown.motion_jobs.template_contract import contract_changes
+    from crown.motion_jobs.template_contract import sample_csv as csv_of
+
+    contract = _contract(file, comp)
+    if against:
+        older = against.suffix.lower() == ".json"
+        old = _read_contract(against) if older else _contract(against, comp)
+        changes = contract_changes(old, contract)
+        if as_json:
+            show_json({"old": old.version, "new": contract.version, "changes": changes})
+        else:
+            click.echo(f"Version {old.version} to {contract.version}.")
+            for change in changes or ["Nothing changed."]:
+                click.echo(change)
+    elif sample_csv:
+        click.echo(csv_of(contract), nl=False)
+    elif as_json:
+        click.echo(contract.as_json(), nl=False)
+    else:
+        _show_contract(contract)
+
+
+def _read_contract(path: Path) -> Contract:
+    from crown.motion_jobs.template_contract import read_contract
+
+    return read_contract(path)
+
+
+def _contract(path: Path, comp: str | None) -> Contract:
+    from crown.motion_jobs.ae_project import read_project
+    from crown.motion_jobs.edit_requests import comp_named, only_comp
+    from crown.motion_jobs.template_contract import contract_of
+
+    project = read_project(path)
+    comp_id = comp_named(project, comp) if comp else only_comp(project)
+    return contract_of(project, comp_id)
+
+
+def _show_contract(contract: Contract) -> None:
+    click.echo(
+        f"{contract.template}, composition {contract.comp!r} (id:{contract.comp_id}): {contract.width}x"
+        f"{contract.height}, {contract.duration:g} s, {contract.frame_rate:g} frames/s, version {contract.version}"
+    )
+    rows = [
+        {
+            "id": slot.layer_id,
+            "slot": slot.name,
+            "kind": slot.kind,
+            "required": slot.required,
+            "box": f"{slot.width:g}x{slot.height:g}" if slot.width else "",
+            "characters": slot.characters
+            if slot.characters is not None
+            else "unknown"
+            if slot.kind == "text"
+            else "",
+            "font": ", ".join(slot.fonts),
+            "now": slot.default.replace("\n", " / ") + (" (by expression)" if slot.driven else ""),
+        }
+        for slot in contract.slots
+    ]
+    show_rows(rows, empty="It has no slots.")
+    twins = sorted({slot.name for slot in contract.slots if not slot.unique})
+    if twins:
+        click.echo(f"Names of several slots: {', '.join(map(repr, twins))}. Matching cannot tell them apart.")
+
+
+COMMANDS = (inspect, roundtrip, edit, diff, template)

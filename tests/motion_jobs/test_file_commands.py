@@ -16,8 +16,8 @@ from crown.errors import Refused
 from crown.motion_jobs.ae_diff import project_diff
 from crown.motion_jobs.ae_edit import Edits
 from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.changes import Change
 from crown.motion_jobs.edit_requests import changed_places, comp_named, requested_edits
+from crown.motion_jobs.part_differences import Change
 from crown.motion_jobs.psd_diff import psd_diff
 from crown_cli.main import cli
 from tests.motion_jobs.projects import (
@@ -321,8 +321,38 @@ def test_a_project_is_not_compared_with_a_psd(real_file: RealFile) -> None:
     assert (result.exit_code, "are not of one kind" in result.output) == (1, True)
 
 
+def test_template_shows_its_contract_a_csv_to_start_from_and_what_a_new_version_changes(
+    real_file: RealFile, tmp_path: Path
+) -> None:
+    source, kept, new = (
+        real_file("aepx", "edforman_test-correct.aepx"),
+        tmp_path / "old.json",
+        tmp_path / "new.aepx",
+    )
+    kept.write_text(motion("template", source, "--json").output)
+    assert json.loads(kept.read_text())["comp"] == "test-aep"
+    assert "player1fullname" in motion("template", source).output
+    assert motion("template", source, "--sample-csv").output.startswith(
+        "job_id,psd_path,aepx_path,output_name,"
+    )
+    motion("edit", source, "--text", "player1fullname=Other", "-o", new)
+    changed = "The slot 'player1fullname': default changes from 'player1fullname' to 'Other'.\n"
+    assert motion("template", new, "--against", kept).output.endswith(f"\n{changed}")
+    assert motion("template", new, "--against", source).output.endswith(f"\n{changed}")
+    assert "Nothing changed." in motion("template", source, "--against", source).output
+
+
+def test_a_template_with_several_top_compositions_asks_for_one(real_file: RealFile) -> None:
+    source = real_file("aepx", "ae-to-json_testProject.aepx")
+    refused = motion("template", source)
+    assert refused.exit_code == 3
+    assert "compositions that no other shows: " in refused.output
+    named = json.loads(motion("template", source, "--comp", "Test-DifferentFootage", "--json").output)
+    assert [one["name"] for one in named["slots"]] == ["text_layer", "solid_layer", "movie_layer"]
+
+
 def test_help_has_examples_and_fits_80_columns() -> None:
-    for command in ("inspect", "roundtrip", "edit", "diff"):
+    for command in ("inspect", "roundtrip", "edit", "diff", "template"):
         shown = motion(command, "--help").output
         assert f"crown motion {command}" in shown
         assert max(map(len, shown.splitlines())) <= 80
