@@ -16,8 +16,8 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from crown.errors import CrownError, SystemicFailure
+from crown.flow.pool_report import PoolReport
 from crown.flow.summary import Freshness
-from crown.flow.worker_pool import PoolReport
 from crown.journal import activity
 from crown.journal.stats import PipelineStats
 from crown.ledger import counts

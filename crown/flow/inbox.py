@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, text
 
 from crown.errors import CrownError, SystemicFailure, TemporaryFailure
-from crown.flow.worker_pool import process_pool
+from crown.flow.worker_processes import process_pool
 from crown.flow.workspace import Workspace
 from crown.journal import activity
 from crown.ledger import written_files

@@ -9,11 +9,11 @@ from functools import partial
 from sqlalchemy import Connection
 
 from crown.flow import removal, worker_pool
+from crown.flow.pool_report import PoolReport, Progress
 from crown.flow.removal import Removed
 from crown.flow.stage import Flow, HeldPlan, Stage, W
 from crown.flow.stage_log import StageLog
 from crown.flow.worker_log import WorkerLog, without_secrets
-from crown.flow.worker_pool import PoolReport, Progress
 from crown.ledger import counts, planning, recipes
 from crown.ledger.locks import in_transaction
 from crown.ledger.planning import Plan
@@ -88,7 +88,12 @@ def make(
     if keys is None or keys:
         report.pool = worker_pool.run(
             workspace.engine,
-            replace(chosen[0].pool, assets=tuple(assets), worker_context=worker_log(flow, workspace, run_id)),
+            replace(
+                chosen[0].pool,
+                assets=tuple(assets),
+                resources_of={one.asset: one.pool.resources for one in chosen},
+                worker_context=worker_log(flow, workspace, run_id),
+            ),
             replace(workspace.limits, run_seconds=seconds),
             run_id=run_id,
             versions=flow.versions(),

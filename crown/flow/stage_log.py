@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crown.flow.worker_pool import PoolReport, Progress
+from crown.flow.pool_report import PoolReport, Progress
 from crown.flow.workspace import Workspace
 from crown.journal import activity
 from crown.journal.activity import Entry

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crown.errors import PermanentFailure, TemporaryFailure
-from crown.flow.worker_pool import failed
+from crown.flow.worker_processes import failed
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.store import files
 from crown.store.objects import ROOT as OBJECTS

@@ -6,51 +6,37 @@ are written, is the department's affair.
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import logging
-import os
-import signal
-import sys
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
-from itertools import groupby, islice
+from functools import partial
+from itertools import groupby
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from crown.errors import (
-    ClaimLost,
-    CrownError,
-    PermanentFailure,
-    SourceOutage,
-    SystemicFailure,
-    TemporaryFailure,
-)
-from crown.ledger import claims
+from crown.errors import ClaimLost, SystemicFailure
+from crown.flow.pool_report import PoolReport, Progress
+from crown.flow.worker_processes import LOOK_SECONDS, results
+from crown.ledger import claims, counts
+from crown.ledger import resources as limited
 from crown.ledger.claims import Claim, Failed, Finished, Job, Made, Placing
 from crown.ledger.locks import again
 
 #: A task gets jobs that share their group and returns one result for each.
 Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
 
-_Owner = TypeVar("_Owner")
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 _COMMIT_EVERY = 24
-_COMMIT_SECONDS = 2.0
-#: Groups handed to the pool for each process: the next one is ready when a process has finished one.
-_AHEAD = 2
-_SLOWEST = 3
-_EXAMPLES = 24
+#: A run that waits for a seat looks for one at least so often: whoever died with a seat notifies nobody.
+_SEAT_SECONDS = 10.0
 
 
 def no_context(_: Sequence[Job]) -> AbstractContextManager[None]:
@@ -73,7 +59,9 @@ class WorkerPool:
             of what usually makes a group, so that no group is torn.
         item_timeout_seconds: how long an item may take, where it is not the setting's: a render takes hours.
         resources: seats by the tag of each limited resource that an item needs, such as one seat of a licence: over
-            all processes and hosts no more items are in work at once. A run that finds no seat free ends.
+            all processes and hosts no more items are in work at once. A run that finds no seat free waits for one.
+        resources_of: by asset, where not all assets of the queue need the same: those that need no seat, or another,
+            are made meanwhile.
         worker_context: entered around each call of the task, in the process that makes it: sets up what a worker
             process needs, such as its log; sent there like the task.
     """
@@ -87,7 +75,23 @@ class WorkerPool:
     per_worker: int = 16
     item_timeout_seconds: float | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
+    resources_of: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     worker_context: Callable[[Sequence[Job]], AbstractContextManager[None]] = no_context
+
+    @property
+    def has_seats(self) -> bool:
+        """Whether any of its assets needs a limited resource."""
+        return bool(self.resources) or any(self.resources_of.values())
+
+    def needs(self) -> list[tuple[tuple[str, ...], Mapping[str, int]]]:
+        """Assets and the resources that they need, those with limited resources first."""
+        found: dict[tuple[tuple[str, int], ...], list[str]] = {}
+        for asset in self.assets:
+            seats = self.resources_of.get(asset, self.resources)
+            found.setdefault(tuple(sorted(seats.items())), []).append(asset)
+        return sorted(
+            ((tuple(assets), dict(seats)) for seats, assets in found.items()), key=lambda one: not one[1]
+        )
 
 
 @dataclass(frozen=True)
@@ -101,57 +105,6 @@ class Limits:
     back_off_seconds: float = 30
     #: Nothing new is begun after so long; what is left is for the next run. None: until nothing is due.
     run_seconds: float | None = None
-
-
-@dataclass
-class Tally:
-    """What a run did to one asset: counts, and a few examples; its size does not grow with the run."""
-
-    made: int = 0
-    failed: int = 0
-    bytes_made: int = 0
-    #: Failures by error class.
-    errors: Counter[str] = field(default_factory=Counter)
-    #: (seconds, key), the slowest first.
-    slowest: list[tuple[float, str]] = field(default_factory=list)
-    #: Root and path of the files that were made last.
-    newest: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_EXAMPLES))
-
-    def count(self, result: Made | Failed) -> None:
-        """Add a result."""
-        if isinstance(result, Failed):
-            self.failed += 1
-            self.errors[result.error_class] += 1
-            return
-        self.made += 1
-        self.bytes_made += result.size_bytes or 0
-        if result.root is not None and result.path is not None:
-            self.newest.append((result.root, result.path))
-        if result.seconds is not None:
-            self.slowest = sorted([*self.slowest, (result.seconds, result.job.key)], reverse=True)[:_SLOWEST]
-
-
-@dataclass
-class PoolReport:
-    """What a run of a queue did, by asset."""
-
-    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    dropped: int = 0
-    seconds: float = 0.0
-
-    @property
-    def made(self) -> int:
-        """Items made, of all assets."""
-        return sum(tally.made for tally in self.tallies.values())
-
-    @property
-    def failed(self) -> int:
-        """Tries that failed, of all assets."""
-        return sum(tally.failed for tally in self.tallies.values())
-
-
-#: Called after each commit with the sums so far and what was entered.
-Progress = Callable[[PoolReport, Finished], None]
 
 
 def run(
@@ -199,8 +152,10 @@ class _Run:
     #: Of the claims that are held.
     sessions: list[_ClaimSession] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
-    #: Whether a source that everything here needs is out.
-    is_out: bool = False
+    #: Sources that are out: what was claimed of them is left.
+    out: set[str] = field(default_factory=set)
+    #: Whether this connection is notified of seats that are left.
+    listens: bool = False
 
     def work(self) -> None:
         """Work until nothing is due or the time is over."""
@@ -219,14 +174,19 @@ class _Run:
         finally:
             for session in self.sessions:
                 session.release()
+            if self.listens:
+                with suppress(DBAPIError):
+                    limited.unlisten(self.connection)
             self.report.seconds = time.monotonic() - self.started
 
     def is_over(self) -> bool:
         """Whether nothing new is to be begun."""
-        if self.is_out:
-            return True
+        return self.seconds_left() < 0
+
+    def seconds_left(self) -> float:
+        """Until nothing new is begun."""
         most = self.limits.run_seconds
-        return most is not None and time.monotonic() - self.started > most
+        return inf if most is None else self.started + most - time.monotonic()
 
     def persist(self, act: Callable[[], _Result]) -> _Result:
         """Call a transaction, and again after a deadlock or a lost connection."""
@@ -234,32 +194,68 @@ class _Run:
 
     def resume(self) -> None:
         """The claims that are held are this connection's, which may be a new one."""
+        self.listens = False
         claims.resume(self.connection, [session.claim for session in self.sessions if not session.released])
 
     def take(self) -> Claim | None:
         """The next claim."""
-        return claims.take(
-            self.connection,
-            self.pool.assets,
-            # An item that waits in this process would keep another from its seat.
-            self.limits.workers * (1 if self.pool.resources else self.pool.per_worker),
-            lease_seconds=self.limits.lease_seconds,
-            run_id=self.run_id,
-            keys=self.keys,
-            resources=self.pool.resources,
-        )
+        for assets, resources in self.pool.needs():
+            claim = claims.take(
+                self.connection,
+                assets,
+                # An item that waits in this process would keep another from its seat.
+                self.limits.workers * (1 if resources else self.pool.per_worker),
+                lease_seconds=self.limits.lease_seconds,
+                run_id=self.run_id,
+                keys=self.keys,
+                resources=resources,
+            )
+            if claim is not None:
+                self.out -= set(resources)  # their sources are back
+                return claim
+        return None
 
-    def groups(self) -> Iterator[tuple[_ClaimSession, list[Job]]]:
-        """Claims, by groups of jobs, as long as something is due."""
-        while not self.is_over() and (claim := self.persist(self.take)) is not None:
+    def groups(self) -> Iterator[tuple[_ClaimSession, list[Job]] | None]:
+        """Claims, by groups of jobs, as long as something is due; None while it needs a seat that this run itself has."""
+        while not self.is_over():
+            claim = self.persist(self.take)
+            if claim is None:
+                if not self.persist(self.lacks_seat):
+                    return
+                if any(not session.released for session in self.sessions):
+                    yield None
+                else:
+                    self.persist(self.wait_for_seat)
+                continue
             together = [list(jobs) for _, jobs in groupby(claim.jobs, key=self.pool.group)]
             session = _ClaimSession(self, claim, len(together))
             self.sessions.append(session)
             for begun, jobs in enumerate(together):
-                if session.lost or self.is_over():
+                if session.lost or self.is_over() or not self.out.isdisjoint(claim.resources):
                     session.leave(len(together) - begun)
                     break
                 yield session, jobs
+
+    def lacks_seat(self) -> bool:
+        """Whether something is due that nobody is at and whose source is not out: it lacks a seat."""
+        with self.connection.begin():
+            return any(
+                resources and counts.is_due(self.connection, assets, resources, self.keys)
+                for assets, resources in self.pool.needs()
+            )
+
+    def wait_for_seat(self) -> None:
+        """Wait until a seat may be free. The first call only listens: a seat may have been left just before."""
+        if self.listens:
+            limited.wait_for_seat(self.connection, min(_SEAT_SECONDS, self.seconds_left()))
+            return
+        _log.info("All seats of %s are taken; the run waits for one.", ", ".join(sorted(self.tags())))
+        limited.listen(self.connection)
+        self.listens = True
+
+    def tags(self) -> set[str]:
+        """Of the limited resources that the queue needs."""
+        return {tag for _, resources in self.pool.needs() for tag in resources}
 
     def tend(self) -> None:
         """Forget the claims that were released, look after the others."""
@@ -286,11 +282,10 @@ class _ClaimSession:
 
     def add(self, results: Sequence[Made | Failed]) -> None:
         self.waiting.extend(results)
-        out = {result.outage for result in results if isinstance(result, Failed)}
-        self.run.is_out = self.run.is_out or not out.isdisjoint(self.run.pool.resources)
+        self.run.out |= {result.outage for result in results if isinstance(result, Failed) and result.outage}
         self.leave(1)
         if (
-            len(self.waiting) >= _COMMIT_EVERY or self.run.pool.resources
+            len(self.waiting) >= _COMMIT_EVERY or self.claim.resources
         ):  # a seat is free as soon as it is entered
             self.close()
 
@@ -320,7 +315,7 @@ class _ClaimSession:
     def tend(self) -> None:
         """Enter what has waited for long, prolong the lease when it is time."""
         now = time.monotonic()
-        if self.waiting and now - self.committed_at > _COMMIT_SECONDS:
+        if self.waiting and now - self.committed_at > LOOK_SECONDS:
             self.close()
         if self.lost or now - self.renewed_at <= self.run.limits.lease_seconds / 3:
             return
@@ -368,130 +363,8 @@ class _ClaimSession:
         )
 
 
-def results(
-    pool: WorkerPool, limits: Limits, groups: Iterable[tuple[_Owner, list[Job]]], on_wait: Callable[[], None]
-) -> Iterator[tuple[_Owner, Sequence[Made | Failed]]]:
-    """Have groups of jobs made; yields the results of each as it is done, with whom it belongs to.
-
-    `groups` is drawn from as processes become free, so that nothing is claimed long before it is worked on and no
-    process is idle between two claims.
-    """
-    coming = iter(groups)
-    if pool.in_process:
-        for owner, jobs in coming:
-            yield owner, _guarded(pool.task, jobs, pool.context, pool.worker_context)
-            on_wait()
-        return
-    processes = process_pool(limits.workers)
-    seconds = pool.item_timeout_seconds or limits.item_timeout_seconds
-    futures: dict[Future[Any], tuple[_Owner, list[Job]]] = {}
-    try:
-        while True:
-            for owner, jobs in islice(coming, limits.workers * _AHEAD - len(futures)):
-                future = processes.schedule(
-                    _guarded,
-                    args=(pool.task, jobs, dict(pool.context), pool.worker_context),
-                    timeout=seconds * len(jobs),
-                )
-                futures[future] = owner, jobs
-            if not futures:
-                return
-            done, _ = wait(
-                futures, timeout=min(_COMMIT_SECONDS, limits.lease_seconds / 6), return_when=FIRST_COMPLETED
-            )
-            for future in done:
-                owner, jobs = futures.pop(future)
-                yield owner, _outcome(future, jobs, pool.item_timeout_seconds)
-            on_wait()
-    finally:
-        for future in futures:
-            future.cancel()  # kills the process that is at it
-
-
-@cache
-def process_pool(workers: int) -> Any:
-    """This process's pebble ProcessPool, made once; its processes die with this one."""
-    import multiprocessing
-
-    from pebble import ProcessPool
-
-    processes = ProcessPool(
-        max_workers=workers,
-        max_tasks=500,  # a leak in a decoder never grows for days
-        initializer=_prepare_worker,
-        # One clean server process, which forks in milliseconds; forking this process with its threads and
-        # connections would not be safe.
-        context=multiprocessing.get_context("forkserver"),
-    )
-    atexit.register(_end, processes)
-    return processes
-
-
-def _end(processes: Any) -> None:
-    processes.stop()
-    processes.join()
-
-
-def failed(job: Job, error: Exception) -> Failed:
-    """The failure that an exception means for an item: only a PermanentFailure is final at once, an outage never."""
-    sentence = str(error) or type(error).__name__
-    if not isinstance(error, CrownError):
-        sentence = f"{type(error).__name__}: {sentence}"
-    return Failed(
-        job,
-        type(error).__name__,
-        sentence,
-        isinstance(error, PermanentFailure),
-        error.retry_after if isinstance(error, TemporaryFailure) else None,
-        error.source if isinstance(error, SourceOutage) else None,
-    )
-
-
-def _guarded(
-    task: Task,
-    jobs: Sequence[Job],
-    context: Mapping[str, Any],
-    worker_context: Callable[[Sequence[Job]], AbstractContextManager[None]],
-) -> Sequence[Made | Failed]:
-    with worker_context(jobs):
-        try:
-            return task(jobs, context)
-        except SystemicFailure:
-            raise
-        except Exception as error:  # noqa: BLE001 a bug in a task is recorded on its items, its neighbours go on
-            # Where the bug is, only the log can say.
-            _log.exception("%s could not be made", ", ".join(job.key for job in jobs))
-            return [failed(job, error) for job in jobs]
-
-
-def _outcome(future: Future[Any], jobs: list[Job], own_limit: float | None = None) -> Sequence[Made | Failed]:
-    from pebble import ProcessExpired
-
-    try:
-        return future.result()
-    except TimeoutError:
-        limit = "CROWN_ITEM_TIMEOUT_SECONDS" if own_limit is None else f"the {own_limit:.0f} s of its stage"
-        sentence = f"It took longer than {limit}; raise the limit or give a smaller file."
-        return [Failed(job, "TimeLimit", sentence, permanent=False) for job in jobs]
-    except ProcessExpired as error:
-        sentence = f"The process that made it died (exit code {error.exitcode}), perhaps for want of memory."
-        return [Failed(job, "ProcessDied", sentence, permanent=False) for job in jobs]
-
-
 def _remove_unfinished(results: Sequence[Made | Failed]) -> None:
     for result in results:
         if isinstance(result, Made) and result.unfinished is not None:
             with suppress(OSError):
                 Path(result.unfinished).unlink(missing_ok=True)
-
-
-def _prepare_worker() -> None:
-    """A worker leaves Ctrl-C to its parent and dies with it (with the fork server, which ends with the parent).
-
-    It gives way to the console and to short runs: an hour of cutting out holds up no approval.
-    """
-    os.nice(5)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -324,6 +324,8 @@ def release(connection: Connection, claim: Claim) -> None:
             ),
             {"claim": claim.claim_id},
         )
+        if claim.resources:
+            limited.notify(connection)
 
 
 def finish(
@@ -383,6 +385,7 @@ def _leave_seats(connection: Connection, claim: Claim, count: int) -> None:
         text("update ledger.claims set seats = greatest(0, seats - :count) where claim_id = :claim"),
         {"claim": claim.claim_id, "count": count},
     )
+    limited.notify(connection)
 
 
 def _place(

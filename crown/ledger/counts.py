@@ -77,6 +77,20 @@ def due(connection: Connection, assets: Sequence[str], resources: Collection[str
     return connection.execute(text(f"select count(*) {_DUE}"), {"assets": list(assets)}).scalar_one()
 
 
+def is_due(
+    connection: Connection,
+    assets: Sequence[str],
+    resources: Collection[str] = (),
+    keys: Sequence[str] | None = None,
+) -> bool:
+    """Whether `due` counts any; of these keys when they are given."""
+    if resources and limited.closed(connection, resources):
+        return False
+    only = "" if keys is None else "and key = any(:keys)"
+    bound = {"assets": list(assets), **({} if keys is None else {"keys": list(keys)})}
+    return connection.execute(text(f"select exists (select {_DUE} {only})"), bound).scalar_one()
+
+
 def due_by_recipe(connection: Connection, asset: str, recipes: Collection[str]) -> list[str]:
     """Keys of an asset's items that a worker could take now and that are made by one of these recipes."""
     bound = {"assets": [asset], "recipes": list(recipes)}

@@ -7,9 +7,12 @@ hosts.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, text
 
 
@@ -45,6 +48,34 @@ def free_seats(connection: Connection, seats: Mapping[str, int]) -> int:
     return max(0, min(seats[tag] - used for tag, used in taken.tuples()))
 
 
+#: Whoever leaves a seat of any resource notifies this channel.
+_CHANNEL = "crown_seats"
+
+
+def notify(connection: Connection) -> None:
+    """Say that a seat may be free, when this transaction commits."""
+    connection.execute(text("select pg_notify(:channel, '')"), {"channel": _CHANNEL})
+
+
+def listen(connection: Connection) -> None:
+    """Have this connection notified of seats from now on."""
+    with connection.begin():
+        connection.execute(text(f"listen {_CHANNEL}"))
+
+
+def unlisten(connection: Connection) -> None:
+    """End `listen`."""
+    with connection.begin():
+        connection.execute(text(f"unlisten {_CHANNEL}"))
+
+
+def wait_for_seat(connection: Connection, seconds: float) -> None:
+    """Wait for a notification, at most so long. `connection` listens and is in no transaction."""
+    driver: Any = connection.connection.driver_connection
+    with suppress(psycopg.OperationalError):  # the next statement reports a lost connection
+        list(driver.notifies(timeout=max(0.0, seconds), stop_after=1))
+
+
 def close(connection: Connection, resource: str, seconds: float, error: str) -> None:
     """Say that a source is out; one that is closed already stays so until the later of both times."""
     connection.execute(
@@ -60,6 +91,7 @@ def close(connection: Connection, resource: str, seconds: float, error: str) -> 
 
 def reopen(connection: Connection, resource: str) -> bool:
     """Let a closed resource be used again at once; whether it was closed."""
+    notify(connection)
     return bool(
         connection.execute(
             text(

@@ -14,7 +14,7 @@ from typing import Any
 
 from crown.errors import ConfigurationError, PermanentFailure, TemporaryFailure
 from crown.flow.task import each, located, objects, roots, stored, temporary, verified
-from crown.flow.worker_pool import failed
+from crown.flow.worker_processes import failed
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.recipes import canonical
 from crown.product_images.names import photo_name

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from crown.flow.make import StageReport
-from crown.flow.worker_pool import PoolReport, Progress
+from crown.flow.pool_report import PoolReport, Progress
 from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.claims import Finished

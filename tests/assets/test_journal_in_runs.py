@@ -204,7 +204,7 @@ def test_a_bug_in_a_worker_leaves_its_traceback_with_the_product(
     assert running.flush()
     with engine.connect() as connection:
         row = connection.execute(
-            text("select * from logs.records where module = 'crown.flow.worker_pool'")
+            text("select * from logs.records where module = 'crown.flow.worker_processes'")
         ).one()
     assert (row.subject, row.run_id, row.department) == ("bug-1", "run-1", "product_images")
     assert "ZeroDivisionError: division by zero" in row.exception

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crown.errors import PermanentFailure, SystemicFailure, TemporaryFailure
-from crown.flow.worker_pool import failed
+from crown.errors import PermanentFailure, SourceOutage, SystemicFailure, TemporaryFailure
+from crown.flow.worker_processes import failed
 from crown.ledger.claims import Failed, Job, Made
 from crown.store import files
 
@@ -35,8 +35,27 @@ def _one(job: Job, context: Mapping[str, Any]) -> Made | Failed:
     if trouble == "awaits":
         while not (Path(context["folder"]) / job.key.split("-")[1]).exists():
             threading.Event().wait(0.01)
+    if trouble == "outage":
+        raise SourceOutage("The photo service is out.", source="photos", retry_after=900)
+    if trouble == "alone":
+        return _alone(job, context)
     if trouble == "systemic":
         raise SystemicFailure("No space left on device")
+    return _write(job, context)
+
+
+def _alone(job: Job, context: Mapping[str, Any]) -> Made:
+    """Fails when another item like it is at work; takes long enough for another one to begin."""
+    at_work = Path(context["folder"]) / "at-work"
+    at_work.touch(exist_ok=False)
+    try:
+        threading.Event().wait(0.05)
+        return _write(job, context)
+    finally:
+        at_work.unlink()
+
+
+def _write(job: Job, context: Mapping[str, Any]) -> Made:
     target = Path(context["folder"]) / job.key
     unfinished = files.temporary(target)
     unfinished.write_text(f"{job.key} by {job.recipe_body['version']} in {os.getpid()}")

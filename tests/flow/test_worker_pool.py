@@ -9,7 +9,8 @@ from sqlalchemy import Engine, text
 
 from crown.errors import SystemicFailure
 from crown.flow import worker_pool
-from crown.flow.worker_pool import Limits, PoolReport, WorkerPool
+from crown.flow.pool_report import PoolReport
+from crown.flow.worker_pool import Limits, WorkerPool
 from crown.ledger import claims, planning
 from crown.ledger.recipes import Recipe, register
 from tests.flow.pool_tasks import write_key

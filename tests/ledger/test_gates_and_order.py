@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Engine, text
 
 from crown.errors import BadInput, SourceOutage, TemporaryFailure
-from crown.flow.worker_pool import failed
+from crown.flow.worker_processes import failed
 from crown.ledger import claims, counts, decisions, holds, planning, resources
 from crown.ledger.claims import Claim, Failed, Made
 from crown.ledger.recipes import Recipe, register

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from crown.flow import worker_pool
-from crown.flow.worker_pool import Limits, PoolReport, WorkerPool
+from crown.flow.pool_report import PoolReport
+from crown.flow.worker_pool import Limits, WorkerPool
 from crown.ledger import claims, planning
 from crown.ledger.claims import Job, Made
 from crown.ledger.locks import lock_assets

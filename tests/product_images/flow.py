@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from crown.flow.worker_pool import PoolReport, Progress
+from crown.flow.pool_report import PoolReport, Progress
 from crown.ledger.claims import Finished
 from crown.product_images import stages
 from crown.product_images.share import intake, moves, rejected, review, review_folder, unrendered

@@ -144,7 +144,7 @@ def adopt(
 
 def _measured(workspace: Workspace, photos: Sequence[OldPhoto], done: Adoption) -> Iterator[Measured]:
     """Decode and compare, each photo in processes that may be killed; unreadable files are said in `left`."""
-    from crown.flow.worker_pool import process_pool
+    from crown.flow.worker_processes import process_pool
 
     pool, limit = process_pool(workspace.limits.workers), workspace.settings.item_timeout_seconds
     current = _current_renditions(workspace, [photo.name.key for photo in photos])

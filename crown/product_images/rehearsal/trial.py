@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from crown.errors import BadInput, ConfigurationError
-from crown.flow import worker_pool
+from crown.flow import worker_processes
 from crown.flow.make import worker_log
 from crown.flow.patterns import condition
 from crown.flow.task import verified
@@ -217,7 +217,7 @@ def _results(
     worker_context = worker_log(stages.FLOW, workspace, None)
     shadow = WorkerPool((REHEARSALS,), rehearse_photos, context, worker_context=worker_context)
     groups = ((job.key, [job]) for job in to_do)
-    for photo, made in worker_pool.results(shadow, workspace.limits, groups, lambda: None):
+    for photo, made in worker_processes.results(shadow, workspace.limits, groups, lambda: None):
         yield _result(workspace, by_photo[photo], made[0])
 
 
@@ -328,7 +328,7 @@ def _rehearse(job: Job, context: Mapping[str, Any]) -> Made | Failed:
     except Exception as error:  # noqa: BLE001 a picture that cannot be compared is a result with a sentence
         if made.unfinished:
             Path(made.unfinished).unlink(missing_ok=True)
-        return worker_pool.failed(job, error)
+        return worker_processes.failed(job, error)
     return replace(made, facts={**made.facts, "compared": asdict(apart)})
 
 
