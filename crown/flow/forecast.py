@@ -15,7 +15,9 @@ from typing import Any, Generic, Literal
 
 from sqlalchemy import Connection, Engine, text
 
-from crown.flow.stage import Flow, HeldPlan, Stage, W
+from crown.flow import held_removals
+from crown.flow.held_removals import HeldRemoval
+from crown.flow.stage import Flow, Stage, W
 from crown.ledger import planning
 
 
@@ -54,7 +56,7 @@ class Forecast:
 
     assets: list[AssetForecast] = field(default_factory=list)
     files: list[FileChange] = field(default_factory=list)
-    held: list[HeldPlan] = field(default_factory=list)
+    held: list[HeldRemoval] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,8 @@ class _Forecast(Generic[W]):
         """Add what would become of a stage, and suppose it made."""
         counted = self._compare(one)
         kept = 0
-        if one.holds is not None and counted.get("retired"):
-            held, keys = one.holds(self.connection, "pg_temp.items")
+        if one.removals is not None and counted.get("retired"):
+            held, keys = held_removals.to_hold(self.connection, one.removals, "pg_temp.items")
             self.found.held += held
             kept = self._execute(_KEPT, asset=one.asset, keys=list(keys)).scalar_one()
             self._execute(_PAUSED, asset=one.asset, keys=list(keys))

@@ -8,10 +8,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from crown.flow import removal, worker_pool
+from crown.flow import held_removals, removal, worker_pool
+from crown.flow.held_removals import HeldRemoval
 from crown.flow.pool_report import PoolReport, Progress
 from crown.flow.removal import Removed
-from crown.flow.stage import Flow, HeldPlan, Stage, W
+from crown.flow.stage import Flow, Stage, W
 from crown.flow.stage_log import StageLog
 from crown.flow.worker_log import WorkerLog, without_secrets
 from crown.ledger import counts, planning, recipes
@@ -30,13 +31,13 @@ class StageReport:
     pool: PoolReport = field(default_factory=PoolReport)
     removal: Removed = field(default_factory=Removed)
     #: Parts of the plans that wait for a person.
-    held: list[HeldPlan] = field(default_factory=list)
+    held: list[HeldRemoval] = field(default_factory=list)
 
 
-def plan(flow: Flow[W], workspace: W, assets: Sequence[str]) -> tuple[dict[str, Plan], list[HeldPlan]]:
+def plan(flow: Flow[W], workspace: W, assets: Sequence[str]) -> tuple[dict[str, Plan], list[HeldRemoval]]:
     """Plan the assets, in the given order, each in a transaction of its own."""
     plans: dict[str, Plan] = {}
-    held: list[HeldPlan] = []
+    held: list[HeldRemoval] = []
     for asset in assets:
         plan_one = partial(plan_stage, one=flow.stage(workspace, asset, None))
         plans[asset], waiting = in_transaction(workspace.engine, plan_one)
@@ -46,15 +47,21 @@ def plan(flow: Flow[W], workspace: W, assets: Sequence[str]) -> tuple[dict[str, 
     return plans, held
 
 
-def plan_stage(connection: Connection, one: Stage) -> tuple[Plan, Sequence[HeldPlan]]:
+def plan_stage(connection: Connection, one: Stage) -> tuple[Plan, list[HeldRemoval]]:
     """Plan one stage in the caller's transaction."""
     recipes.register(connection, one.recipes)
-    if one.planner is not None:
-        return one.planner(connection, one)
-    planned = planning.plan(
-        connection, one.asset, one.wanted, one.parameters, inputs_decide=True, looked_up=one.looked_up
+    carry_out = partial(
+        planning.plan,
+        connection,
+        one.asset,
+        one.wanted,
+        one.parameters,
+        inputs_decide=True,
+        looked_up=one.looked_up,
     )
-    return planned, ()
+    return (
+        (carry_out(), []) if one.removals is None else held_removals.plan(connection, one.removals, carry_out)
+    )
 
 
 def make(

@@ -6,33 +6,21 @@ How stages are planned and made is make.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from crown.flow.held_removals import RemovalRules
 from crown.flow.stage_log import Messages
 from crown.flow.worker_pool import WorkerPool
 from crown.flow.workspace import Workspace
 from crown.ledger import recipes
-from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
 
 W = TypeVar("W", bound=Workspace)
-
-
-class HeldPlan(Protocol):
-    """A part of a plan that waits for a person's decision."""
-
-    @property
-    def plan_hash(self) -> str:
-        """What the decision refers to."""
-
-    @property
-    def sentence(self) -> str:
-        """What would be done, and how to confirm it."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +36,7 @@ class Stage:
         pool: how the items are made, with a time limit of its own and the limited resources that it needs.
         copying: hashes of recipes whose result is the bytes of the last input.
         looked_up: see `planning.plan`.
-        planner: plans the stage in the caller's transaction instead of `planning.plan`; returns what it did and what
-            it holds for a person.
-        holds: of what a planning has just retired in a relation of items (`ledger.items`, or the forecast's): what is
-            held for a person, and the keys that stay.
+        removals: when removals wait for a person's confirmation; None: never.
     """
 
     asset: str
@@ -61,8 +46,7 @@ class Stage:
     pool: WorkerPool
     copying: frozenset[str] = frozenset()
     looked_up: str | None = None
-    planner: Callable[[Connection, Stage], tuple[Plan, Sequence[HeldPlan]]] | None = None
-    holds: Callable[[Connection, str], tuple[Sequence[HeldPlan], Sequence[str]]] | None = None
+    removals: RemovalRules | None = None
 
 
 @dataclass(frozen=True)

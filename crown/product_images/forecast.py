@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from crown.flow import forecast as flow_forecast
 from crown.flow.forecast import AssetForecast, Supposed, beyond
+from crown.flow.held_removals import HeldRemoval
 from crown.product_images.names import VIEW
-from crown.product_images.publishing.removals import Held
 from crown.product_images.publishing.wanted import path_of, target_of
 from crown.product_images.stages import FLOW
 from crown.product_images.workspace import COMPLIANCE, PUBLISHED, TEXTS, Workspace
@@ -38,7 +38,7 @@ class Forecast:
 
     assets: list[AssetForecast] = field(default_factory=list)
     published: list[Change] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
+    held: list[HeldRemoval] = field(default_factory=list)
 
     def counted(self, what: str) -> int:
         """How many published files would be `new`, `changed`, `removed`, `cancelled` or `kept`."""
@@ -70,7 +70,7 @@ def forecast(workspace: Workspace, supposed: Supposed | None = None) -> Forecast
     return Forecast(
         found.assets,
         [Change(target_of(file.key), path_of(file.key), file.what) for file in found.files],
-        [one for one in found.held if isinstance(one, Held)],
+        found.held,
     )
 
 

@@ -6,16 +6,16 @@ is not decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection
 
 from crown.flow import make as flow_make
-from crown.flow.stage import Flow, HeldPlan, Stage
+from crown.flow.stage import Flow, Stage
 from crown.flow.worker_pool import WorkerPool
 from crown.ledger.claims import Job
-from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
 from crown.product_images import stage_log, tasks
 from crown.product_images.cutout import models as cutout_models
@@ -161,13 +161,8 @@ def _published(workspace: Workspace) -> Stage:
         in_process=True,
     )
 
-    def planner(connection: Connection, one: Stage) -> tuple[Plan, Sequence[HeldPlan]]:
-        return removals.plan(connection, one.wanted, one.parameters, one.looked_up, workspace.absent_roots())
-
-    def holds(connection: Connection, items: str) -> tuple[Sequence[HeldPlan], Sequence[str]]:
-        return removals.to_hold(connection, workspace.absent_roots(), items)
-
-    return Stage(PUBLISHED, wanted, made, parameters, pool, looked_up=looked_up, planner=planner, holds=holds)
+    rules = replace(removals.RULES, absent=frozenset(workspace.absent_roots()))
+    return Stage(PUBLISHED, wanted, made, parameters, pool, looked_up=looked_up, removals=rules)
 
 
 def _product_published(job: Job) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 
 from crown.errors import ConfigurationError
+from crown.flow import held_removals
 from crown.flow.verify import verify
-from crown.product_images.publishing import removals
+from crown.product_images.publishing.removals import RULES
 from crown.product_images.renditions import judgements
 from crown.product_images.renditions.compliance import load_profiles
 from crown.product_images.workspace import COMPLIANCE, PUBLISHED, Workspace
@@ -74,7 +75,7 @@ def _not_applicable(targets: list[str], judged: int) -> str | None:
 def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether a plan to remove many products waits for a person, and which."""
     with workspace.engine.connect() as connection:
-        held = removals.standing(connection)
+        held = held_removals.standing(connection, RULES)
     return dg.AssetCheckResult(
         passed=not held,
         check_name="no_removal_is_held",
@@ -85,7 +86,7 @@ def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
             removal.target: dg.MetadataValue.json(
                 {
                     "plan": removal.plan_hash,
-                    "products": list(removal.products[:_SHOWN]),
+                    "products": list(removal.subjects[:_SHOWN]),
                     "files": len(removal.keys),
                 }
             )

@@ -154,15 +154,16 @@ def _show_troubles(workspace: Workspace, as_json: bool) -> None:
 
 
 def _show_counts(workspace: Workspace, as_json: bool) -> None:
+    from crown.flow import held_removals
     from crown.ledger import counts
     from crown.product_images.counters import counters
     from crown.product_images.cutout import models as cutout_models
-    from crown.product_images.publishing import removals
+    from crown.product_images.publishing.removals import RULES
     from crown.product_images.workspace import DEPARTMENT
 
     with workspace.engine.connect() as connection:
         states = counts.by_state(connection, f"{DEPARTMENT}/")
-        held = removals.standing(connection)
+        held = held_removals.standing(connection, RULES)
         models = cutout_models.standing_sentences(connection, workspace.settings)
     absent, counted = workspace.absent_roots(), counters(workspace)
     if as_json:

@@ -206,15 +206,18 @@ def confirm(
     crown images confirm
     crown images confirm production --reason 'the series ended' --apply
     """  # noqa: D301
-    from crown.product_images.publishing import removals
+    from crown.flow import held_removals
+    from crown.product_images.publishing.removals import RULES
     from crown.product_images.workspace import PUBLISHED
 
     with open_images() as workspace:
         with workspace.engine.connect() as connection:
-            held = [one for one in removals.standing(connection) if target in (None, one.target)]
+            held = [one for one in held_removals.standing(connection, RULES) if target in (None, one.target)]
         if carry_out:
             person = acting(workspace.engine, who, "apply_removal", PUBLISHED)
-            removals.confirm(workspace, who=person, via="cli", target=target, seen=seen, reason=reason)
+            held_removals.confirm(
+                workspace, RULES, who=person, via="cli", target=target, seen=seen, reason=reason
+            )
     if as_json:
         show_json({"applied": carry_out, "plans": held})
         return
@@ -222,11 +225,11 @@ def confirm(
         [
             {
                 "target": one.target,
-                "products": len(one.products),
-                "of": one.of_products,
+                "products": len(one.subjects),
+                "of": one.of_subjects,
                 "files": len(one.keys),
                 "plan": one.plan_hash[:12],
-                "which": ", ".join(one.products[:10]) + (" ..." if len(one.products) > 10 else ""),
+                "which": ", ".join(one.subjects[:10]) + (" ..." if len(one.subjects) > 10 else ""),
             }
             for one in held
         ],

@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_large_removal_is_tried_held_shown_and_confirmed(workspace: Workspace, crown: Crown) -> None:
     assert crown("plan")["published"] == {"new": 0, "changed": 0, "removed": 0}
     tried = crown("withdraw", "5200010[01]", "--reason", "wrong series")
-    assert tried["held"][0]["products"] == NUMBERS[:2]
+    assert tried["held"][0]["subjects"] == NUMBERS[:2]
     assert [(one["photo"], one["now"], one["then"]) for one in tried["photos"]] == [
         (number, "approve (eva)", None) for number in NUMBERS[:2]
     ]
     assert not tried["applied"]
     assert crown("plan")["held"] == []
     crown("withdraw", "5200010[01]", "--reason", "wrong series", "--who", "eva", "--apply")
-    assert crown("plan")["held"][0]["products"] == NUMBERS[:2]
+    assert crown("plan")["held"][0]["subjects"] == NUMBERS[:2]
     run(workspace)
     assert len(published(workspace)) == 4
     (held,) = crown("status")["held"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
 from crown.flow import workspace as flow_workspace
+from crown.flow.held_removals import RemovalRules
 from crown.flow.stage import Flow, Stage
 from crown.flow.stage_log import Message, Messages
 from crown.flow.task import Context, each, temporary, verified
@@ -42,6 +43,7 @@ REVIEW = Gate(
     ),
     called="letters",
 )
+REMOVALS = RemovalRules(LETTERS, confirm="crown letters confirm --apply", called="letters")
 # A return counts as long as it holds on the bytes that were returned: the newest one decides what is written.
 _WANTED = """
     select word as key, cast(:recipe as text) as recipe, cast('{}' as bigint[]) as inputs,
@@ -121,7 +123,8 @@ def stage(workspace: Letters, asset: str, supposed: Connection | None) -> Stage:
         return Stage(SENT, _PASSED, (copy,), {"recipe": copy.hash}, pool, frozenset({copy.hash}))
     recipe = Recipe(asset, "letter", {"version": 1, "greeting": "Dear"})
     pool = WorkerPool((asset,), write, context, place, in_process=True)
-    return Stage(asset, _WANTED, (recipe,), {"recipe": recipe.hash, "words": list(workspace.words)}, pool)
+    parameters = {"recipe": recipe.hash, "words": list(workspace.words)}
+    return Stage(asset, _WANTED, (recipe,), parameters, pool, removals=REMOVALS)
 
 
 def word(key: str) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.flow import make
+from crown.flow import held_removals, make
 from crown.flow.forecast import FileChange, forecast
 from crown.flow.verify import verify
 from crown.settings.model import load_settings
-from tests.flow.letters import FLOW, LETTERS, Letters
+from tests.flow.letters import FLOW, LETTERS, REMOVALS, Letters
 
 
 @pytest.fixture
@@ -46,6 +46,27 @@ def test_what_is_wanted_is_forecast_made_logged_and_removed_again(engine: Engine
     again = make.make(FLOW, letters(engine, home, "bob"), [LETTERS])
     assert (again.pool.made, again.removal.count) == (0, 1)
     assert there(home) == {"bob.txt": "Dear bob"}
+
+
+def test_removals_above_a_share_wait_for_a_person_and_everything_else_goes_on(
+    engine: Engine, home: Path
+) -> None:
+    words = [f"w{number:02}" for number in range(12)]
+    make.make(FLOW, letters(engine, home, *words), [LETTERS])
+    fewer = letters(engine, home, *words[3:], "new")
+    foretold = forecast(FLOW, fewer, subject=lambda _: "i.key")
+    assert [removal.subjects for removal in foretold.held] == [("w00", "w01", "w02")]
+    report = make.make(FLOW, fewer, [LETTERS])
+    assert (report.pool.made, report.removal.count, len(there(home))) == (1, 0, 13)
+    assert [one.sentence for one in report.held] == [
+        "3 of the 12 letters in files would be removed (3 files);"
+        " nothing is removed until `crown letters confirm --apply`."
+    ]
+    held_removals.confirm(fewer, REMOVALS, who="eva", via="cli", seen=report.held[0].plan_hash[:12])
+    again = make.make(FLOW, fewer, [LETTERS])
+    assert (again.held, again.removal.count, len(there(home))) == ([], 3, 10)
+    with engine.connect() as connection:
+        assert held_removals.standing(connection, REMOVALS) == []
 
 
 def test_a_file_that_a_person_changed_is_kept_when_it_is_no_longer_wanted(engine: Engine, home: Path) -> None:

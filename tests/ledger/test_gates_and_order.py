@@ -143,7 +143,7 @@ def test_one_decision_covers_a_batch_and_changed_bytes_void_it_alone(engine: Eng
     with engine.begin() as connection:
         with pytest.raises(BadInput, match=r"is [0-9a-f]{12} now, not [0-9a-f]{12}; look at it again"):
             decisions.decide_batch(connection, GATE, "b1", decisions.batch_hash(seen), approve)
-        with pytest.raises(BadInput, match="Nothing of the batch b9 stands in test/packages"):
+        with pytest.raises(BadInput, match="No item of the batch b9 is current in test/packages"):
             decisions.decide_batch(connection, GATE, "b9", "0", approve)
 
 

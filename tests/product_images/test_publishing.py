@@ -12,12 +12,14 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from crown.errors import BadInput, ConfigurationError, Refused, SystemicFailure
+from crown.flow import held_removals
 from crown.flow.forecast import Supposed
 from crown.flow.verify import verify
 from crown.ledger import plans
 from crown.pictures.tags import read_tags
 from crown.product_images.forecast import Forecast, forecast
-from crown.product_images.publishing import products, removals, texts
+from crown.product_images.publishing import products, texts
+from crown.product_images.publishing.removals import RULES
 from crown.product_images.renditions import judgements
 from crown.product_images.share import moves, review
 from crown.product_images.workspace import (
@@ -393,9 +395,9 @@ def withdraw(workspace: Workspace, *numbers: str) -> None:
         review.decide(workspace, number, "withdraw", who="eva", via="cli")
 
 
-def held(workspace: Workspace) -> list[removals.Held]:
+def held(workspace: Workspace) -> list[held_removals.HeldRemoval]:
     with workspace.engine.connect() as connection:
-        return removals.standing(connection)
+        return held_removals.standing(connection, RULES)
 
 
 def test_a_plan_that_would_take_more_than_a_tenth_of_the_products_is_held_and_other_work_goes_on(
@@ -411,7 +413,7 @@ def test_a_plan_that_would_take_more_than_a_tenth_of_the_products_is_held_and_ot
         f"52000999/thumbnail/52000999_{SMALL}.jpg",
     ]
     (removal,) = held(many)
-    assert (removal.target, removal.products, removal.of_products) == ("production", tuple(MANY[:2]), 12)
+    assert (removal.target, removal.subjects, removal.of_subjects) == ("production", tuple(MANY[:2]), 12)
     assert "2 of the 12 products" in removal.sentence
 
 
@@ -421,7 +423,7 @@ def test_a_confirmed_removal_is_carried_out_once_and_has_to_be_confirmed_again_a
     before = published(many)
     withdraw(many, *MANY[:2])
     run(many)
-    removals.confirm(many, who="eva", via="cli")
+    held_removals.confirm(many, RULES, who="eva", via="cli")
     run(many)
     assert {path.split("/")[0] for path in published(many)} == set(MANY[2:])
     assert held(many) == []
@@ -432,20 +434,20 @@ def test_a_confirmed_removal_is_carried_out_once_and_has_to_be_confirmed_again_a
     withdraw(many, *MANY[:2])
     run(many)
     assert published(many) == before
-    assert [removal.products for removal in held(many)] == [tuple(MANY[:2])]
+    assert [removal.subjects for removal in held(many)] == [tuple(MANY[:2])]
 
 
 def test_a_confirmation_is_of_exactly_the_plan_that_was_seen(many: Workspace) -> None:
     withdraw(many, *MANY[:2])
     run(many)
     seen = held(many)[0].plan_hash
-    removals.confirm(many, who="eva", via="cli")
+    held_removals.confirm(many, RULES, who="eva", via="cli")
     withdraw(many, MANY[2])
     run(many)
     assert len(published(many)) == 12
-    assert held(many)[0].products == tuple(MANY[:3])
+    assert held(many)[0].subjects == tuple(MANY[:3])
     with pytest.raises(BadInput, match="look at it again"):
-        removals.confirm(many, who="eva", via="cli", seen=seen[:12])
+        held_removals.confirm(many, RULES, who="eva", via="cli", seen=seen[:12])
     with many.engine.connect() as connection:
         (plan,) = plans.open_plans(connection, PUBLISHED)
         overtaken = plans.find(connection, PUBLISHED, seen)
@@ -473,7 +475,7 @@ def test_one_product_alone_is_removed_without_asking(many: Workspace) -> None:
 
 def test_nothing_to_confirm_is_said(many: Workspace) -> None:
     with pytest.raises(BadInput, match="nothing to confirm"):
-        removals.confirm(many, who="eva", via="cli")
+        held_removals.confirm(many, RULES, who="eva", via="cli")
 
 
 def test_only_the_target_with_the_large_removal_is_held(opening: Opening, tmp_path: Path) -> None:
@@ -715,7 +717,7 @@ def test_a_forecast_of_an_act_changes_nothing_and_says_what_would_be_removed_and
             products.retire(connection, number, who="eva", via="cli", reason="no longer sold")
 
     told = forecast(many, Supposed(retire_three))
-    assert [removal.products for removal in told.held] == [tuple(MANY[:3])]
+    assert [removal.subjects for removal in told.held] == [tuple(MANY[:3])]
     one = forecast(
         many,
         Supposed(lambda connection: products.retire(connection, MANY[0], who="eva", via="cli", reason="x")),
