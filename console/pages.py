@@ -11,6 +11,8 @@ from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 from starlette.responses import Response
 
+from resources import asset_keys
+
 _TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
 _TEMPLATES.env.globals["thousands"] = lambda number: f"{number:,}"
 
@@ -24,6 +26,7 @@ def moment(when: datetime) -> Markup:
 
 
 _TEMPLATES.env.globals["moment"] = moment
+_TEMPLATES.env.globals["asset_page"] = lambda asset: "/assets/" + "/".join(asset_keys.path(asset))
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'self'"

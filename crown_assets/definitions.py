@@ -25,8 +25,9 @@ from crown_assets.sql_models import assets as sql_models  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
 from resources.workspaces import ArtRecordsResource, ProductImagesResource  # noqa: E402
 from sensors import art_records as art_record_sensors  # noqa: E402
-from sensors import automation, failures, notices, schedules  # noqa: E402
+from sensors import failures, notices, schedules  # noqa: E402
 from sensors import product_images as product_image_sensors  # noqa: E402
+from sensors import sql_models as sql_model_sensors  # noqa: E402
 
 
 def default_resources() -> dict[str, Any]:
@@ -66,7 +67,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             *art_record_sensors.SENSORS,
             *failures.SENSORS,
             *notices.SENSORS,
-            *automation.SENSORS,
+            *sql_model_sensors.SENSORS,
         ],
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 from sqlalchemy import Engine
 
 from crown.errors import CrownError, SystemicFailure
+from crown.flow.make import Only
 from crown.flow.pool_report import PoolReport
 from crown.flow.summary import Freshness
 from crown.journal import activity
@@ -23,6 +25,7 @@ from crown.journal.stats import PipelineStats
 from crown.ledger import counts
 from crown.store import files
 from crown.store.files import Ownership
+from resources import asset_keys
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +35,26 @@ NOTHING_LEFT_FAILED = "nothing_left_failed"
 DATA_IS_FRESH = "data_is_fresh"
 
 
+class ItemsConfig(dg.Config):
+    """Run configuration of an asset whose items are rows of the ledger: which of the due ones this run makes.
+
+    It reaches neither settings nor folders.
+    """
+
+    pattern: str = Field(
+        default="",
+        description="Only items whose key, or a part of it (product, photo, spec), matches: 5200*, 52000123_1.",
+    )
+    limit: int | None = Field(default=None, gt=0, description="At most so many items of each asset.")
+
+    def only(self) -> Only | None:
+        """The part of what is due; None for all of it."""
+        return Only(self.pattern, self.limit) if self.pattern or self.limit else None
+
+
 def key(asset: str) -> dg.AssetKey:
-    """The asset key of a ledger asset: `product_images/photos` -> ["product_images", "photos"]."""
-    return dg.AssetKey(asset.split("/"))
+    """The asset key of a ledger asset; see `asset_keys.path`."""
+    return dg.AssetKey(asset_keys.path(asset))
 
 
 def console_link(department: str) -> dict[str, dg.MetadataValue]:

@@ -11,6 +11,7 @@ from crown.art_records.exports import arriving, endpoint
 from crown.art_records.workspace import ATTACHMENTS, DOCUMENTS, EXPORTS, TABLES, Workspace
 from crown.store import files
 from crown.store.watch import Seen
+from resources import asset_keys
 from resources.database import DatabaseResource
 from sensors.at_load import settings
 from sensors.factories import Contents, decision_sensor, endpoint_sensor, folder_sensor, pending_work_sensor
@@ -90,7 +91,7 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
     if not rows and document == since_document:
         return dg.SensorResult(skip_reason="Nothing was changed outside of runs.")
     issued = dg.AssetMaterialization(
-        DOCUMENTS.split("/"),
+        asset_keys.path(DOCUMENTS),
         description="Issued with `crown art`.",
         tags={"dagster/data_version": f"document {document}"},
     )
@@ -99,7 +100,7 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
             *([issued] if document != since_document else []),
             *(
                 dg.AssetMaterialization(
-                    TABLES[row.table_name].split("/"),
+                    asset_keys.path(TABLES[row.table_name]),
                     description="Changed outside of runs.",
                     # As the assets themselves say it (crown_assets/art_records/assets.py).
                     tags={"dagster/data_version": f"sync {row.newest}"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 
 from crown.flow import held_removals, removal, worker_pool
 from crown.flow.held_removals import HeldRemoval
+from crown.flow.patterns import Patterns, condition
 from crown.flow.pool_report import PoolReport, Progress
 from crown.flow.removal import Removed
 from crown.flow.stage import Flow, Stage, W
@@ -32,6 +34,36 @@ class StageReport:
     removal: Removed = field(default_factory=Removed)
     #: Parts of the plans that wait for a person.
     held: list[HeldRemoval] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Only:
+    """The part of what is due that a run makes; everything is planned as ever.
+
+    Attributes:
+        pattern: a shell pattern of the key or of any part of it (a photo, a product, a spec), in any case; empty for all.
+        limit: at most so many items of each asset.
+        recipe: values that the recipe of an item holds.
+    """
+
+    pattern: str = ""
+    limit: int | None = None
+    recipe: Mapping[str, str] = field(default_factory=dict)
+
+    def condition(self) -> str:
+        """The condition on an item in SQL, to be bound with `parameters`."""
+        wanted = ["recipe in (select r.recipe from ledger.recipes r where r.body @> cast(:values as jsonb))"]
+        if self.pattern:
+            parts = f"select from regexp_split_to_table(lower(key), '[/@]') as part where {condition('part')}"
+            wanted.append(f"({condition('lower(key)')} or exists ({parts}))")
+        return " and ".join(wanted)
+
+    def parameters(self) -> dict[str, object]:
+        """Bind parameters of `condition`."""
+        return {
+            "values": json.dumps(dict(self.recipe)),
+            **Patterns.of([self.pattern], str.lower).parameters,
+        }
 
 
 def plan(flow: Flow[W], workspace: W, assets: Sequence[str]) -> tuple[dict[str, Plan], list[HeldRemoval]]:
@@ -73,6 +105,7 @@ def make(
     on_progress: Progress | None = None,
     seconds: float | None = None,
     copies_only: bool = False,
+    only: Only | None = None,
 ) -> StageReport:
     """Plan and make assets that share a worker pool, then remove what is no longer wanted of them.
 
@@ -84,6 +117,7 @@ def make(
         on_progress: called after each commit.
         seconds: begin nothing new after so long; None makes everything that is due.
         copies_only: make only what is a copy of its input, such as a person's own version.
+        only: the part of what is due that is made; None for all of it.
 
     Raises:
         SystemicFailure: the disk or the database failed; what was done is entered.
@@ -91,7 +125,7 @@ def make(
     plans, held = plan(flow, workspace, assets)
     report = StageReport(plans, held=held)
     chosen = [flow.stage(workspace, asset, None) for asset in assets]
-    keys = _copies(workspace, chosen) if copies_only else None
+    keys = _keys(workspace, chosen, copies_only, only)
     if keys is None or keys:
         report.pool = worker_pool.run(
             workspace.engine,
@@ -118,6 +152,21 @@ def worker_log(flow: Flow[W], workspace: W, run_id: str | None) -> WorkerLog:
     )
 
 
-def _copies(workspace: W, chosen: Sequence[Stage]) -> list[str]:
+def _keys(workspace: W, chosen: Sequence[Stage], copies_only: bool, only: Only | None) -> list[str] | None:
+    """The items of a run that makes a part of what is due; None for all of it."""
+    if not copies_only and only is None:
+        return None
+    part = only or Only()
+    where = f"{part.condition()} and (not :copies or recipe = any(:copying))"
     with workspace.engine.connect() as connection:
-        return [key for one in chosen for key in counts.due_by_recipe(connection, one.asset, one.copying)]
+        return [
+            key
+            for one in chosen
+            for key in counts.due_keys(
+                connection,
+                one.asset,
+                where=where,
+                bound={**part.parameters(), "copies": copies_only, "copying": sorted(one.copying)},
+                limit=part.limit,
+            )
+        ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -91,11 +91,27 @@ def is_due(
     return connection.execute(text(f"select exists (select {_DUE} {only})"), bound).scalar_one()
 
 
-def due_by_recipe(connection: Connection, asset: str, recipes: Collection[str]) -> list[str]:
-    """Keys of an asset's items that a worker could take now and that are made by one of these recipes."""
-    bound = {"assets": [asset], "recipes": list(recipes)}
+def due_keys(
+    connection: Connection,
+    asset: str,
+    *,
+    where: str = "true",
+    bound: Mapping[str, object] | None = None,
+    limit: int | None = None,
+) -> list[str]:
+    """Keys of an asset's items that a worker could take now, in the order in which they are claimed.
+
+    Args:
+        connection: of a transaction.
+        asset: whose items.
+        where: a further condition in SQL on `key`, `recipe` and the other columns of `ledger.items`.
+        bound: its bind parameters.
+        limit: at most so many.
+    """
+    order = "order by priority desc, batch, key limit :limit"
     return list(
         connection.execute(
-            text(f"select key {_DUE} and recipe = any(:recipes) order by key"), bound
+            text(f"select key {_DUE} and ({where}) {order}"),
+            {"assets": [asset], "limit": limit, **(bound or {})},
         ).scalars()
     )

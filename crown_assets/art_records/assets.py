@@ -36,6 +36,7 @@ from crown.journal.stats import PipelineStats
 from crown.store import watch
 from crown_assets.factories import (
     carried_forward,
+    key,
     preview,
     record_run,
     sentences_as_failures,
@@ -48,11 +49,6 @@ FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_win
 APPLIED = "newest_export_applied"
 #: Rows of a difference, or of what was set aside, that the run's page shows; the rest is in `crown art`.
 _SHOWN = 20
-
-
-def key(asset: str) -> dg.AssetKey:
-    """`art_records/prints` -> ["art_records", "prints"]."""
-    return dg.AssetKey(asset.split("/"))
 
 
 class ExportsConfig(dg.Config):
@@ -152,7 +148,7 @@ _LINKED = {"prints": [], "distributors": [], "editions": [TABLES["prints"], TABL
 
 
 @dg.multi_asset(
-    name="art_tables",
+    name=f"{DEPARTMENT}__art_tables",
     specs=[
         *(
             dg.AssetSpec(

@@ -16,8 +16,7 @@ from crown.art_records.summary import ART_RECORDS
 from crown.art_records.tables import ENTITIES
 from crown.art_records.wording import named
 from crown.art_records.workspace import CLEAN, TABLES
-from crown_assets.art_records.assets import key
-from crown_assets.factories import sentences_as_failures
+from crown_assets.factories import key, sentences_as_failures
 from resources.workspaces import ArtRecordsResource
 
 VALUES = "values_pass_their_rules"
@@ -55,7 +54,7 @@ def _build(table: str) -> dg.AssetChecksDefinition:
     asset = key(TABLES[table])
 
     @dg.multi_asset_check(
-        name=f"{table}_checks",
+        name=f"{TABLES[table].replace('/', '__')}_checks",
         specs=[
             *(dg.AssetCheckSpec(name, asset=asset, description=says) for name, says in questions.items()),
             *(

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from crown.flow.make import StageReport
+from crown.flow.make import Only, StageReport
 from crown.flow.pool_report import PoolReport, Progress
 from crown.journal.records import log_context
 from crown.ledger import counts
@@ -39,6 +40,7 @@ from crown.product_images.workspace import (
 )
 from crown.store import watch
 from crown_assets.factories import (
+    ItemsConfig,
     carried_forward,
     console_link,
     data_is_fresh,
@@ -79,6 +81,22 @@ def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any
     )
 
 
+class CutoutsConfig(ItemsConfig):
+    """Run configuration of the cut-outs."""
+
+    model: str = Field(
+        default="",
+        description="Only cut-outs by this model (studio, isnet-general-use, ...). It chooses none: that is a person's"
+        " decision, `crown images retry PATTERN --model NAME`.",
+    )
+
+    def only(self) -> Only | None:
+        """The part of what is due; None for all of it."""
+        if not self.model:
+            return super().only()
+        return Only(self.pattern, self.limit, {"model": self.model})
+
+
 #: Where people put pictures, and where the world reads them.
 share = external_asset(
     SHARE,
@@ -101,13 +119,15 @@ published_folders = external_asset(
     {"python", "file"},
     checks=[freshness_check(INBOX_PHOTOS, "newest upload")],
 )
-def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def inbox_photos(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """What people gave us: uploads of the inbox and retouches, stored by hash and verified."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         context.log.info("Looking at the folders of %s", workspace.settings.media)
         watch.settled(partial(folders.seen_by_people, workspace))
         seen, reviewed = intake.take_in(workspace), moves.collect(workspace)
-        report = _make(context, workspace, INBOX_PHOTOS)
+        report = _make(context, workspace, config, INBOX_PHOTOS)
         return _result(
             context,
             workspace,
@@ -126,18 +146,23 @@ def inbox_photos(context: dg.AssetExecutionContext, images: ProductImagesResourc
 
 
 @_asset(PHOTOS, [INBOX_PHOTOS], {"python", "postgres"})
-def photos(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def photos(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """The newest version of each photo (product number and view); older versions stay stored."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        return _result(context, workspace, _make(context, workspace, PHOTOS), PHOTOS)
+        return _result(context, workspace, _make(context, workspace, config, PHOTOS), PHOTOS)
 
 
 # In no pool: a run that follows a person's decision would wait for an hour of cutting out. One run of its queue at a
 # time bounds it.
 @_asset(CUTOUTS, [PHOTOS], {"python", "image"})
-def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def cutouts(
+    context: dg.AssetExecutionContext, config: CutoutsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """Photos without their backdrop, or a person's retouch; laid out for review as they are made."""
     queue = _queue(context)
+    only = _part(context, config)
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
         report = stages.make(
             workspace,
@@ -145,7 +170,8 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
             run_id=context.run_id,
             on_progress=_showing(context, workspace),
             seconds=_seconds(context, workspace, _CUTOUT_TURNS),
-            copies_only=queue == queues.PRODUCT_IMAGES,
+            copies_only=queue == queues.PRODUCT_IMAGES and only is None,
+            only=only,
         )
         review_folder.show(workspace)
         review_folder.show_failures(workspace)
@@ -156,16 +182,18 @@ def cutouts(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
 
 
 @_asset(MASTERS, [CUTOUTS], {"python", "image"})
-def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def masters(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """Approved cut-outs: exactly the bytes that a person approved."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        report = _make(context, workspace, MASTERS)
+        report = _make(context, workspace, config, MASTERS)
         review_folder.show(workspace, new=False)
         return _result(context, workspace, report, MASTERS)
 
 
 @dg.multi_asset(
-    name="renditions",
+    name=f"{DEPARTMENT}__renditions",
     specs=[
         dg.AssetSpec(
             key(asset),
@@ -186,24 +214,26 @@ def masters(context: dg.AssetExecutionContext, images: ProductImagesResource) ->
     pool="cpu_heavy",
 )
 def renditions(
-    context: dg.AssetExecutionContext, images: ProductImagesResource
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
 ) -> Iterator[dg.MaterializeResult]:
     """Each master is decoded once for all families that are selected."""
     chosen = [
         RENDITIONS[family] for family in FAMILIES if key(RENDITIONS[family]) in context.selected_asset_keys
     ]
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        report = _make(context, workspace, *chosen)
+        report = _make(context, workspace, config, *chosen)
         unrendered.show(workspace)
         for asset in chosen:
             yield _result(context, workspace, report, asset)
 
 
 @_asset(TEXTS, [PHOTOS], {"python", "postgres"})
-def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def texts(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """What is written into the pictures of each product: a person's words, and the company's for the rest."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        return _result(context, workspace, _make(context, workspace, TEXTS), TEXTS)
+        return _result(context, workspace, _make(context, workspace, config, TEXTS), TEXTS)
 
 
 @_asset(
@@ -220,10 +250,12 @@ def texts(context: dg.AssetExecutionContext, images: ProductImagesResource) -> d
     ],
     pool="cpu_heavy",
 )
-def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def compliance(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """Renditions measured and judged under the profiles of the targets; an error keeps a picture out of those."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        report = _make(context, workspace, COMPLIANCE)
+        report = _make(context, workspace, config, COMPLIANCE)
         checks = [meets_profile(workspace, profile) for profile in profile_names()]
         return _result(context, workspace, report, COMPLIANCE, checks)
 
@@ -241,10 +273,12 @@ def compliance(context: dg.AssetExecutionContext, images: ProductImagesResource)
         freshness_check(PUBLISHED, "newest publication"),
     ],
 )
-def production(context: dg.AssetExecutionContext, images: ProductImagesResource) -> dg.MaterializeResult:
+def production(
+    context: dg.AssetExecutionContext, config: ItemsConfig, images: ProductImagesResource
+) -> dg.MaterializeResult:
     """The published folders: only what changed is written, only files of ours are replaced or removed."""
     with _logged(context), sentences_as_failures(), images.workspace() as workspace:
-        report = _make(context, workspace, PUBLISHED)
+        report = _make(context, workspace, config, PUBLISHED)
         held = "\n\n".join(removal.sentence for removal in report.held)
         return _result(
             context,
@@ -261,7 +295,9 @@ def _logged(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
     return log_context(run_id=context.run_id, department=DEPARTMENT)
 
 
-def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str) -> StageReport:
+def _make(
+    context: dg.AssetExecutionContext, workspace: Workspace, config: ItemsConfig, *assets: str
+) -> StageReport:
     """Make what is due of assets that share a worker pool, or the part of it that fits this run."""
     return stages.make(
         workspace,
@@ -269,7 +305,16 @@ def _make(context: dg.AssetExecutionContext, workspace: Workspace, *assets: str)
         run_id=context.run_id,
         on_progress=_progress(context),
         seconds=_seconds(context, workspace),
+        only=_part(context, config),
     )
+
+
+def _part(context: dg.AssetExecutionContext, config: ItemsConfig) -> Only | None:
+    """The part of what is due that a person chose in the launchpad."""
+    only = config.only()
+    if only is not None:
+        context.log.info("Of what is due, this run makes: %s", only)
+    return only
 
 
 def _fresh(workspace: Workspace, asset: str) -> dg.AssetCheckResult:

@@ -13,7 +13,7 @@ from crown.product_images.renditions import judgements
 from crown.product_images.renditions.compliance import load_profiles
 from crown.product_images.workspace import COMPLIANCE, PUBLISHED, Workspace
 from crown.settings.model import load_settings
-from crown_assets.factories import sentences_as_failures
+from crown_assets.factories import key, sentences_as_failures
 from resources.workspaces import ProductImagesResource
 
 #: Rows of a check's table.
@@ -52,7 +52,7 @@ def meets_profile(workspace: Workspace, profile: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=errors == 0,
         check_name=f"meets_{profile}",
-        asset_key=dg.AssetKey(COMPLIANCE.split("/")),
+        asset_key=key(COMPLIANCE),
         severity=dg.AssetCheckSeverity.ERROR,
         # Dagster knows passed and failed only.
         description=_not_applicable(used, count),
@@ -79,7 +79,7 @@ def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not held,
         check_name="no_removal_is_held",
-        asset_key=dg.AssetKey(PUBLISHED.split("/")),
+        asset_key=key(PUBLISHED),
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(removal.sentence for removal in held) or None,
         metadata={
@@ -96,7 +96,7 @@ def no_removal_is_held(workspace: Workspace) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=dg.AssetKey(PUBLISHED.split("/")),
+    asset=key(PUBLISHED),
     name="files_are_as_we_wrote_them",
     description="Published pictures are there, unchanged, and no foreign file is among them.",
 )

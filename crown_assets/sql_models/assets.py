@@ -21,15 +21,6 @@ from resources.database import DatabaseResource
 
 GROUP = "sql"
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-#: When anything it reads has become another, not when it was made again the same; a model that reads nothing (the
-#: clock) with every new day.
-FOLLOWS = dg.AutomationCondition.eager().replace(
-    "any_deps_updated",
-    dg.AutomationCondition.any_deps_match(
-        dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
-    ),
-)
-_DAILY = dg.AutomationCondition.on_cron("5 0 * * *")
 _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
@@ -66,7 +57,6 @@ def _asset(
             "sql": dg.MetadataValue.md(f"```sql\n{model.sql.strip()}\n```"),
         },
         check_specs=[_check(key, promise) for promise in kept],
-        automation_condition=FOLLOWS if model.upstream else _DAILY,
         freshness_policy=FRESH,
     )
     def sql_model(context: dg.AssetExecutionContext, database: DatabaseResource) -> dg.MaterializeResult:

@@ -25,6 +25,7 @@ from crown.product_images.workspace import (
     open_workspace,
 )
 from crown.store.files import Ownership, write_text
+from resources import asset_keys
 
 if TYPE_CHECKING:
     from crown_cli.common.world import World
@@ -62,7 +63,7 @@ def _has_run(workspace: Workspace, name: str) -> bool:
 
 
 def _made(done: dict[str, Any], *assets: str) -> int:
-    return sum(done["assets"].get(asset, {}).get("successful", 0) for asset in assets)
+    return sum(done["assets"].get("/".join(asset_keys.path(asset)), {}).get("successful", 0) for asset in assets)
 
 
 def _text_edit(workspace: Workspace, run: Run) -> str:

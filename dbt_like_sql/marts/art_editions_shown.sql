@@ -20,5 +20,5 @@ select
     e.is_double_linked
 from staging.art_editions as e
 left join staging.art_prints as p on p.print_id = e.print_id
-left join staging.art_galleries as g on g.gallery_id = e.gallery_id
+left join staging.art_distributors as g on g.gallery_id = e.gallery_id
 cross join staging.art_clock as c

@@ -72,7 +72,7 @@ select
     coalesce(s.previous_year_to_date_sold, 0) as previous_year_to_date_sold,
     coalesce(s.previous_year_to_date_net, 0) as previous_year_to_date_net,
     s.last_sale
-from staging.art_galleries as g
+from staging.art_distributors as g
 left join copies as c on c.gallery_id = g.gallery_id
 left join sales as s on s.gallery_id = g.gallery_id
 left join by_year as y on y.gallery_id = g.gallery_id

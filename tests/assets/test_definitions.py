@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,31 @@ def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
     assert len(node.description or "") > 20
     name = node.key.to_user_string()
     assert name in WITHOUT_FRESHNESS or node.freshness_policy_or_from_metadata is not None
+
+
+DEPARTMENTS = ("product_images", "art_records", "sql", "housekeeping", "motion_jobs")
+
+
+def test_every_node_asset_and_job_has_a_name_of_its_own_that_begins_with_its_department() -> None:
+    defs = build_defs()
+    nodes = list(defs.resolve_implicit_global_asset_job_def().graph.node_dict.values())
+    assert len(nodes) > 40
+    names = [node.name for node in nodes]
+    assert len(names) == len(set(names))
+    assert [name for name in names if name.split("__")[0] not in DEPARTMENTS] == []
+    keys = defs.get_repository_def().asset_graph.get_all_asset_keys()
+    assert {key.path[0] for key in keys} <= set(DEPARTMENTS)
+    # The graph of the UI labels a node by the last part of its key.
+    labels = Counter(key.path[-1] for key in keys)
+    assert [label for label, count in labels.items() if count > 1] == []
+    jobs = {job.name for job in defs.resolve_all_job_defs()} - {"__ASSET_JOB"}
+    assert [name for name in jobs if not name.startswith((*DEPARTMENTS, "backups"))] == []
+
+
+def test_no_sensor_starts_a_run_without_the_name_of_a_job() -> None:
+    repository = build_defs().get_repository_def()
+    assert [n.key for n in repository.asset_graph.asset_nodes if n.automation_condition is not None] == []
+    assert [s.name for s in repository.sensor_defs if s.asset_selection is not None] == []
 
 
 def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes() -> None:

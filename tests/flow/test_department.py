@@ -69,6 +69,27 @@ def test_removals_above_a_share_wait_for_a_person_and_everything_else_goes_on(
         assert held_removals.standing(connection, REMOVALS) == []
 
 
+@pytest.mark.parametrize(
+    ("only", "made"),
+    [
+        (make.Only("AN*"), ["ann.txt"]),
+        (make.Only(limit=1), ["ann.txt"]),
+        (make.Only("[b-c]*", limit=5), ["bob.txt", "cat.txt"]),
+        (make.Only("an"), []),
+        (make.Only(recipe={"version": "no such"}), []),
+    ],
+    ids=str,
+)
+def test_a_run_makes_only_the_part_of_what_is_due_that_was_chosen(
+    engine: Engine, home: Path, only: make.Only, made: list[str]
+) -> None:
+    report = make.make(FLOW, letters(engine, home, "ann", "bob", "cat"), [LETTERS], only=only)
+    assert report.plans[LETTERS].pending == 3, "everything is planned"
+    assert sorted(there(home)) == made
+    make.make(FLOW, letters(engine, home, "ann", "bob", "cat"), [LETTERS])
+    assert sorted(there(home)) == ["ann.txt", "bob.txt", "cat.txt"], "the rest stays due"
+
+
 def test_a_file_that_a_person_changed_is_kept_when_it_is_no_longer_wanted(engine: Engine, home: Path) -> None:
     make.make(FLOW, letters(engine, home, "ann"), [LETTERS])
     (home / "letters" / "ann.txt").write_text("mine now")

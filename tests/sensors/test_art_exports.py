@@ -296,16 +296,3 @@ def test_the_clock_fetches_and_checks_once_a_day() -> None:
     job = build_defs().resolve_job_def("art_records")
     assert dg.validate_run_config(job, FETCH)
     assert FETCH["ops"].keys() == {dg.AssetKey(EXPORTS.split("/")).to_python_identifier()}
-
-
-def test_automation_builds_the_sql_models_and_nothing_else() -> None:
-    repository = build_defs().get_repository_def()
-    sensors = [s for s in repository.sensor_defs if isinstance(s, dg.AutomationConditionSensorDefinition)]
-    assert [s.name for s in sensors] == ["sql_models_follow"], "no default sensor, which would be stopped"
-    covered = sensors[0].asset_selection.resolve(repository.asset_graph)
-    models = {k for k in repository.asset_graph.get_all_asset_keys() if k.path[0] == "sql"}
-    assert covered == models
-    conditioned = {
-        node.key for node in repository.asset_graph.asset_nodes if node.automation_condition is not None
-    }
-    assert conditioned == models

@@ -134,23 +134,3 @@ def test_a_broken_model_fails_its_step_with_file_line_and_column(
     assert str(failure.user_failure_data.description).startswith(
         f"{path}:2:3: function summ(numeric) does not exist"
     )
-
-
-def test_after_a_sync_of_the_editions_exactly_what_stands_on_them_is_requested(
-    database: DatabaseResource, project: Project
-) -> None:
-    defs = dg.Definitions(assets=SQL_MODELS, resources={"database": database})
-    with dg.DagsterInstance.ephemeral() as instance:
-        for source in project.sources.values():
-            instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(list(source.asset))))
-        assert dg.materialize(SQL_MODELS, resources={"database": database}, instance=instance).success
-        quiet = dg.evaluate_automation_conditions(defs=defs, instance=instance)
-        assert quiet.total_requested == 0
-        newer = {"dagster/data_version": "sync 2"}
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(dg.AssetKey(["art_records", "editions"]), tags=newer)
-        )
-        synced = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=quiet.cursor)
-        requested = {r.key for r in synced.results if r.true_subset.size}
-    assert requested == {key(name) for name in project.models if "art.editions" in project.ancestors(name)}
-    assert key("staging.art_prints") not in requested
