@@ -13,4 +13,4 @@ PRODUCT_IMAGES = "product_images"
 #: Cut-outs made by an engine: hours of work, beside which people's decisions are followed.
 CUTOUTS = "product_images_cutouts"
 #: Downloads of pictures: what a slow network delays is nothing else of art records.
-ART_ATTACHMENTS = "art_attachments"
+ART_ATTACHMENTS = "art_records_attachments"

@@ -63,7 +63,9 @@ def _has_run(workspace: Workspace, name: str) -> bool:
 
 
 def _made(done: dict[str, Any], *assets: str) -> int:
-    return sum(done["assets"].get("/".join(asset_keys.path(asset)), {}).get("successful", 0) for asset in assets)
+    return sum(
+        done["assets"].get("/".join(asset_keys.path(asset)), {}).get("successful", 0) for asset in assets
+    )
 
 
 def _text_edit(workspace: Workspace, run: Run) -> str:

@@ -6,7 +6,7 @@ The view is renamed and not made anew, so that what reads it stays.
 from alembic import op
 
 revision = "0113_art_distributors_view"
-down_revision = "0112_journal_subjects"
+down_revision = "0130_attachments"
 branch_labels = None
 depends_on = None
 

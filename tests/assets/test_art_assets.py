@@ -372,14 +372,14 @@ def test_pictures_are_downloaded_in_a_queue_of_their_own_and_shown_on_the_run_s_
         world.drop(export)
         assert ATTACHMENTS not in told(world.run())
         own = world.having(CROWN_ART_RECORDS_ATTACHMENT_HOSTS="127.0.0.1")
-        first = own.run("art_attachments")
+        first = own.run("art_records_attachments")
     named = export.prints.count(b"/signed)")
     assert (told(first)[ATTACHMENTS]["successful"], named) == (named, 30)
     assert checked(first)[ATTACHMENTS, NOTHING_LEFT_FAILED].passed
     sheet = told(first)[ATTACHMENTS]["contact_sheet"]
     path = world.exports.parents[1] / "previews" / sheet.partition("(/previews/")[2].rstrip(")")
     assert path.read_bytes()[8:12] == b"WEBP"
-    again = told(own.run("art_attachments"))[ATTACHMENTS]
+    again = told(own.run("art_records_attachments"))[ATTACHMENTS]
     assert (again["successful"], again["skipped"], again["contact_sheet"]) == (0, 30, sheet)
 
 
