@@ -138,7 +138,7 @@ def _rows_of(result: dg.ExecuteInProcessResult, keys: dict[dg.AssetKey, Model]) 
 
 @sql.command(short_help="Run the tests of models that are built.")
 @_names
-@json_option
+@rows_option
 def test(names: tuple[str, ...], as_json: bool) -> None:
     """Run the tests of models that are built; exit code 1 when one of severity error is broken.
 
@@ -210,7 +210,7 @@ def docs(as_html: bool, output: Path | None) -> None:
     help="Folder for the files; - writes one model to the output.",
 )
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count from this day instead of today.")
-@json_option
+@rows_option
 def export_models(names: tuple[str, ...], folder: str, as_of: datetime | None, as_json: bool) -> None:
     """Write models as CSV files, all of the same moment.
 

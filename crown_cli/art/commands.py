@@ -31,7 +31,7 @@ from crown_cli.art.shared import (
     workspace,
 )
 from crown_cli.common.options import apply_option, reason_option
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, rows_option, show_json, show_rows
 from crown_cli.common.people import acting, who_option
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _became(made: Mapping[str, Any] | None) -> str:
 
 
 @art.command(short_help="Fetch the base through the Airtable API.")
-@json_option
+@rows_option
 def fetch(as_json: bool) -> None:
     """Fetch the base through the Airtable API and write its tables into the exports folder.
 

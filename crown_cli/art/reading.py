@@ -16,7 +16,7 @@ from crown_cli.art.shared import (
     workspace,
     write_private,
 )
-from crown_cli.common.output import json_option, rows_option, show_json, show_rows
+from crown_cli.common.output import csv_wanted, json_option, rows_option, show_json, show_rows
 
 
 @click.command(short_help="List every act that wrote to the art tables.")
@@ -148,7 +148,7 @@ def quarantine(
 
 
 @click.command(short_help="Run the checks and compare formulas.")
-@json_option
+@rows_option
 @click.pass_context
 def checks(context: click.Context, as_json: bool) -> None:
     """Doubtful records in the art tables, and differences from the export's own formulas.
@@ -182,6 +182,7 @@ def checks(context: click.Context, as_json: bool) -> None:
             empty="Nothing deserves a look.",
             width=100,
         )  # fmt: skip
+    if not (as_json or csv_wanted()):
         show_rows(
             [
                 {"formula": f.column, "rows": f.rows, "equal": f.equal, "excused": f.excused, "differ": len(f.wrong)}

@@ -12,7 +12,9 @@ import click
 
 from crown_cli.common.options import apply_option, reason_option
 from crown_cli.common.output import (
+    csv_wanted,
     json_option,
+    rows_option,
     show_json,
     show_rows,
     size,
@@ -84,7 +86,7 @@ def adopt(
 @reason_option(required=False)
 @apply_option
 @who_option
-@json_option
+@rows_option
 def unknown_products(
     pattern: str, retire: bool, reason: str | None, carry_out: bool, who: str | None, as_json: bool
 ) -> None:
@@ -128,7 +130,7 @@ def unknown_products(
         title="Retired; their bytes are in the store" if carry_out else None,
         empty="There is no unknown product.",
     )
-    if retire and found and not carry_out:
+    if retire and found and not carry_out and not csv_wanted():
         click.echo("Nothing is changed; --apply retires them.")
 
 

@@ -12,7 +12,9 @@ import click
 from crown.errors import Refused
 from crown_cli.common.options import apply_option
 from crown_cli.common.output import (
+    csv_wanted,
     json_option,
+    rows_option,
     show_json,
     show_rows,
     size,
@@ -57,13 +59,14 @@ def serve() -> None:
 
 
 @db.command(short_help="Show sizes of the database and its tables.")
-@json_option
+@rows_option
 def stats(as_json: bool) -> None:
     """Show the size of the database, and rows and bytes of its largest tables.
 
     \b
     crown db stats
     crown db stats --json | jq .tables[0]
+    crown db stats --csv > tables.csv
     """  # noqa: D301
     from sqlalchemy import text
 
@@ -83,6 +86,9 @@ def stats(as_json: bool) -> None:
         }
     if as_json:
         show_json(answer)
+        return
+    if csv_wanted():
+        show_rows(answer["tables"])
         return
     click.echo(f"PostgreSQL {answer['postgresql']}, revision {revision}, {size(whole)}.")
     show_rows([{**row, "bytes": size(row["bytes"])} for row in rows[:25]])
@@ -112,7 +118,8 @@ order by 3 desc, 1
 
 
 @db.command()
-def migrate() -> None:
+@json_option
+def migrate(as_json: bool) -> None:
     """Bring the tables to the newest revision; `crown up` does it too.
 
     Take a backup first: there is no way back but a restore.
@@ -128,9 +135,13 @@ def migrate() -> None:
     with serve_database(current_settings()) as url:
         engine = connect(url, pool_size=1)
         try:
-            click.echo(f"The tables are at revision {to_newest(engine)}.")
+            revision = to_newest(engine)
         finally:
             engine.dispose()
+    if as_json:
+        show_json({"revision": revision})
+    else:
+        click.echo(f"The tables are at revision {revision}.")
 
 
 #: Departments whose schema has another name than they.
@@ -286,45 +297,52 @@ def drop_kept(name: str, carry_out: bool, as_json: bool) -> None:
 
 
 @db.command(short_help="Explain the upgrade to a newer PostgreSQL.")
-def upgrade() -> None:
+@json_option
+def upgrade(as_json: bool) -> None:
     """Show which PostgreSQL is in use and how to upgrade to a newer major version; changes nothing.
 
     \b
     crown db upgrade
+    crown db upgrade --json | jq .serves
     """  # noqa: D301
     from crown.database.embedded import program
-    from crown.database.engine import MINIMUM_MAJOR
+    from crown.database.engine import MINIMUM_MAJOR, check_server, connect
     from crown.database.opening import embedded_folder
     from crown.database.programs import major_of
     from crown_cli.common.world import current_settings
 
     settings = current_settings()
-    mine = major_of(program("pg_dump"))
-    click.echo(f"This Crown brings PostgreSQL {mine} and needs a server of {MINIMUM_MAJOR} or later.")
+    brings, folder, serves = major_of(program("pg_dump")), None, None
     if settings.database_url is None:
         folder = embedded_folder(settings)
         found = folder / "PG_VERSION"
-        click.echo(
-            f"The embedded database in {folder} is PostgreSQL {found.read_text().strip()}."
-            if found.exists()
-            else f"There is no embedded database in {folder} yet."
+        serves = int(found.read_text()) if found.exists() else None
+        state = (
+            f"There is no embedded database in {folder} yet."
+            if serves is None
+            else f"The embedded database in {folder} is PostgreSQL {serves}."
         )
-        aside = f"mv {folder} {folder}.old"
+        aside = f"Put the old database aside: mv {folder} {folder}.old"
     else:
-        from crown.database.engine import check_server, connect
-
         engine = connect(settings.database_url.get_secret_value(), pool_size=1)
-        click.echo(f"The server of CROWN_DATABASE_URL is PostgreSQL {check_server(engine)}.")
+        serves = check_server(engine)
         engine.dispose()
-        aside = "point CROWN_DATABASE_URL to an empty database on the new server"
-    click.echo(
-        f"""
-To change to a newer major version:
-  1. With the Crown that runs now:  crown backup /srv/backups
-  2. Stop `crown up` or the services.
-  3. Install the newer Crown, or set up the newer server.
-  4. Put the old database aside:    {aside}
-  5. With the newer one:            crown restore /srv/backups/crown-DATE
-                                    crown restore /srv/backups/crown-DATE --apply
-  6. crown doctor, then start again. Throw the old one away when you are content."""
-    )
+        state = f"The server of CROWN_DATABASE_URL is PostgreSQL {serves}."
+        aside = "Point CROWN_DATABASE_URL to an empty database on the new server."
+    steps = [
+        "With the Crown that runs now: crown backup /srv/backups",
+        "Stop `crown up` or the services.",
+        "Install the newer Crown, or set up the newer server.",
+        aside,
+        "With the newer one: crown restore /srv/backups/crown-DATE --apply",
+        "crown doctor, then start again. Remove the old one when all is well.",
+    ]
+    if as_json:
+        show_json(
+            {"brings": brings, "needs": MINIMUM_MAJOR, "serves": serves, "folder": folder, "steps": steps}
+        )
+        return
+    click.echo(f"This Crown brings PostgreSQL {brings} and needs a server of {MINIMUM_MAJOR} or later.")
+    click.echo(f"{state}\n\nTo change to a newer major version:")
+    for number, step in enumerate(steps, 1):
+        click.echo(f"  {number}. {step}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.output import json_option, rows_option, show_json, show_rows
 
 if TYPE_CHECKING:
     from crown.settings.model import Settings
@@ -20,7 +20,7 @@ _SIGNS = {"ok": "ok", "warn": "warning", "fail": "FAILED"}
 
 
 @click.command()
-@json_option
+@rows_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Find what is wrong, and what to do about it.
@@ -40,7 +40,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         show_json(found)
     else:
         show_rows(
-            [{"check": f.check, "": _SIGNS[f.verdict], "what": f.what, "to do": f.do} for f in found],
+            [{"check": f.check, "verdict": _SIGNS[f.verdict], "what": f.what, "to do": f.do} for f in found],
         )
     if any(finding.verdict == "fail" for finding in found):
         ctx.exit(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Iterator
 
 import click
@@ -11,8 +14,13 @@ from crown_cli.main import cli
 
 #: What these answer is a document or a running service.
 _NO_JSON = {
-    *("crown up", "crown db serve", "crown db migrate", "crown db upgrade"),
-    *("crown sql docs", "crown art export"),
+    *("crown up", "crown db serve"),
+    *("crown sql docs", "crown art export", "crown motion sample-csv"),
+}
+#: What these answer is the report of what they did, or of one thing, in several parts.
+_REPORTS = {
+    *("crown art run", "crown images run", "crown sql run", "crown migrate-v3"),
+    *("crown art show", "crown db dump"),
 }
 #: What a command that changes or removes much once asked instead of --apply.
 _OLD_CONSENT = {"--dry-run", "--yes", "--force-yes"}
@@ -58,6 +66,22 @@ def test_every_command_answers_scripts_in_json(path: str) -> None:
     if isinstance(ALL[path].command, click.Group) or path in _NO_JSON:
         return
     assert "--json" in options(path)
+
+
+def _shows_rows(path: str) -> bool:
+    callback = ALL[path].command.callback
+    if callback is None:
+        return False
+    code = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(callback))))
+    calls = (one.func for one in ast.walk(code) if isinstance(one, ast.Call))
+    return any(isinstance(one, ast.Name) and one.id == "show_rows" for one in calls)
+
+
+@EACH
+def test_every_command_that_lists_rows_answers_spreadsheets_in_csv(path: str) -> None:
+    if isinstance(ALL[path].command, click.Group) or "--apply" in options(path) or path in _REPORTS:
+        return
+    assert not _shows_rows(path) or "--csv" in options(path)
 
 
 @EACH

@@ -47,7 +47,7 @@ def test_a_rejection_of_published_photos_is_shown_first_and_withdrawing_it_resto
     rejecting = ("reject", "5200010*", "--reason", "wrong series", "--who", "ute")
     tried = crown(*rejecting)
     assert [one["now"] for one in tried["photos"]] == ["approve (eva)"] * 4
-    assert tried["held"][0]["products"] == NUMBERS
+    assert tried["held"][0]["subjects"] == NUMBERS
     assert set(verdicts(crown).values()) == {"approved"}
     crown(*rejecting, "--apply")
     assert set(verdicts(crown).values()) == {"rejected"}

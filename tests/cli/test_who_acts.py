@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import getpass
 import io
+import json
 
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
@@ -60,3 +61,15 @@ def test_rows_come_out_as_csv_in_which_no_cell_is_a_formula(
     rows = list(csv.DictReader(io.StringIO(status.stdout)))
     assert [row["department"] for row in rows][:2] == ["product_images", "product_data"]
     assert rows[0]["current"] == "0"
+
+
+def test_the_database_commands_answer_scripts(engine: Engine, database_url: str, tmp_path: object) -> None:
+    with engine.connect() as connection:
+        revision = connection.execute(text("select version_num from alembic_version")).scalar_one()
+    migrated = crown(database_url, tmp_path, "db", "migrate", "--json")
+    assert json.loads(migrated.stdout) == {"revision": revision}
+    answer = json.loads(crown(database_url, tmp_path, "db", "upgrade", "--json").stdout)
+    assert answer["serves"] >= answer["needs"] == 15
+    assert (answer["folder"], len(answer["steps"])) == (None, 6)
+    tables = crown(database_url, tmp_path, "db", "stats", "--csv").stdout
+    assert next(csv.reader(io.StringIO(tables))) == ["table", "about_rows", "bytes"]
