@@ -8,6 +8,7 @@ from typing import Any
 
 from crown.errors import BadInput
 from crown.motion_jobs.ae_project import Project, read_project
+from crown.motion_jobs.expression_reads import effect_names, reads_of
 from crown.motion_jobs.place_map import place_map
 from crown.motion_jobs.psd_file import PsdDocument, read_psd
 
@@ -45,6 +46,14 @@ def _project_facts(project: Project) -> dict[str, Any]:
     facts = asdict(project)
     for comp in facts["compositions"]:
         comp["shown_in"] = shown[comp["id"]]
+    facts["expressions"] = [
+        {
+            **asdict(one.expression),
+            "reads": [read.sentence() for read in one.reads],
+            "localised": [read.sentence() for read in one.reads if read.localised],
+        }
+        for one in reads_of(project, effect_names(project.path))
+    ]
     for item in facts["footage"]:
         item["places"] = len(uses.places_of_item(item["id"]))
     return {**facts, "path": str(project.path), "fonts": list(project.fonts)}

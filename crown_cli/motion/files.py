@@ -11,6 +11,7 @@ import click
 from crown_cli.common.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
+    from crown.motion_jobs.ae_edit import EditProof, Edits
     from crown.motion_jobs.template_contract import Contract
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -70,7 +71,8 @@ def _show_project(facts: Mapping[str, Any]) -> None:
     show_rows(footage, empty="No footage.")
     for one in facts["expressions"]:
         flag = " (reads files or runs programs)" if one["reads_files"] else ""
-        click.echo(f"expression on layer id:{one['layer_id']}, {one['property']}{flag}")
+        said = "; ".join(one["reads"]) or "nothing that is written out"
+        click.echo(f"expression on layer id:{one['layer_id']}, {one['property']}{flag}: reads {said}")
     for one in facts["controllers"]:
         click.echo(f"Essential Graphics {one['type']}: {one['name']}")
     click.echo(f"Fonts: {', '.join(facts['fonts']) or 'none'}")
@@ -180,19 +182,15 @@ def edit(
     crown motion edit promo.aepx --text "Headline=Spring is here" -o out.aepx
     crown motion edit promo.aep --footage logo.png=new.png -o out.aep
     """  # noqa: D301
-    from crown.errors import Refused
-    from crown.motion_jobs.ae_edit import edit_project
     from crown.motion_jobs.ae_project import read_project
     from crown.motion_jobs.edit_requests import changed_places, requested_edits
 
     if not texts and not footage:
         raise click.UsageError("Nothing to change. Give --text LAYER=TEXT or --footage ITEM=FILE.")
-    if output.exists():
-        raise Refused(f"{output} exists already. Remove it, or name another file.")
     project = read_project(file)
     edits = requested_edits(project, texts, footage, comp, platform)
     places = changed_places(project, edits)
-    proof = edit_project(file, edits, output)
+    proof = _edited(file, edits, output)
     if as_json:
         show_json(
             {
@@ -335,4 +333,73 @@ def _show_contract(contract: Contract) -> None:
         click.echo(f"Names of several slots: {', '.join(map(repr, twins))}. Matching cannot tell them apart.")
 
 
-COMMANDS = (inspect, roundtrip, edit, diff, template)
+@click.command(short_help="The hard card of a template: its variables, and filling them.")
+@_file
+@click.option("--comp", metavar="COMP", help="The composition that holds the data; default: Hard Card.")
+@click.option(
+    "--values",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file of names and values to fill in.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="New file, with --values."
+)
+@json_option
+def card(file: Path, comp: str | None, values: Path | None, output: Path | None, as_json: bool) -> None:
+    """Show the data composition of a template, and what reads each variable; with --values fill it.
+
+    \b
+    crown motion card promo.aepx
+    crown motion card promo.aepx --values match.json -o filled.aepx
+    """  # noqa: D301
+    from crown.motion_jobs.ae_project import read_project
+    from crown.motion_jobs.expression_reads import effect_names, reads_of
+    from crown.motion_jobs.hard_card import fill_card, hard_card, read_values
+
+    if (values is None) != (output is None):
+        raise click.UsageError("--values and -o go together.")
+    project = read_project(file)
+    found = hard_card(project, reads_of(project, effect_names(file)), comp)
+    if values and output:
+        filling = fill_card(found, read_values(values))
+        proof = _edited(file, filling.edits, output)
+        if as_json:
+            show_json(
+                {
+                    "output": output,
+                    "filled": len(filling.edits.texts),
+                    "unknown": filling.unknown,
+                    "kept": filling.kept,
+                }
+            )
+            return
+        click.echo(
+            f"{_counted(len(filling.edits.texts), 'variable')} filled, {_counted(len(filling.kept), 'variable')} kept."
+        )
+        if filling.unknown:
+            click.echo(f"No variable: {', '.join(filling.unknown)}.")
+        click.echo(f"{output} is written. Verified: {proof.verified}; opened in After Effects: not tested.")
+    elif as_json:
+        show_json(found)
+    else:
+        rows = [
+            {"id": one.layer_id, "variable": one.name, "value": one.value, "read by": ", ".join(one.readers)}
+            for one in found.variables
+        ]
+        show_rows(
+            rows, title=f"{found.comp!r} (id:{found.comp_id})", empty=f"{found.comp!r} has no text layer."
+        )
+        for problem in found.problems:
+            click.echo(problem)
+
+
+def _edited(file: Path, edits: Edits, output: Path) -> EditProof:
+    from crown.errors import Refused
+    from crown.motion_jobs.ae_edit import edit_project
+
+    if output.exists():
+        raise Refused(f"{output} exists already. Remove it, or name another file.")
+    return edit_project(file, edits, output)
+
+
+COMMANDS = (inspect, roundtrip, edit, diff, template, card)

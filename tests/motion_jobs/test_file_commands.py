@@ -67,6 +67,18 @@ def test_inspect_shows_where_a_composition_appears_and_what_is_missing(real_file
     assert sum("unknown" in line for line in windows.splitlines()) == 2
 
 
+def test_inspect_lists_what_each_expression_reads(real_file: RealFile) -> None:
+    path = real_file("aepx", "nexrender_assets_nm05ae15.aepx")
+    facts = json.loads(motion("inspect", path, "--json").output)
+    assert [one["reads"] for one in facts["expressions"]] == [
+        ["file '/Users/Inlife/NXRendering/nm05/data.js'"]
+    ] * 7
+    assert (
+        motion("inspect", path).output.count("(reads files or runs programs): reads file '/Users/Inlife/")
+        == 7
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("nexrender_nm05ae15.aepx", "at line 341"), ("invalid_dummy.aepx", "at line 1, column 1")],
@@ -352,7 +364,7 @@ def test_a_template_with_several_top_compositions_asks_for_one(real_file: RealFi
 
 
 def test_help_has_examples_and_fits_80_columns() -> None:
-    for command in ("inspect", "roundtrip", "edit", "diff", "template"):
+    for command in ("inspect", "roundtrip", "edit", "diff", "template", "card"):
         shown = motion(command, "--help").output
         assert f"crown motion {command}" in shown
         assert max(map(len, shown.splitlines())) <= 80
