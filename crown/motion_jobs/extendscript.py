@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import quote
@@ -123,7 +123,25 @@ class Run:
     dialogs: tuple[str, ...]
 
 
-def run_script(source: str, project: Project, files: set[str], windows: bool = False) -> Run:
+@dataclass(frozen=True, slots=True)
+class ModelMachine:
+    """The machine of the model. Fonts are families of PostScript names, each with whether it stands in for another."""
+
+    version: str = "25.5x4"
+    language: str = "en_US"
+    system: str = "Macintosh OS 14"
+    script: str = "/scripts/script.jsx"
+    effects: tuple[str, ...] = ()
+    fonts: tuple[tuple[tuple[str, bool], ...], ...] | None = ()
+
+
+def run_script(
+    source: str,
+    project: Project,
+    files: set[str],
+    windows: bool = False,
+    machine: ModelMachine = ModelMachine(),
+) -> Run:
     """Run a script against the model of a project, within limits of time and memory, without what ES3 lacks.
 
     Args:
@@ -131,13 +149,16 @@ def run_script(source: str, project: Project, files: set[str], windows: bool = F
         project: What the model holds.
         files: The files that are there, as the render machine names them.
         windows: Whether the render machine runs Windows.
+        machine: What the machine has.
 
     Raises:
         Refused: The script fails or takes too long.
     """
     from py_mini_racer import JSEvalException, JSTimeoutException, MiniRacer
 
-    model = json.dumps({**_model(project), "files": sorted(files), "windows": windows})
+    model = json.dumps(
+        {**_model(project), "files": sorted(files), "windows": windows, "machine": asdict(machine)}
+    )
     library = (_SCRIPTS / "after_effects_model.js").read_text("ascii")
     context = MiniRacer()
     try:

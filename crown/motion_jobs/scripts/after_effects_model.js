@@ -15,7 +15,9 @@ var runScript;
     const present = given.files.slice();
 
     function File(uri) {
+        if (!(this instanceof File)) { return new File(uri); }
         const path = decode(String(uri));
+        this.path = path.slice(0, path.lastIndexOf("/"));
         this.fsName = given.windows ? windowsPath(path) : path;
         this.encoding = "";
         this.lineFeed = "";
@@ -94,8 +96,14 @@ var runScript;
     const world = {
         File, FileSource, ImportOptions, CompItem, FootageItem,
         alert: dialog("alert"), confirm: dialog("confirm"), prompt: dialog("prompt"), Window: dialog("Window"),
+        $: { os: given.machine.system, fileName: given.machine.script },
         app: {
-            project, exitCode: 0,
+            project, exitCode: 0, version: given.machine.version, isoLanguage: given.machine.language,
+            effects: given.machine.effects.map((name) => ({ matchName: name })),
+            fonts: given.machine.fonts === null ? undefined : {
+                allFonts: given.machine.fonts.map((family) => family.map(
+                    ([postScriptName, isSubstitute]) => ({ postScriptName, isSubstitute }))),
+            },
             open(file) { state.opened = file.fsName; },
             beginUndoGroup() { state.undo += 1; },
             endUndoGroup() { state.undo -= 1; },
