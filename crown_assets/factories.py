@@ -118,10 +118,20 @@ def item_asset(
     )
 
 
-def external_asset(
-    asset: str, description: str, kinds: set[str], *, owners: Sequence[str], deps: Sequence[str] = ()
+def asset_spec(
+    asset: str,
+    description: str,
+    kinds: set[str],
+    *,
+    owners: Sequence[str],
+    deps: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> dg.AssetSpec:
-    """Something outside that Crown reads or writes and does not make: a folder, a base, an account."""
+    """The spec of an asset that a step with several outputs makes, or of something outside that Crown does not make.
+
+    Outside are folders, bases and accounts that Crown reads or writes; `more` goes to `dg.AssetSpec`.
+    """
     department = asset.split("/")[0]
     return dg.AssetSpec(
         key(asset),
@@ -130,7 +140,8 @@ def external_asset(
         owners=owners,
         kinds=kinds,
         description=description,
-        metadata=console_link(department),
+        metadata={**console_link(department), **(metadata or {})},
+        **more,
     )
 
 

@@ -34,15 +34,18 @@ rotating_check_job = dg.define_asset_job(
     tags={QUEUE: "product_images_rotating_check"},
     description="Whether production still is what we wrote there.",
 )
+_BACKUPS = dg.AssetSelection.assets(
+    *(dg.AssetKey(["housekeeping", name]) for name in ("backup", "restore_test"))
+)
 housekeeping_job = dg.define_asset_job(
     "housekeeping",
-    selection='group:"housekeeping"',
+    selection=dg.AssetSelection.groups("housekeeping") - _BACKUPS,
     tags={QUEUE: "housekeeping"},
     description="Retention, expired claims, disk space.",
 )
 backups_job = dg.define_asset_job(
     "backups",
-    selection='group:"backups"',
+    selection=_BACKUPS,
     tags={QUEUE: "backups"},
     description="A backup, unless there is one of this night, and a restore of the newest beside the database.",
 )

@@ -8,7 +8,6 @@ export come into the art tables together or not at all.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from crown.art_records.exports.arriving import Outcome
 from crown.art_records.history.comparing import masked
 from crown.art_records.reports import TableReport
 from crown.art_records.tables import ENTITIES
+from crown.art_records.versions import CODE_VERSIONS
 from crown.art_records.workspace import (
     AIRTABLE,
     CLEAN,
@@ -35,7 +35,9 @@ from crown.art_records.workspace import (
 from crown.journal.stats import PipelineStats
 from crown.store import watch
 from crown_assets.factories import (
+    asset_spec,
     carried_forward,
+    console_link,
     key,
     preview,
     record_run,
@@ -45,7 +47,6 @@ from crown_assets.factories import (
 from resources.workspaces import ArtRecordsResource
 
 OWNERS = ["team:art-records"]
-FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 APPLIED = "newest_export_applied"
 #: Rows of a difference, or of what was set aside, that the run's page shows; the rest is in `crown art`.
 _SHOWN = 20
@@ -57,28 +58,25 @@ class ExportsConfig(dg.Config):
     fetch: bool = False
 
 
-airtable_base = dg.AssetSpec(
-    key(AIRTABLE),
-    group_name=DEPARTMENT,
+airtable_base = asset_spec(
+    AIRTABLE,
+    "The gallery's base in Airtable, the source of every export; Crown reads it and never writes to it.",
+    {"airtable"},
     owners=OWNERS,
-    kinds={"airtable"},
-    description="The gallery's base in Airtable, the source of every export; Crown reads it and never writes to it.",
 )
-exports_folder = dg.AssetSpec(
-    key(FOLDER),
-    deps=[key(AIRTABLE)],
-    group_name=DEPARTMENT,
+exports_folder = asset_spec(
+    FOLDER,
+    "The folder in which exports arrive, by hand or from the Airtable API.",
+    {"csv"},
     owners=OWNERS,
-    kinds={"csv"},
-    description="The folder in which exports arrive, by hand or from the Airtable API.",
+    deps=[AIRTABLE],
 )
-documents = dg.AssetSpec(
-    key(DOCUMENTS),
-    deps=[key(TABLES["editions"])],
-    group_name=DEPARTMENT,
+documents = asset_spec(
+    DOCUMENTS,
+    "Invoices, statements and certificates that people issued with `crown art`.",
+    {"html", "pdf"},
     owners=OWNERS,
-    kinds={"html", "pdf"},
-    description="Invoices, statements and certificates that people issued with `crown art`.",
+    deps=[TABLES["editions"]],
 )
 
 
@@ -88,7 +86,8 @@ documents = dg.AssetSpec(
     group_name=DEPARTMENT,
     owners=OWNERS,
     kinds={"python", "airtable", "csv"},
-    freshness_policy=FRESH,
+    code_version=CODE_VERSIONS[EXPORTS],
+    metadata=console_link(DEPARTMENT),
     description="The newest export of each table, kept for ever by the hash of its bytes before anything reads it.",
 )
 def airtable_exports(
@@ -149,31 +148,33 @@ _LINKED = {"prints": [], "distributors": [], "editions": [TABLES["prints"], TABL
 
 @dg.multi_asset(
     name=f"{DEPARTMENT}__art_tables",
+    description="Cleans, compares and writes the newest export. It is one step that cannot be run in part: all tables of an"
+    " export come into the art tables in one transaction, together or not at all.",
+    can_subset=False,
     specs=[
         *(
-            dg.AssetSpec(
-                key(CLEAN[table]),
-                deps=[key(EXPORTS)],
-                group_name=DEPARTMENT,
+            asset_spec(
+                CLEAN[table],
+                f"The {table} of the newest export after the rules; what failed one is set aside.",
+                {"python", "pandas"},
                 owners=OWNERS,
-                kinds={"python", "pandas"},
+                deps=[EXPORTS],
                 skippable=True,
-                freshness_policy=FRESH,
-                description=f"The {table} of the newest export after the rules; what failed one is set aside.",
+                code_version=CODE_VERSIONS[CLEAN[table]],
             )
             for table in ENTITIES
         ),
         *(
-            dg.AssetSpec(
-                key(TABLES[table]),
-                deps=[key(CLEAN[table]), *(key(linked) for linked in _LINKED[table])],
-                group_name=DEPARTMENT,
+            asset_spec(
+                TABLES[table],
+                f"The {table} of today in the art tables, with every earlier state behind them; written in one step with"
+                " the other tables.",
+                {"python", "postgres"},
                 owners=OWNERS,
-                kinds={"python", "postgres"},
+                deps=[CLEAN[table], *_LINKED[table]],
                 skippable=True,
-                freshness_policy=FRESH,
+                code_version=CODE_VERSIONS[TABLES[table]],
                 metadata={"dagster/table_name": f"art.{table}"},
-                description=f"The {table} of today in the art tables, with every earlier state behind them.",
             )
             for table in ENTITIES
         ),

@@ -5,8 +5,9 @@ crown.product_images.rehearsal.removal.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Engine, text
@@ -30,22 +31,27 @@ _MB = 1024 * 1024
 _LOG_ROWS_A_DAY = 500_000
 
 
-@dg.asset(
-    key=KEY,
-    group_name="housekeeping",
-    owners=["team:platform"],
-    kinds={"python", "postgres"},
-    code_version="1",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "disk_space", asset=KEY, description="Every folder of ours has CROWN_MIN_FREE_GB left."
-        ),
-        dg.AssetCheckSpec(
-            "log_growth",
-            asset=KEY,
-            description="The log grew by a usual amount in the last day, and the database takes what is logged.",
-        ),
-    ],
+def platform_asset(key: dg.AssetKey, checks: Mapping[str, str], **more: Any) -> Any:
+    """An asset of the platform itself, with its checks by name and sentence; `more` goes to `dg.asset`."""
+    return dg.asset(
+        key=key,
+        group_name="housekeeping",
+        owners=["team:platform"],
+        kinds={"python", "postgres"},
+        code_version="1",
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, description=sentence) for name, sentence in checks.items()
+        ],
+        **more,
+    )
+
+
+@platform_asset(
+    KEY,
+    {
+        "disk_space": "Every folder of ours has CROWN_MIN_FREE_GB left.",
+        "log_growth": "The log grew by a usual amount in the last day, and the database takes what is logged.",
+    },
 )
 def tidied(images: ProductImagesResource) -> Iterator[dg.MaterializeResult]:
     """Old logs, Dagster's transitory events and bytes of rehearsals removed, lost claims freed, unfinished files cleared."""

@@ -14,6 +14,7 @@ from crown.errors import CrownError
 from crown.product_images.orphans import only_rehearsed_at
 from crown.settings.model import Settings
 from crown_assets.factories import sentences_as_failures
+from crown_assets.housekeeping.assets import platform_asset
 from resources.database import DatabaseResource
 
 BACKUP = dg.AssetKey(["housekeeping", "backup"])
@@ -23,19 +24,10 @@ _OF_THIS_NIGHT = timedelta(hours=12)
 _FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 
 
-@dg.asset(
-    key=BACKUP,
-    group_name="backups",
-    owners=["team:platform"],
-    kinds={"python", "postgres"},
+@platform_asset(
+    BACKUP,
+    {"originals_are_whole": "Every original that was copied has the bytes of the hash in its name."},
     freshness_policy=_FRESH,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "originals_are_whole",
-            asset=BACKUP,
-            description="Every original that was copied has the bytes of the hash in its name.",
-        )
-    ],
 )
 def saved(database: DatabaseResource) -> Iterator[dg.MaterializeResult]:
     """The newest backup in CROWN_BACKUP_ROOT; old ones are removed after CROWN_BACKUP_KEEP_DAYS."""
@@ -77,20 +69,14 @@ def saved(database: DatabaseResource) -> Iterator[dg.MaterializeResult]:
         )
 
 
-@dg.asset(
-    key=RESTORE_TEST,
+@platform_asset(
+    RESTORE_TEST,
+    {
+        "newest_backup_restores": "The newest backup was restored beside the database, and every figure agreed with its"
+        " manifest."
+    },
     deps=[BACKUP],
-    group_name="backups",
-    owners=["team:platform"],
-    kinds={"python", "postgres"},
     freshness_policy=_FRESH,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "newest_backup_restores",
-            asset=RESTORE_TEST,
-            description="The newest backup was restored beside the database, and every figure agreed with its manifest.",
-        )
-    ],
 )
 def restored(database: DatabaseResource) -> Iterator[dg.MaterializeResult]:
     """A restore of the newest backup into a scratch database, compared and dropped; nothing is replaced."""

@@ -8,7 +8,6 @@ Each row of the ledger is an item, so no asset is partitioned by file.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -41,10 +40,9 @@ from crown.product_images.workspace import (
 from crown.store import watch
 from crown_assets.factories import (
     ItemsConfig,
+    asset_spec,
     carried_forward,
-    console_link,
     data_is_fresh,
-    external_asset,
     fail_above,
     freshness_check,
     item_asset,
@@ -66,7 +64,6 @@ SHARE = f"{DEPARTMENT}/share"
 TARGETS = f"{DEPARTMENT}/published_folders"
 #: Cutting out takes so much longer than what follows it; its results are shown as they come in any case.
 _CUTOUT_TURNS = 10
-FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
 
 def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any:
@@ -76,7 +73,6 @@ def _asset(asset: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Any
         kinds,
         owners=OWNERS,
         code_version=CODE_VERSIONS[asset],
-        freshness_policy=FRESH,
         **more,
     )
 
@@ -98,13 +94,13 @@ class CutoutsConfig(ItemsConfig):
 
 
 #: Where people put pictures, and where the world reads them.
-share = external_asset(
+share = asset_spec(
     SHARE,
     "The folders of the share in which people put photos, approve cut-outs and put retouches.",
     {"file"},
     owners=OWNERS,
 )
-published_folders = external_asset(
+published_folders = asset_spec(
     TARGETS,
     "The folders of the production targets, as the website, the printers and partners read them.",
     {"file"},
@@ -195,17 +191,14 @@ def masters(
 @dg.multi_asset(
     name=f"{DEPARTMENT}__renditions",
     specs=[
-        dg.AssetSpec(
-            key(asset),
-            deps=[key(MASTERS)],
-            group_name=DEPARTMENT,
+        asset_spec(
+            asset,
+            f"The {family} outputs of output_specs.yaml, rendered from the masters.",
+            {"python", "image"},
             owners=OWNERS,
-            kinds={"python", "image"},
-            description=f"The {family} outputs of output_specs.yaml, rendered from the masters.",
+            deps=[MASTERS],
             skippable=True,
-            freshness_policy=FRESH,
             code_version=CODE_VERSIONS[asset],
-            metadata=console_link(DEPARTMENT),
         )
         for family, asset in RENDITIONS.items()
     ],

@@ -29,16 +29,13 @@ HEAVY = (
     "scipy",
     "matplotlib",
 )
-#: Assets whose staleness is nobody's worry, with the reason.
-WITHOUT_FRESHNESS = {
-    "housekeeping/retention": "runs by its schedule; a missed night harms nothing",
-    "product_images/share": "external; the newest upload is judged where it is received",
-    "product_images/published_folders": "external; the newest publication is judged where it is made",
-    "art_records/airtable_base": "external; the newest export is judged where it is received",
-    "art_records/exports_folder": "external; the newest export is judged where it is received",
-    "art_records/attachments": "the newest export is judged where it is received; most bring no new picture",
-    "art_records/documents": "external; people issue them when they are needed",
+#: Assets that no schedule makes by a time of its own: the checks of these judge them by the dates of their data.
+JUDGED_BY_DATA = {
+    "product_images": ("product_images/inbox_photos", "product_images/production"),
+    "art_records": ("art_records/editions",),
 }
+#: Assets whose staleness is nobody's worry, with the reason.
+WITHOUT_FRESHNESS = {"housekeeping/retention": "runs by its schedule; a missed night harms nothing"}
 
 
 def graph() -> dict[str, Any]:
@@ -99,8 +96,20 @@ def test_every_asset_says_whose_it_is_and_what_it_is(node: Any) -> None:
     assert node.group_name != "default"
     assert node.kinds
     assert len(node.description or "") > 20
-    name = node.key.to_user_string()
-    assert name in WITHOUT_FRESHNESS or node.freshness_policy_or_from_metadata is not None
+    by_run = node.freshness_policy_or_from_metadata is not None
+    by_data = node.group_name in JUDGED_BY_DATA
+    assert by_run + by_data + (node.key.to_user_string() in WITHOUT_FRESHNESS) == 1, "one way"
+    assert node.group_name == "housekeeping" or node.is_external or node.code_version
+    if by_data:
+        assert "console" in node.metadata
+
+
+def test_the_ends_of_each_department_are_judged_by_the_dates_of_their_data() -> None:
+    graph = build_defs().get_repository_def().asset_graph
+    for assets in JUDGED_BY_DATA.values():
+        for asset in assets:
+            names = {check.name for check in graph.get(dg.AssetKey(asset.split("/"))).check_keys}
+            assert names & {"data_is_fresh", "newest_export_is_recent"}, asset
 
 
 DEPARTMENTS = ("product_images", "art_records", "sql", "housekeeping", "motion_jobs")
