@@ -6,72 +6,27 @@ records in the counted numbers, drawn from a seed. Does not belong here: reading
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 
+from crown.art_records.sample_files import Export, export
 from crown.art_records.sample_parts import (
-    FORMULA_COLUMNS,
     GALLERIES,
     ID_ALPHABET,
-    MONTHS,
     PLACES,
-    amounts,
-    csv_file,
     day_of,
-    days,
-    in_list,
     number_of,
-    texts,
-    ticks,
 )  # fmt: skip
 
-BOOK_SIZE = 8410
+BASE_SIZE = 8410
 """Editions of the first export; every count below is meant for this size and scales with it."""
 
 FIRST_DATE = date(2025, 10, 29)
 SECOND_DATE = date(2026, 1, 1)
 
-EDITION_COLUMNS = [
-    "Print - Edition", "Print", "Print Edition", "Printed", "Size", "Frame", "Distributor", "Sold",
-    "Retail Price", "Date Sold", "Settled", "Notes", "Variation", "Date in Gallery", "Stock Checked",
-    "To check in detail", "Commission", "Invoice Amount", "Commissions", "Payment", "Month Sold", "Year Sold",
-    "Weeks in Gallery", "Print - Edition copy", "Print copy", "record_id", "print_record_id",
-    "distributor_record_id",
-]  # fmt: skip
-PRINT_COLUMNS = [
-    "Print Name", "Image", "Description", "Total Editions", "Web link", "Editions", "Notes", "Record_id",
-]  # fmt: skip
-DISTRIBUTOR_COLUMNS = [
-    "Name", "Image", "Commission", "Notes", "Prints", "Prints copy", "Contact Number", "Web address",
-    "Net Revenue", "Distributor Revenue", "Retail Amount Sold", "Net Revenue Unpaid",
-    "Net Revenue Unpaid by Invoice Month", "Date", "Record_id",
-]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Export:
-    """One export of the whole base as bytes, ready to be dropped into the exports folder."""
-
-    prints: bytes
-    distributors: bytes
-    editions: bytes
-    exported_on: date
-
-    def write(self, folder: Path) -> dict[str, Path]:
-        """Write the three files under the names that Airtable gives; returns table -> path."""
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = {}
-        for table in ("prints", "distributors", "editions"):
-            path = folder / f"{table.title()}-{self.exported_on.isoformat()} export.csv"
-            path.write_bytes(getattr(self, table))
-            paths[table] = path
-        return paths
-
-
-def sample_exports(seed: int = 4, editions: int = BOOK_SIZE) -> tuple[Export, Export]:
+def sample_exports(seed: int = 4, editions: int = BASE_SIZE) -> tuple[Export, Export]:
     """The first export (28 columns) and the second (22 columns, one row more, 199 rows really changed).
 
     Args:
@@ -80,14 +35,14 @@ def sample_exports(seed: int = 4, editions: int = BOOK_SIZE) -> tuple[Export, Ex
     """
     if editions < 2000:
         raise ValueError("a sample base has at least 2,000 editions: fewer cannot hold every kind of fault")
-    base = _Base(np.random.default_rng(seed), editions)
-    first = base.export(FIRST_DATE, all_columns=True)
+    base = Base(np.random.default_rng(seed), editions)
+    first = export(base, FIRST_DATE, all_columns=True)
     base.two_months_later()
-    second = base.export(SECOND_DATE, all_columns=False)
+    second = export(base, SECOND_DATE, all_columns=False)
     return first, second
 
 
-class _Base:
+class Base:
     """The whole base in arrays, one entry per edition; `None` is an empty cell."""
 
     def __init__(self, rng: np.random.Generator, size: int) -> None:
@@ -100,7 +55,7 @@ class _Base:
 
     def k(self, count: int) -> int:
         """A counted number of the real art tables, scaled to this size."""
-        return max(1, round(count * self.size / BOOK_SIZE))
+        return max(1, round(count * self.size / BASE_SIZE))
 
     def _ids(self, count: int) -> np.ndarray:
         letters = self.rng.integers(0, len(ID_ALPHABET), size=(count, 14))
@@ -145,7 +100,7 @@ class _Base:
             number[owner == p] = list(range(1, count + 1))
         # Double-linked copies go on counting after the second print's own, so that neither print repeats one.
         number[owner == 0] = [i + fixed[1] for i in range(1, fixed[0] + 1)]
-        number[np.flatnonzero(owner == 4)[-1]] = 855 if n == BOOK_SIZE else fixed[4]
+        number[np.flatnonzero(owner == 4)[-1]] = 855 if n == BASE_SIZE else fixed[4]
         number[np.flatnonzero(owner == -1)[-1]] = 7
         self.owner, self.number = owner, number
         self.double = owner == 0
@@ -416,85 +371,3 @@ class _Base:
         self.ids = np.append(self.ids, self._ids(1))
         self.order = np.append(self.order, self.size)
         self.size += 1
-
-    # ---- writing -------------------------------------------------------------------------------------
-
-    def export(self, on: date, *, all_columns: bool) -> Export:
-        """The three files as Airtable writes them: BOM, quotes where needed, no newline at the end."""
-        columns = self._edition_columns(on)
-        wanted = [c for c in EDITION_COLUMNS if all_columns or c not in FORMULA_COLUMNS]
-        rows = zip(*(columns[c][self.order] for c in wanted), strict=True)
-        return Export(
-            prints=csv_file(PRINT_COLUMNS, self._print_rows(columns["Print - Edition"])),
-            distributors=csv_file(DISTRIBUTOR_COLUMNS, self._distributor_rows()),
-            editions=csv_file(wanted, rows),
-            exported_on=on,
-        )
-
-    def _edition_columns(self, on: date) -> dict[str, np.ndarray]:
-        names = np.array([in_list(name) for name in self.print_names] + [""], dtype=object)
-        ids = np.append(self.print_ids, "")
-        two = self.second_link >= 0
-        linked = np.where(two, names[self.owner] + "," + names[self.second_link], names[self.owner])
-        linked_ids = np.where(two, ids[self.owner] + ", " + ids[self.second_link], ids[self.owner])
-        number = np.array(["" if x is None else str(x) for x in self.number], dtype=object)
-        display = np.where(self.blank, "-", linked + " - " + number)
-        owed, share = self._amounts()
-        sold_on = np.array([d is not None for d in self.sale])
-        galleries = np.array([in_list(name) for name in self.distributor_names] + [""], dtype=object)
-        gallery_ids = np.append(self.distributor_ids, "")
-        at = np.array([-1 if a is None else a for a in self.at])
-        return {
-            "Print - Edition": display, "Print": linked, "Print Edition": number,
-            "Printed": ticks(self.printed), "Size": texts(self.frame_size), "Frame": texts(self.frame),
-            "Distributor": galleries[at], "Sold": ticks(self.sold), "Retail Price": amounts(self.price),
-            "Date Sold": days(self.sale), "Settled": ticks(self.settled), "Notes": texts(self.notes),
-            "Variation": texts(self.variation), "Date in Gallery": days(self.gallery),
-            "Stock Checked": ticks(self.checked), "To check in detail": ticks(self.in_detail),
-            "Commission": np.array(["" if c is None else f"{c}%" for c in self.commission], dtype=object),
-            "Invoice Amount": amounts(owed), "Commissions": amounts(share), "Payment": texts(self.payment),
-            "Month Sold": np.array([f"{d[1]:02d} {MONTHS[d[1] - 1]}" if s else "#ERROR!"
-                                    for d, s in zip(self.sale, sold_on, strict=True)], dtype=object),
-            "Year Sold": np.array([f"{d[0]:04d}" if s else "#ERROR!"
-                                   for d, s in zip(self.sale, sold_on, strict=True)], dtype=object),
-            "Weeks in Gallery": np.array(["NaN" if d is None else str((on - date(*d)).days // 7)
-                                          for d in self.gallery], dtype=object),
-            "Print - Edition copy": display, "Print copy": linked, "record_id": self.ids,
-            "print_record_id": linked_ids, "distributor_record_id": gallery_ids[at],
-        }  # fmt: skip
-
-    def _amounts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Invoice Amount and Commissions in pence, with the base's formulas: an empty cell counts as zero."""
-        price = np.array([p or 0 for p in self.price], dtype=np.int64)
-        part = np.array([c or 0 for c in self.commission], dtype=np.int64)
-        owed = np.where(self.sold, price * (100 - part) // 100, 0)
-        return owed, price - owed
-
-    def _print_rows(self, display: np.ndarray) -> list[list[str]]:
-        rows = []
-        for p, name in enumerate(self.print_names):
-            mine = display[(self.owner == p) | (self.second_link == p)]
-            # Five of the real prints have pictures whose names hold commas or brackets.
-            file = f"{p:02d}, state (2).jpg" if p in (1, 10, 19, 28, 37) else f"{p:02d}.jpg"
-            picture = f"{file} (https://dl.invalid/v5/{p:02d}/signed)" if p % 3 else ""
-            total = self.print_totals[p]
-            rows.append([name, picture, "Linocut" if p % 2 else "", "" if total is None else str(total),
-                         f"https://prints.invalid/{p}" if p % 4 == 0 else "",
-                         ",".join(in_list(d) for d in mine), "", self.print_ids[p]])  # fmt: skip
-        return rows
-
-    def _distributor_rows(self) -> list[list[str]]:
-        owed, _ = self._amounts()
-        at = np.array([-1 if a is None else a for a in self.at])
-        price = np.array([p or 0 for p in self.price], dtype=np.int64)
-        rows = []
-        for d, name in enumerate(self.distributor_names):
-            net, retail = int(owed[at == d].sum()), int(price[at == d].sum())
-            unpaid = int(owed[(at == d) & self.sold & ~self.settled].sum())
-            share = self.distributor_shares[d]
-            real = d == 0 or d > 4
-            rows.append([name, "", "" if share is None else f"{share}%", "", "", "",
-                         f"01632 96{d:04d}" if real else "", f"https://gallery{d}.invalid" if real else "",
-                         *(f"£{v // 100}.{v % 100:02d}" for v in (net, retail - net, retail, unpaid, unpaid)),
-                         f"October {d + 1}, 2025" if real else "", self.distributor_ids[d]])  # fmt: skip
-        return rows

@@ -96,14 +96,14 @@ class Workspace:
         found = discover(self.exports, self.book.layouts)
         if not found:
             raise BadInput(
-                f"No export lies in {self.exports}; export Prints, Distributors and Editions as CSV into it."
+                f"{self.exports} holds no export; export Prints, Distributors and Editions as CSV into it."
             )
         return found
 
     def fetch(self, on_answer: Callable[[str], None] | None = None) -> dict[str, Path]:
         """Fetch the base through the API and write its tables into the exports folder; none without a base.
 
-        `on_answer` is told the server's time of every answer.
+        `on_answer` receives the server's time of every answer.
 
         Raises:
             ConfigurationError: there is no token, or others may read it.
@@ -149,7 +149,7 @@ class Workspace:
 
 
 def open_workspace(engine: Engine, settings: Settings) -> Workspace:
-    """The workspace, with its exports folder made when it lies on a share that is there.
+    """The workspace, with its exports folder made when its share is mounted.
 
     Raises:
         SystemicFailure: the share is not mounted, or the folder cannot be made.

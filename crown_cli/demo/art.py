@@ -25,7 +25,7 @@ from resources.queues import ART_ATTACHMENTS
 if TYPE_CHECKING:
     import dagster as dg
 
-    from crown.art_records.samples import Export
+    from crown.art_records.sample_files import Export
     from crown_cli.common.world import World
 
 DEMO = "demo"

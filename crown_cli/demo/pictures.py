@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crown.art_records.samples import Export
+    from crown.art_records.sample_files import Export
 
 HOST = "127.0.0.1"
 _INVENTED = b"https://dl.invalid"
@@ -63,7 +63,7 @@ def served(export: Export) -> Iterator[Export]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the story says what was downloaded."""
+            """Nothing: the demo prints what was downloaded."""
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -14,13 +14,8 @@ from sqlalchemy import Engine, text
 from crown.art_records.history.comparing import Limits
 from crown.art_records.history.syncing import sync
 from crown.art_records.reports import SyncReport
-from crown.art_records.samples import (
-    DISTRIBUTOR_COLUMNS,
-    EDITION_COLUMNS,
-    PRINT_COLUMNS,
-    Export,
-    sample_exports,
-)
+from crown.art_records.sample_files import DISTRIBUTOR_COLUMNS, EDITION_COLUMNS, PRINT_COLUMNS, Export
+from crown.art_records.samples import sample_exports
 from crown.art_records.tables import ENTITIES
 from crown.store.objects import Objects
 

@@ -17,7 +17,7 @@ from crown.art_records.exports.oracles import formula_oracles
 from crown.art_records.history.rollback import rollback
 from crown.art_records.outgoing import art_records_csv
 from crown.art_records.previews import sales_by_month_png, sell_through_png
-from crown.art_records.samples import EDITION_COLUMNS, Export
+from crown.art_records.sample_files import EDITION_COLUMNS, Export
 from crown.errors import BadInput, Refused
 
 from .conftest import ArtTables, csv_bytes, distributor_row, edition_row, print_row, rid

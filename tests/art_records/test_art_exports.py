@@ -17,7 +17,7 @@ from crown.art_records.exports.files import (
     take_in,
 )
 from crown.art_records.outgoing import neutralised
-from crown.art_records.samples import Export as Sample
+from crown.art_records.sample_files import Export as Sample
 from crown.errors import BadInput, TemporaryFailure
 from crown.store.objects import Objects
 

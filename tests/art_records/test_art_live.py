@@ -18,7 +18,7 @@ import pytest
 
 from crown.art_records.exports.live import changed_since, fetch_exports
 from crown.art_records.history.syncing import sync
-from crown.art_records.samples import DISTRIBUTOR_COLUMNS, PRINT_COLUMNS
+from crown.art_records.sample_files import DISTRIBUTOR_COLUMNS, PRINT_COLUMNS
 from crown.errors import SourceOutage, SystemicFailure, TemporaryFailure
 
 from .conftest import PLAIN_EDITION_COLUMNS, ArtTables, distributor_row, edition_row, print_row, rid

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from crown.art_records.history.rollback import RollbackReport, rollback
 from crown.art_records.history.writing import alone
-from crown.art_records.samples import Export
+from crown.art_records.sample_files import Export
 from crown.errors import Refused
 
 from .conftest import ArtTables, distributor_row, edition_row, print_row, rid

@@ -20,7 +20,7 @@ from crown.art_records.exports.rules import (
     rulebook,
     split_display_name,
 )
-from crown.art_records.samples import Export
+from crown.art_records.sample_files import Export
 from crown.errors import ConfigurationError
 
 from .conftest import PLAIN_EDITION_COLUMNS, csv_bytes, edition_row, rid

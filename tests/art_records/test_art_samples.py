@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from crown.art_records.exports.rules import judge, rulebook
-from crown.art_records.samples import EDITION_COLUMNS, Export, sample_exports
+from crown.art_records.sample_files import EDITION_COLUMNS, Export
+from crown.art_records.samples import sample_exports
 
 
 def table(data: bytes) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from crown.art_records.exports.rules import Rulebook, rulebook
 from crown.art_records.history.comparing import Limits
 from crown.art_records.history.rollback import rollback
 from crown.art_records.history.syncing import compare, rerun, sync
-from crown.art_records.samples import Export
+from crown.art_records.sample_files import Export
 from crown.errors import BadInput, ConfigurationError, Refused
 
 from .conftest import ArtTables, distributor_row, edition_row, print_row, rid

@@ -17,7 +17,8 @@ from crown.art_records.acts.local import sell
 from crown.art_records.exports import arriving
 from crown.art_records.exports.oracles import formula_oracles
 from crown.art_records.history.syncing import receive
-from crown.art_records.samples import Export, sample_exports
+from crown.art_records.sample_files import Export
+from crown.art_records.samples import sample_exports
 from crown.art_records.tables import ENTITIES
 from crown.art_records.workspace import (
     ATTACHMENTS,

@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
 
-from crown.art_records.samples import Export, sample_exports
+from crown.art_records.sample_files import Export
+from crown.art_records.samples import sample_exports
 from crown.journal import logs
 from crown_cli.art.commands import art
 from crown_cli.demo.pictures import served
@@ -91,7 +92,7 @@ def test_help_needs_no_settings_and_loads_nothing_heavy() -> None:
 def test_a_sync_is_a_preview_until_it_is_applied_and_then_a_no_op(
     crown: Crown, engine: Engine, folder: Path, samples: tuple[Export, Export]
 ) -> None:
-    assert "No export lies in" in crown("sync", code=1).output
+    assert "holds no export; export Prints" in crown("sync", code=1).output
     samples[0].write(folder)
     preview = crown("sync", "--json")
     assert (preview["applied"], preview["tables"][2]["counts"]["records_created"]) == (False, 2000)

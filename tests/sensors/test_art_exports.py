@@ -18,7 +18,8 @@ from sqlalchemy import Engine, text
 from crown.art_records.exports import arriving, endpoint
 from crown.art_records.history.rollback import rollback
 from crown.art_records.history.syncing import receive, sync
-from crown.art_records.samples import Export, sample_exports
+from crown.art_records.sample_files import Export
+from crown.art_records.samples import sample_exports
 from crown.art_records.workspace import EXPORTS
 from crown.errors import ConfigurationError, SourceOutage
 from crown.ledger import plans, resources

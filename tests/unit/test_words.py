@@ -66,7 +66,7 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 #: Words that these folders still use.
-_NOT_YET = ("crown/art_records/", "crown/motion_jobs/")
+_NOT_YET = ("crown/motion_jobs/",)
 
 
 def _allowed_in(name: str, word: str) -> bool:

@@ -218,7 +218,7 @@ def close(
 def reopen(
     engine: Engine, table: str, key: str, *, who: str, via: Via = "cli", reason: str | None = None
 ) -> LocalReport:
-    """Bring a closed record back as it stood; closed ones are found by id, or by name when that is unique.
+    """Reopen a closed record with its last values; closed ones are found by id, or by name when that is unique.
 
     Raises:
         BadInput: no such record.

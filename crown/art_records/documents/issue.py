@@ -113,7 +113,7 @@ def _issue(engine: Engine, objects: Objects, kind: str, order: Order, prepare: _
     if order.on > (order.today or date.today()):  # noqa: DTZ011
         raise Refused(f"{order.on} is in the future; a document bears the day on which it is issued.")
     with engine.begin() as connection:
-        # The art tables stand still while they are stated, and numbers are given one after the other.
+        # The art tables do not change while they are read, and numbers are given one after the other.
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         old = _replaced(connection, kind, order)
         draft = prepare(connection, old.document_id if old else None)

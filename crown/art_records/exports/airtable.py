@@ -41,7 +41,7 @@ class Pace:
 @cache
 def pace_of(endpoint_url: str, base_id: str) -> Pace:
     """The pace of a base, one for all clients of this process."""
-    del endpoint_url, base_id  # only what tells one from another
+    del endpoint_url, base_id  # the key of the cache
     return Pace()
 
 

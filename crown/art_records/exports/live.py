@@ -135,7 +135,7 @@ def changed_after(since: str) -> Formula:
     Both functions are Airtable's own (https://support.airtable.com/docs/formula-field-reference), need no field in the
     base and may be used in `filterByFormula` (https://airtable.com/developers/web/api/list-records).
     `LAST_MODIFIED_TIME()` without fields covers all that a person fills; it is empty for a record that was never changed
-    since it was created, so that `CREATED_TIME()` has to stand in for it.
+    since it was created, so that `CREATED_TIME()` takes its place.
     """
     from pyairtable.formulas import CREATED_TIME, DATETIME_PARSE, IF, IS_AFTER, LAST_MODIFIED_TIME, NOT
 

@@ -77,7 +77,7 @@ def enter_sync(connection: Connection, number: int) -> None:
 
 
 def _table_hash(connection: Connection, table: str) -> str:
-    """sha256 over the compared fields of every record that stands."""
+    """sha256 over the compared fields of every record's current version."""
     kind = ENTITIES[table]
     fields = ", ".join(("airtable_id", *kind.fields, "is_active"))
     found: str = connection.execute(

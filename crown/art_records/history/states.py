@@ -21,7 +21,7 @@ from crown.errors import BadInput
 
 @dataclass(frozen=True)
 class Event:
-    """One act in a record's story, with the fields it changed as (field, old, new), personal texts masked."""
+    """One act on a record, with the fields it changed as (field, old, new), personal texts masked."""
 
     sync_number: int
     sync_type: str

@@ -119,7 +119,7 @@ def fail_sync(connection: Connection, number: int, error: BaseException) -> None
 
 @contextmanager
 def as_writer(connection: Connection) -> Iterator[None]:
-    """Tell the guard of the version tables that Crown itself writes, for this transaction."""
+    """Let the guard of the version tables pass what Crown itself writes in this transaction."""
     connection.execute(text("select set_config('crown.art_writer', 'on', true)"))
     yield
     connection.execute(text("select set_config('crown.art_writer', '', true)"))
