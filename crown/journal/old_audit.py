@@ -144,35 +144,44 @@ def _activities(number: str, items: list[HistoryItem]) -> list[dict[str, object]
                 "details": None if item.details is None else plain_text(item.details),
                 "source_file": None if item.source_file is None else plain_text(item.source_file),
                 "duration_ms": None,
-                "context": "{}",
+                "context": {},
                 "import_key": f"{key}:{seen[key]}",
             }
         )
     return rows
 
 
-#: What is imported, by table: its columns and the values of a row.
+#: What is imported, by table: where it goes, and the fields of a row.
 ACTIVITIES = (
-    "journal.activity (at, who, what, department, subject, entity, via, details, source_file, duration_ms,"
-    " context, import_key) values (:at, :who, :what, :department, :number, :number, 'import', :details, :source_file,"
-    " :duration_ms, cast(:context as jsonb), :import_key)"
+    "journal.activity (at, who, what, department, subject, entity, via, details, source_file, duration_ms, context,"
+    " import_key) select at, who, what, department, number, number, 'import', details, source_file, duration_ms, context,"
+    " import_key",
+    "at timestamptz, who text, what text, department text, number text, details text, source_file text,"
+    " duration_ms integer, context jsonb, import_key text",
 )
 FORMATS = (
     "journal.imported_formats (product_number, format_name, generated_at, file_path, file_size_bytes, import_key)"
-    " values (:number, :name, :at, :path, :bytes, :import_key)"
+    " select number, name, at, path, bytes, import_key",
+    "number text, name text, at timestamptz, path text, bytes bigint, import_key text",
 )
 SYNCS = (
     "journal.imported_syncs (product_number, synced_at, files_synced, total_bytes, import_key)"
-    " values (:number, :at, :files, :bytes, :import_key)"
+    " select number, at, files, bytes, import_key",
+    "number text, at timestamptz, files integer, bytes bigint, import_key text",
 )
 
 
-def insert(connection: Connection, into: str, rows: Sequence[Mapping[str, object]]) -> int:
+def insert(connection: Connection, into: tuple[str, str], rows: Sequence[Mapping[str, object]]) -> int:
     """Enter the rows of ACTIVITIES, FORMATS or SYNCS that are not there yet; returns how many were new."""
     if not rows:
         return 0
-    statement = text(f"insert into {into} on conflict (import_key) do nothing")
-    return connection.execute(statement, [dict(row) for row in rows]).rowcount
+    target, fields = into
+    statement = text(
+        f"insert into {target} from jsonb_to_recordset(cast(:rows as jsonb)) as r({fields})"
+        " on conflict (import_key) do nothing"
+    )
+    given = json.dumps(rows, ensure_ascii=False, default=datetime.isoformat)
+    return connection.execute(statement, {"rows": given}).rowcount
 
 
 def _utc(moment: datetime) -> datetime:

@@ -77,6 +77,11 @@ class _Source:
     enter: Callable[[Connection, Sequence[Mapping[str, object]]], int]
     known: str
 
+    @staticmethod
+    def key(row: Mapping[str, object]) -> object:
+        """The key under which a row is entered."""
+        return row.get("import_key") or row["record_id"]
+
 
 def read_address(path: Path) -> URL:
     """The address of the old database from a file: `postgresql://...`, or the PG_* lines of CrownPipe's `.env`.
@@ -243,11 +248,13 @@ def _table(
     for batch in _batches(reading, source, there, keep):
         converted = [source.row(row) for row in batch]
         with engine.begin() as connection:
+            keys = [source.key(row) for row in converted]
+            known = set(connection.execute(text(source.known), {"keys": keys}).scalars())
+            unknown = [row for row in converted if source.key(row) not in known]
             if carry_out:
-                new += source.enter(connection, converted)
+                new += source.enter(connection, unknown)
             else:
-                keys = [row.get("import_key") or row["record_id"] for row in converted]
-                new += len(set(keys)) - connection.execute(text(source.known), {"keys": keys}).scalar_one()
+                new += len({source.key(row) for row in unknown})
         seen += len(batch)
         progress(source.name, seen)
     return Table(source.name, rows, first, last, new, rows - kept)
@@ -264,7 +271,7 @@ def _batches(
         f" from {source.name} where {keep} order by id"
     )
     answer = reading.execution_options(yield_per=_BATCH).execute(query)
-    for batch in answer.mappings().partitions():
+    for batch in answer.mappings().partitions(_BATCH):
         yield [dict(row) for row in batch]
 
 
@@ -282,7 +289,7 @@ def _act(row: Mapping[str, Any]) -> dict[str, object]:
         "details": row["details"],
         "source_file": row["source_file"],
         "duration_ms": row["execution_time_ms"],
-        "context": json.dumps(redact_values(plain(_context(row["context"]) or {}))),
+        "context": redact_values(plain(_context(row["context"]) or {})),
         "import_key": f"{key}:{row['copy']}",
     }
 
@@ -342,6 +349,8 @@ def _context(value: Any) -> Any:
 
 
 def _enter_records(connection: Connection, rows: Sequence[Mapping[str, object]]) -> int:
+    if not rows:
+        return 0
     return connection.execute(text(_RECORDS), {"rows": json.dumps(rows, ensure_ascii=False)}).rowcount
 
 
@@ -370,7 +379,7 @@ _SOURCES = (
         "timestamp",
         _act,
         lambda connection, rows: insert(connection, ACTIVITIES, rows),
-        "select count(*) from journal.activity where import_key = any(:keys)",
+        "select import_key from journal.activity where import_key = any(:keys)",
     ),
     _Source(
         "audit.format_history",
@@ -378,7 +387,7 @@ _SOURCES = (
         "generated_at",
         _format,
         lambda connection, rows: insert(connection, FORMATS, rows),
-        "select count(*) from journal.imported_formats where import_key = any(:keys)",
+        "select import_key from journal.imported_formats where import_key = any(:keys)",
     ),
     _Source(
         "audit.production_sync",
@@ -386,7 +395,7 @@ _SOURCES = (
         "synced_at",
         _sync,
         lambda connection, rows: insert(connection, SYNCS, rows),
-        "select count(*) from journal.imported_syncs where import_key = any(:keys)",
+        "select import_key from journal.imported_syncs where import_key = any(:keys)",
     ),
     _Source(
         "logs.pipeline_logs",
@@ -397,6 +406,6 @@ _SOURCES = (
         "timestamp",
         _record,
         _enter_records,
-        "select count(*) from logs.records where record_id = any(cast(:keys as uuid[]))",
+        "select record_id::text from logs.records where record_id = any(cast(:keys as uuid[]))",
     ),
 )  # fmt: skip

@@ -220,3 +220,28 @@ def test_the_command_shows_its_plan_and_takes_no_address_as_an_argument(
         ("audit.production_sync", 1),
         ("logs.pipeline_logs", 2),
     ]
+
+
+def test_rows_are_read_and_entered_in_batches_and_a_second_run_enters_none(
+    engine: Engine, old_url: str
+) -> None:
+    old = connect(old_url)
+    with old.begin() as filling:
+        filling.execute(
+            text(
+                "insert into audit.production_sync (product_number, synced_at, files_synced, total_bytes)"
+                " select g, timestamptz '2025-01-01 00:00+00' + g * interval '1 minute', 1, g"
+                " from generate_series(1, 4499) g"
+            )
+        )
+    old.dispose()
+    seen: list[int] = []
+
+    def progress(name: str, rows: int) -> None:
+        seen.extend([rows] if name == "audit.production_sync" else [])
+
+    first = migrate(engine, address(old_url, "here"), carry_out=True, progress=progress)
+    assert seen == [2000, 4000, 4500]
+    assert _figures(first)[2] == ("audit.production_sync", 4500, 4500, 0, 0)
+    again = migrate(engine, address(old_url, "here"), carry_out=True)
+    assert _figures(again)[2] == ("audit.production_sync", 4500, 0, 4500, 0)
