@@ -56,8 +56,13 @@ def project_diff(old: Path, new: Path) -> ProjectDiff:
     one, other = _Side(old), _Side(new)
     changes: list[Change] = []
     pairs = paired(one.parts, other.parts)
+    renamed = {(old.place, new.place) for old, new in pairs if old and new and old.kind == "composition"}
     for before, after in pairs:
-        found = list(changes_of(before, after))
+        found = [
+            change
+            for change in changes_of(before, after)
+            if change.property != "place" or (change.old, change.new) not in renamed
+        ]
         if not found and before and after:
             found = list(_unnamed(one, other, before, after))
         changes += found

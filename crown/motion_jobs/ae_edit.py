@@ -165,11 +165,16 @@ def refuse_renames(project: Project, edits: Edits) -> None:
             if number not in names:
                 raise Refused(f"{project.path.name} has no {kind} with the id {number}.")
             name = names[number]
-            if any(f"{quote}{name}{quote}" in one.code for one in project.expressions for quote in "\"'`"):
+            if spelt_out(project, name):
                 raise Refused(
                     f"The {kind} {name!r} is named in an expression, which would not find it under a new name. "
                     "Change both in After Effects."
                 )
+
+
+def spelt_out(project: Project, name: str) -> bool:
+    """Whether an expression spells a name out, and would not find it under another."""
+    return any(f"{quote}{name}{quote}" in one.code for one in project.expressions for quote in "\"'`")
 
 
 def _edited(tree: ChunkTree, edits: Edits, name: str) -> ChunkTree:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
-from crown.motion_jobs.ae_edit import Edits
+from crown.motion_jobs.ae_edit import Edits, spelt_out
 from crown.motion_jobs.ae_project import Composition, Footage, Layer, Project
 
 _NAME = re.compile(r"[A-Za-z0-9_\-. ]+")
@@ -83,7 +83,8 @@ def validate(project: Project) -> PlainlyReport:
 def fixes(project: Project) -> Edits:
     """The renames that mend what a name breaks: characters, prefixes, and `render_` where one composition is left.
 
-    A name stays when another layer of its composition, or another composition, has the new one already.
+    A name stays when another layer of its composition, or another composition, has the new one already, and when
+    an expression spells it out.
     """
     sources = {item.id: item for item in project.footage}
     comp_names: dict[int, str] = {}
@@ -96,7 +97,7 @@ def fixes(project: Project) -> Edits:
         new = _plain(comp.name)
         if not has_render and tops == [comp]:
             new = f"render_{new}"
-        if new != comp.name and new not in taken:
+        if new != comp.name and new not in taken and not spelt_out(project, comp.name):
             comp_names[comp.id] = new
             taken.add(new)
         names = {layer.name for layer in comp.layers}
@@ -104,7 +105,7 @@ def fixes(project: Project) -> Edits:
             prefix = _PREFIXES.get(role_of(layer, sources.get(layer.source_id or -1)), "")
             new = _plain(layer.name)
             new = new if new.startswith(prefix) else prefix + new
-            if new != layer.name and new not in names:
+            if new != layer.name and new not in names and not spelt_out(project, layer.name):
                 layer_names[layer.id] = new
                 names.add(new)
     return Edits(layer_names=layer_names, comp_names=comp_names)

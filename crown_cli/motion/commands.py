@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crown_cli.motion import files, jobs, machines
+from crown_cli.motion import files, jobs, machines, plainly
 
 
 @click.group()
@@ -17,5 +17,5 @@ def motion() -> None:
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
-for _command in (*jobs.COMMANDS, *files.COMMANDS, *machines.COMMANDS):
+for _command in (*jobs.COMMANDS, *files.COMMANDS, *machines.COMMANDS, *plainly.COMMANDS):
     motion.add_command(_command)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from crown.errors import Refused
-from crown.motion_jobs.ae_project import read_project
+from crown.motion_jobs.ae_chunks import Chunk
+from crown.motion_jobs.ae_project import load_tree, read_project
 from crown.motion_jobs.nexrender import RenderOrder, file_uri, job_problems, nexrender_job
 from crown.motion_jobs.packages import PackageOrder, make_package, names_inside, package_problems
 from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
@@ -45,6 +46,45 @@ def test_every_reference_resolves_inside_the_package(
     assert package_problems(package.folder) == []
     manifest = json.loads((package.folder / "manifest.json").read_text())
     assert (manifest["verified"], manifest["opened_in_after_effects"]) == ("structure", "not tested")
+
+
+def references(chunks: list[Chunk]) -> Iterator[dict[str, object]]:
+    for chunk in chunks:
+        if chunk.id == "alas":
+            yield json.loads(chunk.data)
+        elif chunk.kind != "LRdr":
+            yield from references(chunk.children)
+
+
+@pytest.mark.parametrize(
+    ("root", "platform"), [("D:\\jobs\\B1", 1), ("\\\\farm\\x\\B1", 1), ("/Volumes/farm/B1", 2)]
+)
+@pytest.mark.parametrize(
+    "name", ["edforman_test-correct.aepx", "nexrender_2layers1image.aepx", "tk_simpleproject-v26.aep"]
+)
+def test_a_real_project_for_either_system_is_found_by_full_and_by_relative_path(
+    real_file: Callable[[str, str], Path], tmp_path: Path, name: str, root: str, platform: int
+) -> None:
+    source = real_file("aepx", name)
+    named = {str(one["fullpath"]) for one in references(load_tree(source)[0].chunks)}
+    (tmp_path / "any.bin").write_bytes(b"x")
+    package = make_package(
+        PackageOrder(source, root, dict.fromkeys(named, tmp_path / "any.bin")), tmp_path / "out"
+    )
+    assert package_problems(package.folder) == []
+    found = list(references(load_tree(package.folder / name)[0].chunks))
+    assert len(found) >= len(named) > 0
+    pure = PureWindowsPath if platform == 1 else PurePosixPath
+    for one in found:
+        path = pure(str(one["fullpath"]))
+        assert path.is_relative_to(pure(root))
+        assert one["platform"] == platform
+        assert not one.get("server_name")
+        assert not one.get("server_volume_name")
+        # After Effects goes up from the project and takes the last names of the path below that folder.
+        assert one["ascendcount_base"] == 1
+        below = path.parts[-int(str(one["ascendcount_target"])) :]
+        assert package.folder.joinpath(*below).read_bytes() == b"x"
 
 
 def test_missing_footage_stops_the_package_and_is_listed(

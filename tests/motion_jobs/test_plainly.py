@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from crown.errors import Refused
 from crown.motion_jobs.ae_edit import Edits, edit_project, refuse_renames
 from crown.motion_jobs.ae_project import Expression, Project, read_project
 from crown.motion_jobs.plainly import Finding, PlainlyReport, fixes, validate
+from crown_cli.main import cli
 from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
 
 GOOD = comp(1, "render_main", text_layer(10, "txt_title"), source_layer(11, "img_photo", 5))
@@ -106,6 +109,41 @@ def test_a_name_that_an_expression_spells_out_is_not_changed() -> None:
     made = project([comp(1, "render_a", text_layer(10, "title"))], [], (code,))
     with pytest.raises(Refused, match="The layer 'title' is named in an expression"):
         refuse_renames(made, Edits(layer_names={10: "txt_title"}))
+
+
+def test_a_fix_leaves_what_an_expression_spells_out_and_mends_the_rest() -> None:
+    code = Expression(1, 10, "ADBE Opacity", 'thisComp.layer("title").opacity', reads_files=False)
+    made = project([comp(1, "render_a", text_layer(10, "title"), text_layer(11, "date"))], [], (code,))
+    assert fixes(made).layer_names == {11: "txt_date"}
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["motion", "plainly", *map(str, arguments)])
+
+
+def test_fix_writes_a_mended_copy_and_shows_what_differs(tmp_path: Path) -> None:
+    source = made_project(tmp_path)
+    before = source.read_bytes()
+    result = run(source, "--fix", "-o", tmp_path / "fixed.aep")
+    assert "inner / txt_Headline: name changed from 'Headline' to 'txt_Headline'" in result.output
+    assert "fixed.aep is written." in result.output
+    assert source.read_bytes() == before
+    shown = json.loads(run(tmp_path / "fixed.aep", "--json").output)
+    assert [one["rule"] for one in shown["findings"] if one["rule"] in ("name", "prefix")] == []
+    again = run(tmp_path / "fixed.aep", "--fix", "-o", tmp_path / "more.aep")
+    assert "Nothing can be mended by itself; no file is written." in again.output
+    assert not (tmp_path / "more.aep").exists()
+
+
+def test_a_real_project_is_mended_and_what_only_a_person_can_mend_stays(
+    real_file: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    source = real_file("aepx", "nexrender_assets_nm05ae15.aepx")
+    result = run(source, "--fix", "-o", tmp_path / "fixed.aepx", "--json")
+    assert result.exit_code == 1
+    shown = json.loads(result.output)
+    assert {one["property"] for one in shown["changes"]} == {"name"}
+    assert {one["rule"] for one in shown["findings"] if one["severity"] == "critical"} == {"mp3"}
 
 
 def test_a_fix_never_makes_two_names_equal() -> None:
