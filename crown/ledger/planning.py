@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Engine, text
 
@@ -101,16 +101,31 @@ _ORDER = """
 """
 
 
+class Options(TypedDict, total=False):
+    """How a planning compares.
+
+    Attributes:
+        keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
+        keep: keys that are not retired, although `wanted` names them no longer.
+        inputs_decide: where an item has inputs, recipe and inputs alone decide its input hashes (an output never
+            changes), so those of an item that has both still are not hashed again. Whoever hashes something else of
+            the same inputs raises the version in the recipe.
+        looked_up: a SELECT of `input_hashes` and `decision_id` for the row `w` of `wanted`, which then lacks both;
+            run for the items that differ or may.
+    """
+
+    keys: Sequence[str] | None
+    keep: Sequence[str]
+    inputs_decide: bool
+    looked_up: str | None
+
+
 def plan(
     connection: Connection,
     asset: str,
     wanted: str,
     parameters: Mapping[str, Any] | None = None,
-    *,
-    keys: Sequence[str] | None = None,
-    keep: Sequence[str] = (),
-    inputs_decide: bool = False,
-    looked_up: str | None = None,
+    **options: Unpack[Options],
 ) -> Plan:
     """Compare `wanted` with the ledger and set the states of what differs, in the caller's transaction.
 
@@ -122,27 +137,12 @@ def plan(
             It may name three more: `waiting_kind text` (`upstream`, which is what it is without, `gate`, `hold`,
             `plan`), `priority integer` (the highest is claimed first; 0 without) and `batch text`.
         parameters: bind parameters of `wanted`.
-        keys: plan these keys only (`wanted` must then name no others); all others stay as they are.
-        keep: keys that are not retired, although `wanted` names them no longer.
-        inputs_decide: where an item has inputs, recipe and inputs alone decide its input hashes (an output never
-            changes), so those of an item that has both still are not hashed again. Whoever hashes something else of
-            the same inputs raises the version in the recipe.
-        looked_up: a SELECT of `input_hashes` and `decision_id` for the row `w` of `wanted`, which then lacks both;
-            run for the items that differ or may.
+        options: see `Options`.
 
     A new fingerprint frees the item from any claim: the worker's result will be dropped. A held item stays held.
     """
     lock_assets(connection, [asset])
-    statement, bound, named = compared(
-        connection,
-        asset,
-        wanted,
-        parameters,
-        keys=keys,
-        keep=keep,
-        inputs_decide=inputs_decide,
-        looked_up=looked_up,
-    )
+    statement, bound, named = compared(connection, asset, wanted, parameters, **options)
     planned = Plan(**dict(connection.execute(text(statement + _WRITTEN), bound).tuples().all()))
     if ordered := [column for column in ("priority", "batch") if column in named]:
         given = {"priority": "coalesce(w.priority, 0)", "batch": "w.batch"}
@@ -160,11 +160,7 @@ def compared(
     asset: str,
     wanted: str,
     parameters: Mapping[str, Any] | None = None,
-    *,
-    keys: Sequence[str] | None = None,
-    keep: Sequence[str] = (),
-    inputs_decide: bool = False,
-    looked_up: str | None = None,
+    **options: Unpack[Options],
 ) -> tuple[str, dict[str, Any], frozenset[str]]:
     """The head of a statement (`with ... judged as (...)`) that finds what differs from `wanted`.
 
@@ -173,6 +169,7 @@ def compared(
 
     The arguments are those of `plan`. Changes nothing but the memory that this transaction may use.
     """
+    keys, keep, looked_up = options.get("keys"), options.get("keep", ()), options.get("looked_up")
     connection.execute(text(_MEMORY_TO_COMPARE))
     scope = "" if keys is None else "and key = any(:planned_keys)"
     bound: dict[str, Any] = {"asset": asset, **(parameters or {})}
@@ -191,7 +188,7 @@ def compared(
         kind_differs=_KIND_DIFFERS if "waiting_kind" in named else "",
         priority="w.priority" if "priority" in named else "0",
         batch="w.batch" if "batch" in named else "cast(null as text)",
-        differs=(_BY_INPUTS if inputs_decide else _BY_FINGERPRINT).format(hashes=hashes),
+        differs=(_BY_INPUTS if options.get("inputs_decide") else _BY_FINGERPRINT).format(hashes=hashes),
         source="w" if looked_up is None else "d",
         looked_up="" if looked_up is None else f"left join lateral ({looked_up}) d on true",
     )

@@ -12,7 +12,9 @@ from crown.art_records.acts import local
 from crown.art_records.checks import run_checks
 from crown.art_records.history.rollback import rollback
 from crown.art_records.history.states import as_of, history, open_conflicts
+from crown.art_records.workspace import SYNCS, TABLES
 from crown.errors import BadInput, Refused
+from crown.ledger import lineage, versions
 
 from .conftest import ArtTables, distributor_row, edition_row, print_row, rid
 
@@ -48,6 +50,31 @@ def test_a_sale_fixes_price_commission_and_day_and_is_told_in_the_trail(stocked:
     assert "someone" not in report.text() + str(report.as_dict())
     assert stocked.rows("select sync_type, who, via, status from art.syncs where sync_number = :n",
                         n=report.sync_number) == [("manual", "ann", "cli", "completed")]  # fmt: skip
+
+
+def test_an_act_by_hand_is_in_the_ledger_as_a_sync_is(stocked: ArtTables) -> None:
+    with stocked.engine.connect() as connection:
+        before = versions.current(connection, TABLES["editions"])["editions"]
+        places = versions.current(connection, TABLES["distributors"])
+    sold = local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE)
+    with pytest.raises(Refused):
+        local.sell(stocked.engine, rid("E", 1), who="ann", sold_on=SALE)
+    with stocked.engine.connect() as connection:
+        acts = versions.current(connection, SYNCS)
+        after = versions.current(connection, TABLES["editions"])["editions"]
+        back = [
+            (one["asset"], one["key"], one["recipe_name"])
+            for one in lineage.back(connection, after.output_id)
+        ]
+        assert versions.current(connection, TABLES["distributors"]) == places
+    assert list(acts) == ["1", str(sold.sync_number)], "a refused act is in no ledger"
+    assert back == [(TABLES["editions"], "editions", "version"), (SYNCS, str(sold.sync_number), "manual")]
+    assert after.content_hash != before.content_hash
+    moved = local.edit(stocked.engine, "editions", rid("E", 4), {"retail_price": "70"}, who="ann")
+    with stocked.engine.connect() as connection:
+        assert versions.current(connection, TABLES["editions"])["editions"].facts == {
+            "sync": moved.sync_number
+        }
 
 
 def test_a_sale_elsewhere_takes_that_places_commission(stocked: ArtTables) -> None:

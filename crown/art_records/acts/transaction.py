@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from crown.art_records.history.comparing import masked
 from crown.art_records.history.erased_texts import refuse as refuse_erased
+from crown.art_records.history.ledger_rows import enter_sync
 from crown.art_records.history.states import find
 from crown.art_records.tables import LOCK
 from crown.art_records.wording import LINKS, named, names_of, said
@@ -62,7 +63,8 @@ def act(
 ) -> Iterator[Connection]:
     """A transaction that holds the writers' lock before it reads, so that what it judges is what it writes over.
 
-    The views' triggers write in this person's name, and as of `effective_on` where the act has a day of its own.
+    The views' triggers write in this person's name, and as of `effective_on` where the act has a day of its own. What
+    was written is entered in the ledger as of every other act: the act, and the tables that it changed.
     """
     if not who.strip():
         raise BadInput("An act in the art tables needs a name: say who you are.")
@@ -72,6 +74,11 @@ def act(
         for name, value in (("who", who), ("via", via), ("reason", reason or ""), ("effective_on", own_day)):
             connection.execute(text("select set_config(:n, :v, true)"), {"n": f"crown.{name}", "v": value})
         yield connection
+        written = connection.execute(
+            text("select sync_number from art.syncs where transaction_id = pg_current_xact_id() order by 1")
+        )
+        for number in written.scalars().all():
+            enter_sync(connection, number)
 
 
 def update(
