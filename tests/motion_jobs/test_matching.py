@@ -53,7 +53,7 @@ def test_hard_names_are_paired_right_and_never_wrong() -> None:
             failures.append((case["layers"], sure))
     print(f"hard pairs: {right} right, {wrong} wrong, {missed} missed")
     assert (wrong, missed, failures) == (0, 0, [])
-    assert right + sum(len(case["layers"]) - len(case["right"]) for case in CASES) >= 60
+    assert right >= 60
 
 
 def test_a_layer_serves_one_slot_only() -> None:
