@@ -45,11 +45,12 @@ class ItemsConfig(dg.Config):
         default="",
         description="Only items whose key, or a part of it (product, photo, spec), matches: 5200*, 52000123_1.",
     )
-    limit: int | None = Field(default=None, gt=0, description="At most so many items of each asset.")
+    # Not None: the launchpad fills in the fields that have a value.
+    limit: int = Field(default=0, ge=0, description="At most so many items of each asset; 0 for all.")
 
     def only(self) -> Only | None:
         """The part of what is due; None for all of it."""
-        return Only(self.pattern, self.limit) if self.pattern or self.limit else None
+        return Only(self.pattern, self.limit or None) if self.pattern or self.limit else None
 
 
 def key(asset: str) -> dg.AssetKey:

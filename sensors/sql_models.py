@@ -32,7 +32,9 @@ def decide(project: Project, now: Mapping[str, str], known: Mapping[str, str]) -
 def versions(instance: dg.DagsterInstance, project: Project) -> dict[str, str]:
     """The version of every source (none without data) and model; a model that reads nothing changes with the day."""
     found = {
-        name: model.fingerprint if model.upstream else f"{model.fingerprint} {datetime.now(UTC):%Y-%m-%d}"
+        name: model.fingerprint[:16]
+        if model.upstream
+        else f"{model.fingerprint[:16]} {datetime.now(UTC):%Y-%m-%d}"
         for name, model in project.models.items()
     }
     for relation, source in project.sources.items():
