@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -235,6 +236,24 @@ def test_a_statement_says_what_is_due_by_age_and_what_is_on_consignment(stocked:
         {"work": "Work 1", "copies": 3, "numbers": "5-6, 8", "value": "1300.00", "without_price": 1}]  # fmt: skip
     assert statement(stocked, on=date(2026, 3, 1)).label == "STA-2026-0002", "a statement may be made again"
     assert compact([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+
+
+def test_a_statement_asks_for_the_vat_that_the_invoices_add(stocked: ArtTables) -> None:
+    by = replace(US, vat_percent=Decimal(20), vat_number="GB 1", vat_added=True)
+    billed = invoice(stocked, by=by)
+    made = documents.issue_statement(
+        stocked.engine, stocked.objects, by, "Amber <Room>", order(on=date(2026, 2, 1))
+    )
+    sums = ["net", "before_vat", "vat", "total"]
+    assert [billed.stated["totals"][name] for name in sums] == ["125.06", "125.06", "25.01", "150.07"]
+    assert [made.stated["totals"][name] for name in sums] == ["185.09", "185.09", "37.02", "222.11"]
+    due, ages, _ = page(made.stated).tables
+    assert due.sums == (("Net before VAT", "£185.09"), ("VAT 20 %", "£37.02"), ("Total due", "£222.11"))
+    assert ages.title == "Due by age of the sale, before VAT"
+    (listed, *_) = documents.listed(stocked.engine)
+    assert (listed["label"], listed["total"]) == (made.label, Decimal("222.11"))
+    del made.stated["totals"]["total"], made.stated["totals"]["vat"]
+    assert page(made.stated).tables[0].sums == (("Total due", "£185.09"),), "as it was issued before"
 
 
 def test_an_edition_has_one_certificate_in_force(stocked: ArtTables) -> None:

@@ -166,7 +166,7 @@ def statement(connection: Connection, gallery: str, on: date, by: Seller) -> Dra
         **_common(place, on, by), "lines": lines,
         "without_price": sum(row["retail_price"] is None for row in due),
         "ageing": {name: pounds(value) for name, value in ageing.items()},
-        "totals": {"net": pounds(sum((row["invoice_amount"] or Decimal(0) for row in due), Decimal(0)))},
+        "totals": _totals([row for row in due if row["retail_price"] is not None], by),
         "held": [{"work": row.work, "copies": len(row.numbers), "numbers": compact(row.numbers),
                   "value": None if row.value is None else pounds(row.value), "without_price": row.without_price}
                  for row in held],
@@ -281,7 +281,7 @@ def _sale(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _totals(rows: list[dict[str, Any]], by: Seller) -> dict[str, Any]:
-    """Sums of an invoice. VAT is a part of net, or comes on top, as the setting says; it is rounded once."""
+    """Sums of sales with known prices. VAT is a part of net or comes on top, as the setting says; it is rounded once."""
     zero = Decimal(0)
     net = sum((row["invoice_amount"] for row in rows), zero)
     totals = {

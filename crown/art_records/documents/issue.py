@@ -248,7 +248,7 @@ def listed(
         rows = connection.execute(
             text(f"""
                 select label, kind, issued_on, subject, to_char(month, 'YYYY-MM') as month,
-                       (stated -> 'totals' ->> case kind when 'statement' then 'net' else 'total' end)::numeric as total,
+                       coalesce(stated -> 'totals' ->> 'total', stated -> 'totals' ->> 'net')::numeric as total,
                        sent_on, replaces_label as replaces, replaced_by, who
                 from ({_FIND}) f
                 where (cast(:k as text) is null or kind = :k)

@@ -104,20 +104,32 @@ def _sale(line: dict[str, Any]) -> tuple[str, ...]:
 
 def _invoice(stated: dict[str, Any]) -> Page:
     totals = stated["totals"]
-    sums = [("Retail price", money(totals["price"])), ("Less commission", money(totals["commission"]))]
-    if "vat" in totals:
-        sums += [("Net before VAT", money(totals["before_vat"])),
-                 (f"VAT {percent(totals['vat_percent'])}", money(totals["vat"]))]  # fmt: skip
-    sums.append(("Total due", money(totals["total"])))
+    sums = (
+        ("Retail price", money(totals["price"])),
+        ("Less commission", money(totals["commission"])),
+        *_due(totals),
+    )
     terms = f"Please pay {money(totals['total'])} by {stated['due_on']}."
     notes = [f"{terms} {stated['payment_details']}".strip()] if float(totals["total"]) else []
     return Page(
         **_shared(stated), receiver=_receiver(stated),
         facts=(("Invoice number", stated["label"]), ("Date", stated["issued_on"]), ("Sales of", stated["month"]),
                ("Due", stated["due_on"])),
-        tables=(Table("Sales", _SALE_COLUMNS, [_sale(line) for line in stated["lines"]], tuple(sums), "No sales."),),
+        tables=(Table("Sales", _SALE_COLUMNS, [_sale(line) for line in stated["lines"]], sums, "No sales."),),
         notes=(*_replacing(stated), *notes),
     )  # fmt: skip
+
+
+def _due(totals: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The lines that end in what is to be paid; statements of before VAT was on them have the net alone."""
+    total = ("Total due", money(totals.get("total", totals["net"])))
+    if "vat" not in totals:
+        return (total,)
+    return (
+        ("Net before VAT", money(totals["before_vat"])),
+        (f"VAT {percent(totals['vat_percent'])}", money(totals["vat"])),
+        total,
+    )
 
 
 def _statement(stated: dict[str, Any]) -> Page:
@@ -126,9 +138,10 @@ def _statement(stated: dict[str, Any]) -> Page:
                                   Column("Retail price", 14, number=True), Column("Net", 14, number=True)),
         [(line["edition"], line["date_sold"] or "unknown", line["invoice"] or "", money(line["price"]), money(line["net"]))
          for line in stated["lines"]],
-        (("Total due", money(stated["totals"]["net"])),), "Nothing is due.",
+        _due(stated["totals"]), "Nothing is due.",
     )  # fmt: skip
-    ages = Table("Due by age of the sale", tuple(Column(name, 20, number=True) for name in stated["ageing"]),
+    before_vat = ", before VAT" if stated["totals"].get("vat_added") else ""
+    ages = Table(f"Due by age of the sale{before_vat}", tuple(Column(name, 20, number=True) for name in stated["ageing"]),
                  [tuple(money(value) for value in stated["ageing"].values())])  # fmt: skip
     held = Table(
         "On consignment", (Column("Work", 40), Column("Numbers", 32), Column("Copies", 10, number=True),
