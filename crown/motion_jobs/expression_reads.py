@@ -91,6 +91,11 @@ class _NameTable(RootModel[list[_Names]]):
     """Names of groups and properties by language."""
 
 
+def language_of(name: str) -> tuple[str, str] | None:
+    """The language in which a group or property has that name, and its match name; None for other names."""
+    return _languages().get(name)
+
+
 @cache
 def _languages() -> dict[str, tuple[str, str]]:
     """Language and match name by localised name."""

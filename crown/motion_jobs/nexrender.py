@@ -6,18 +6,21 @@ where the name is not unique in the composition, by index.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from crown.errors import Refused
 from crown.motion_jobs.ae_project import Composition, Layer, Project
+from crown.motion_jobs.expression_reads import language_of
 
 _MEDIA = {
     ".wav": "audio", ".mp3": "audio", ".aif": "audio", ".aiff": "audio",
     ".mp4": "video", ".mov": "video", ".avi": "video", ".mxf": "video", ".webm": "video",
 }  # fmt: skip
+#: The text of a layer in every language of After Effects; nexrender goes from part to part.
+TEXT_PATH = "ADBE Text Properties->ADBE Text Document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def nexrender_job(project: Project, order: RenderOrder) -> dict[str, Any]:
         layer = _layer(project, comp, layer_id)
         if layer.text is None:
             raise Refused(f"The layer {layer.name!r} of {comp.name!r} is no text layer.")
-        assets.append({"type": "data", **_address(comp, layer), "property": "Source Text", "value": text})
+        assets.append({"type": "data", **_address(comp, layer), "property": TEXT_PATH, "value": text})
     for layer_id, file in order.files.items():
         layer = _layer(project, comp, layer_id)
         if layer.source_id is None:
@@ -94,11 +97,24 @@ def job_problems(job: Mapping[str, Any], project: Project) -> list[str]:
             problems.append(
                 f"Asset {number} addresses the layer {what!r}, of which the project has {len(found)}."
             )
-        elif asset.get("property") == "Source Text" and found[0].text is None:
-            problems.append(f"Asset {number} sets the text of {found[0].name!r}, which is no text layer.")
+        elif asset.get("type") == "data":
+            problems += _property_problems(number, str(asset.get("property", "")), found[0])
         if asset.get("type") != "data" and not asset.get("src"):
             problems.append(f"Asset {number} names no file.")
     return problems
+
+
+def _property_problems(number: int, path: str, layer: Layer) -> Iterator[str]:
+    """What is wrong with the property that an asset sets: no text there, or names of one language."""
+    parts = path.split("->") if "->" in path else path.split(".")
+    known = {part: language_of(part) for part in parts}
+    match_names = [named[1] if named else part for part, named in known.items()]
+    if "ADBE Text Document" in match_names and layer.text is None:
+        yield f"Asset {number} sets the text of {layer.name!r}, which is no text layer."
+    for part, named in known.items():
+        if named is not None:
+            better = TEXT_PATH if named[1] == "ADBE Text Document" else named[1]
+            yield f"Asset {number} names {part!r} as After Effects does in {named[0]}; write {better!r}."
 
 
 def file_uri(path: str) -> str:

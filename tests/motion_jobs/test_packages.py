@@ -11,7 +11,7 @@ import pytest
 from crown.errors import Refused
 from crown.motion_jobs.ae_chunks import Chunk
 from crown.motion_jobs.ae_project import load_tree, read_project
-from crown.motion_jobs.nexrender import RenderOrder, file_uri, job_problems, nexrender_job
+from crown.motion_jobs.nexrender import TEXT_PATH, RenderOrder, file_uri, job_problems, nexrender_job
 from crown.motion_jobs.packages import PackageOrder, make_package, names_inside, package_problems
 from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
 
@@ -180,8 +180,8 @@ def test_a_job_addresses_layers_by_name_and_twins_by_index() -> None:
         "continueOnMissing": False,
     }
     assert job["assets"] == [
-        {"type": "data", "layerName": "title", "composition": "main", "property": "Source Text", "value": "it's \"\\ \n"},
-        {"type": "data", "layerIndex": 13, "composition": "main", "property": "Source Text", "value": "x"},
+        {"type": "data", "layerName": "title", "composition": "main", "property": TEXT_PATH, "value": "it's \"\\ \n"},
+        {"type": "data", "layerIndex": 13, "composition": "main", "property": TEXT_PATH, "value": "x"},
         {"type": "video", "src": "file:///Volumes/farm/a%20b.mov", "layerName": "photo", "composition": "main"},
     ]  # fmt: skip
     assert job_problems(json.loads(json.dumps(job)), PROJECT) == []
@@ -212,7 +212,7 @@ def test_a_job_from_elsewhere_is_held_against_the_project() -> None:
         "assets": [
             {"type": "data", "layerName": "twin", "property": "Source Text", "value": "x"},
             {"type": "image", "layerName": "nothing", "src": "file:///a.png"},
-            {"type": "data", "layerName": "photo", "property": "Source Text", "value": "x"},
+            {"type": "data", "layerName": "photo", "property": TEXT_PATH, "value": "x"},
             {"type": "image", "layerName": "photo"},
             {"type": "script", "src": "x"},
         ],
@@ -226,6 +226,23 @@ def test_a_job_from_elsewhere_is_held_against_the_project() -> None:
     assert job_problems({"template": {"composition": "other"}}, PROJECT) == [
         "The project has 0 compositions named 'other'; a job needs exactly one."
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "problems"),
+    [
+        ("ADBE Text Properties->ADBE Text Document", []),
+        ("Source Text", ["'Source Text' as After Effects does in English; write 'ADBE Text Prop"]),
+        ("Quelltext", ["'Quelltext' as After Effects does in German; write 'ADBE Text Prop"]),
+        ("Effekte.My Slider.Schieberegler", ["'Effekte' as After Effects does in German", "'Schieberegler' as"]),
+        ("ADBE Effect Parade->My Slider->ADBE Slider Control-0001", []),
+    ],
+)  # fmt: skip
+def test_a_path_with_names_of_one_language_is_flagged_and_resolved(path: str, problems: list[str]) -> None:
+    asset = {"type": "data", "layerName": "title", "property": path, "value": "x"}
+    found = job_problems({"template": {"composition": "main"}, "assets": [asset]}, PROJECT)
+    assert len(found) == len(problems)
+    assert all(said in one for said, one in zip(problems, found, strict=True))
 
 
 def test_addresses_of_files_are_those_of_the_render_machine() -> None:

@@ -88,7 +88,8 @@ def test_nothing_is_missing_where_all_is_there() -> None:
         (needy(file="D:\\a.png"), machine(), ("path", "warning", "the machine runs macOS: D:\\a.png")),
         (needy(), machine(system="Windows 11"), ("path", "warning", "the machine runs Windows: /a/photo.png")),
         (needy(code='thisLayer("Transformieren")'), machine(), ("language", "critical", "named in German")),
-        (needy(code='effect("A")("Slider")'), machine(language="fr_FR"), ("language", "warning", "is in French there")),
+        (needy(code='effect("A")("Slider")'), machine(language="fr_FR"), ("language", "critical", "is in French there")),
+        (needy(code='effect("A")("Wert")'), machine(language="fr_FR"), ("language", "warning", "is in French there")),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said(made: Project, there: RenderMachine, wanted: tuple[str, str, str]) -> None:
