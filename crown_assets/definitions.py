@@ -19,13 +19,20 @@ from crown_assets.art_records import attachments as art_attachments_asset  # noq
 from crown_assets.art_records import checks as art_record_checks  # noqa: E402
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
 from crown_assets.housekeeping import backups  # noqa: E402
+from crown_assets.motion_jobs import assets as motion_jobs  # noqa: E402
+from crown_assets.motion_jobs import checks as motion_job_checks  # noqa: E402
 from crown_assets.product_images import assets as product_images  # noqa: E402
 from crown_assets.product_images import checks as product_image_checks  # noqa: E402
 from crown_assets.sql_models import assets as sql_models  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
-from resources.workspaces import ArtRecordsResource, ProductImagesResource  # noqa: E402
+from resources.workspaces import (  # noqa: E402
+    ArtRecordsResource,
+    MotionJobsResource,
+    ProductImagesResource,
+)
 from sensors import art_records as art_record_sensors  # noqa: E402
 from sensors import failures, notices, schedules  # noqa: E402
+from sensors import motion_jobs as motion_job_sensors  # noqa: E402
 from sensors import product_images as product_image_sensors  # noqa: E402
 from sensors import sql_models as sql_model_sensors  # noqa: E402
 
@@ -37,6 +44,7 @@ def default_resources() -> dict[str, Any]:
         "database": database,
         "images": ProductImagesResource(database=database),
         "art": ArtRecordsResource(database=database),
+        "motion": MotionJobsResource(database=database),
         # Assets hand nothing to each other through Dagster; its default writes into a folder that a run may choose.
         "io_manager": dg.mem_io_manager,
     }
@@ -56,6 +64,8 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         art_records,
         art_attachments_asset,
         art_record_checks,
+        motion_jobs,
+        motion_job_checks,
     ]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules, include_specs=True),
@@ -65,6 +75,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         sensors=[
             *product_image_sensors.SENSORS,
             *art_record_sensors.SENSORS,
+            *motion_job_sensors.SENSORS,
             *failures.SENSORS,
             *notices.SENSORS,
             *sql_model_sensors.SENSORS,

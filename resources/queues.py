@@ -14,3 +14,7 @@ PRODUCT_IMAGES = "product_images"
 CUTOUTS = "product_images_cutouts"
 #: Downloads of pictures: what a slow network delays is nothing else of art records.
 ART_ATTACHMENTS = "art_records_attachments"
+#: From a batch file to its jobs, and looks at the files that jobs need.
+MOTION_BATCHES = "motion_jobs_batches"
+#: The jobs of one batch, as far as they go without a person.
+MOTION_JOBS = "motion_jobs"

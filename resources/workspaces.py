@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from crown.art_records import workspace as art_records
+from crown.motion_jobs import workspace as motion_jobs
 from crown.product_images import workspace as product_images
 from crown.settings.model import Settings
 from resources.database import DatabaseResource
@@ -61,3 +62,11 @@ class ArtRecordsResource(WorkspaceResource[art_records.Workspace]):
     def opened(self, engine: Engine, settings: Settings) -> art_records.Workspace:
         """The workspace on an open database."""
         return art_records.open_workspace(engine, settings)
+
+
+class MotionJobsResource(WorkspaceResource[motion_jobs.Workspace]):
+    """The workspace of motion jobs."""
+
+    def opened(self, engine: Engine, settings: Settings) -> motion_jobs.Workspace:
+        """The workspace on an open database."""
+        return motion_jobs.open_workspace(engine, settings)

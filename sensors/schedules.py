@@ -68,7 +68,26 @@ sql_models_job = dg.define_asset_job(
     tags={QUEUE: "sql_models"},
     description="All SQL models and their tests, whether or not anything they read has changed.",
 )
+motion_batches_job = dg.define_asset_job(
+    queues.MOTION_BATCHES,
+    selection=dg.AssetSelection.assets(
+        *(dg.AssetKey(["motion_jobs", name]) for name in ("job_batches", "source_files"))
+    ),
+    tags={QUEUE: queues.MOTION_BATCHES},
+    description="Takes batch files in, looks at the PSDs, projects and footage that jobs need, and plans what follows.",
+)
+motion_jobs_job = dg.define_asset_job(
+    queues.MOTION_JOBS,
+    selection=dg.AssetSelection.groups("motion_jobs")
+    - dg.AssetSelection.assets(
+        *(dg.AssetKey(["motion_jobs", name]) for name in ("job_batches", "source_files", "batch_folder"))
+    ),
+    tags={QUEUE: queues.MOTION_JOBS},
+    description="The jobs of one batch, from ingestion to the package, as far as they go without a person.",
+)
 JOBS = [
+    motion_batches_job,
+    motion_jobs_job,
     product_images_job,
     cutouts_job,
     rotating_check_job,
@@ -92,6 +111,14 @@ def time_zone(settings: Settings = settings) -> str:
 
 
 SCHEDULES = [
+    dg.ScheduleDefinition(
+        name="motion_jobs_batches_daily",
+        job=motion_batches_job,
+        cron_schedule="30 5 * * *",
+        execution_timezone=time_zone(),
+        description="Looks at batch files and at the files of all jobs once a day, even when nothing happened.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    ),
     # Once a day even when nothing happens, so that freshness is true.
     dg.ScheduleDefinition(
         name="product_images_daily",

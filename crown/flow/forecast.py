@@ -243,7 +243,7 @@ class _Forecast(Generic[W]):
             one.asset,
             one.wanted,
             one.parameters,
-            inputs_decide=True,
+            inputs_decide=one.inputs_decide,
             looked_up=one.looked_up,
         )
         rows = self.connection.execute(text(_TABLE.sub(r"pg_temp.\1", statement) + _COMPARED), bound)

@@ -44,11 +44,13 @@ class Only:
         pattern: a shell pattern of the key or of any part of it (a photo, a product, a spec), in any case; empty for all.
         limit: at most so many items of each asset.
         recipe: values that the recipe of an item holds.
+        batch: only items of this batch; empty for all.
     """
 
     pattern: str = ""
     limit: int | None = None
     recipe: Mapping[str, str] = field(default_factory=dict)
+    batch: str = ""
 
     def condition(self) -> str:
         """The condition on an item in SQL, to be bound with `parameters`."""
@@ -56,12 +58,15 @@ class Only:
         if self.pattern:
             parts = f"select from regexp_split_to_table(lower(key), '[/@]') as part where {condition('part')}"
             wanted.append(f"({condition('lower(key)')} or exists ({parts}))")
+        if self.batch:
+            wanted.append("batch = :batch")
         return " and ".join(wanted)
 
     def parameters(self) -> dict[str, object]:
         """Bind parameters of `condition`."""
         return {
             "values": json.dumps(dict(self.recipe)),
+            **({"batch": self.batch} if self.batch else {}),
             **Patterns.of([self.pattern], str.lower).parameters,
         }
 
@@ -88,7 +93,7 @@ def plan_stage(connection: Connection, one: Stage) -> tuple[Plan, list[HeldRemov
         one.asset,
         one.wanted,
         one.parameters,
-        inputs_decide=True,
+        inputs_decide=one.inputs_decide,
         looked_up=one.looked_up,
     )
     return (

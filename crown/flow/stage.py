@@ -29,13 +29,14 @@ class Stage:
 
     Attributes:
         asset: slash-joined key.
-        wanted: see `planning.plan`. Of an item with inputs it hashes nothing but what these outputs hold
-            (inputs_decide).
+        wanted: see `planning.plan`.
         recipes: all that `wanted` may name.
         parameters: bind parameters of `wanted`.
         pool: how the items are made, with a time limit of its own and the limited resources that it needs.
         copying: hashes of recipes whose result is the bytes of the last input.
         looked_up: see `planning.plan`.
+        inputs_decide: whether `wanted` hashes, of an item with inputs, nothing but what these outputs hold; without, all
+            hashes are compared at each planning.
         removals: when removals wait for a person's confirmation; None: never.
     """
 
@@ -46,6 +47,7 @@ class Stage:
     pool: WorkerPool
     copying: frozenset[str] = frozenset()
     looked_up: str | None = None
+    inputs_decide: bool = True
     removals: RemovalRules | None = None
 
 

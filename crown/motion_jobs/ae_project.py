@@ -65,6 +65,17 @@ class LayerText:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a layer stands at the beginning, before its parents: points in pixels, scale 1 is unchanged, degrees."""
+
+    position: tuple[float, float]
+    anchor: tuple[float, float]
+    scale: tuple[float, float]
+    rotation: float
+    opacity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """A layer of a composition; `id` is unique in the project. `kind` is text, footage, composition and so on."""
 
@@ -77,6 +88,7 @@ class Layer:
     enabled: bool
     text: LayerText | None
     effects: tuple[str, ...]
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +386,7 @@ class _Reading:
             enabled=bool(layer.enabled),
             text=self._text(layer) if type(layer).__name__ == "TextLayer" else None,
             effects=tuple(self._facts.effects.get(layer.id, ())),
+            placement=_placement(layer),
         )
 
     def _text(self, layer: Any) -> LayerText:
@@ -388,6 +401,20 @@ class _Reading:
             all_caps=bool(document.all_caps),
             box=(round(box[0], 3), round(box[1], 3)) if box else None,
         )
+
+
+def _placement(layer: Any) -> Placement | None:
+    """None for a layer without a place, such as audio, or one whose place is an expression's."""
+    try:
+        move = layer.transform
+        x, y = move.position.value[:2]
+        left, top = move.anchor_point.value[:2]
+        wide, high = move.scale.value[:2]
+        values = [x, y, left, top, wide / 100, high / 100, move.rotation.value, move.opacity.value / 100]
+        x, y, left, top, wide, high, turned, shown = (round(float(value), 4) for value in values)
+    except DAMAGE:
+        return None
+    return Placement((x, y), (left, top), (wide, high), turned, shown)
 
 
 def _kind(layer: Any, source: Any) -> str:

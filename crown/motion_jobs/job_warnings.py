@@ -5,53 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, RootModel, model_validator
+from typing import Any
 
 from crown.motion_jobs.ae_project import Composition, Layer, LayerText, Project
 from crown.motion_jobs.matching import PROPOSE_FROM, Match, Matching, slots_of
 from crown.motion_jobs.psd_file import PsdDocument, PsdLayer
 from crown.motion_jobs.text_fit import text_width
-from crown.settings.yaml_files import load_model
-
-Severity = Literal["critical", "warning", "info"]
-
-
-class Threshold(BaseModel):
-    """A severity, and the value above which it holds; without one it always does."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    severity: Severity
-    above: float | None = None
-
-
-class Rule(BaseModel):
-    """One kind of warning. The thresholds stand from the highest to the lowest."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    severities: list[Threshold]
-    message: str
-
-    @model_validator(mode="after")
-    def _descending(self) -> Rule:
-        values = [one.above for one in self.severities if one.above is not None]
-        if values != sorted(values, reverse=True):
-            raise ValueError("its thresholds must stand from the highest to the lowest")
-        return self
-
-    def severity(self, value: float | None) -> Severity | None:
-        """The severity that holds for a value."""
-        for one in self.severities:
-            if one.above is None or (value is not None and value > one.above + 1e-9):
-                return one.severity
-        return None
-
-
-class WarningRules(RootModel[dict[str, Rule]]):
-    """The rules by the type of warning."""
+from crown.motion_jobs.warning_rules import Rule, Severity, warning_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +22,6 @@ class JobWarning:
     severity: Severity
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-def warning_rules(path: Path | None = None) -> dict[str, Rule]:
-    """The rules of a file, or ours; a file may leave rules out, and what it leaves out is never warned of."""
-    return load_model(path or Path(__file__).with_name("warnings.yaml"), WarningRules).root
 
 
 @dataclass(frozen=True, slots=True)

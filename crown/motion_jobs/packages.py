@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from crown.errors import BadInput, Refused
+from crown.errors import BadInput, PermanentFailure, Refused
 from crown.motion_jobs.ae_chunks import Chunk, ChunkTree, read_rifx, write_rifx
 from crown.motion_jobs.ae_project import load_tree, read_project
 from crown.motion_jobs.aepx_codec import Aepx, first_difference, read_aepx, write_aepx
+from crown.store import files
 
 MANIFEST = "manifest.json"
 FOOTAGE = "(Footage)"
@@ -36,12 +37,14 @@ class PackageOrder:
         files: Where a file that the project names lies here, by the path in the project; others are
             looked for under the path itself.
         fonts: Font files to bring along.
+        more: Further files by their path inside, such as reports.
     """
 
     project: Path
     root: str
     files: Mapping[str, Path] = field(default_factory=dict)
     fonts: tuple[Path, ...] = ()
+    more: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,39 @@ def make_package(order: PackageOrder, folder: Path) -> Package:
             packed.append(_packed(_copy(source, part / names[original]), part, original))
         for font, inside in fonts.items():
             packed.append(_packed(_copy(Path(font), part / inside), part, None))
+        for inside, content in order.more.items():
+            packed.append(_packed(_write(content, part / inside), part, None))
         _write_manifest(part, order, packed)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return Package(folder, order.project.name, tuple(packed))
+
+
+def place_package(unfinished: Path, target: Path, ours: frozenset[str]) -> None:
+    """Give a written package its name, in the place of one that we wrote before and nobody changed since.
+
+    Args:
+        unfinished: The package's folder under a temporary name on the same disk.
+        target: Its final name.
+        ours: Hashes of the manifests that we last wrote, or were about to write, there.
+
+    Raises:
+        PermanentFailure: Something else is there; it is left alone.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = files.temporary(target)
+    if os.path.lexists(target):
+        manifest = target / MANIFEST
+        whole = not target.is_symlink() and manifest.is_file() and _sha256(manifest) in ours
+        if not whole or package_problems(target):
+            raise PermanentFailure(
+                f"{target} was put or changed there by someone else and is left alone; move it away, then retry."
+            )
+        target.rename(aside)
+    with files.systemic_errors(f"Renaming to {target}"):
+        unfinished.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def package_problems(folder: Path) -> list[str]:
@@ -232,6 +263,12 @@ def _relink(tree: ChunkTree, root: str, names: Mapping[str, str]) -> None:
 def _copy(source: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+    return target
+
+
+def _write(content: bytes, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
     return target
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from psd_tools import PSDImage
 from psd_tools.constants import ChannelID
 
 from crown.errors import BadInput
@@ -78,7 +79,15 @@ def export_layers(
     Raises:
         BadInput: The file cannot be read.
     """
-    psd = open_psd(path, limits)
+    return export_opened(open_psd(path, limits), path, folder, thumbnail_side)
+
+
+def export_opened(psd: PSDImage, path: Path, folder: Path, thumbnail_side: int = 200) -> PsdExport:
+    """`export_layers` of an open file.
+
+    Raises:
+        BadInput: its layers are damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     images: list[LayerImage] = []
     skipped: list[SkippedLayer] = []
@@ -108,7 +117,15 @@ def embedded_preview(path: Path, target: Path, limits: PsdLimits | None = None) 
     Raises:
         BadInput: The file cannot be read, or was saved without 'Maximize Compatibility'.
     """
-    psd = open_psd(path, limits)
+    return preview_opened(open_psd(path, limits), path, target)
+
+
+def preview_opened(psd: PSDImage, path: Path, target: Path) -> Preview:
+    """`embedded_preview` of an open file.
+
+    Raises:
+        BadInput: it holds no flat picture that can be read.
+    """
     if not psd.has_preview():
         raise BadInput(
             f"{path.name} holds no flat picture. Save it with 'Maximize Compatibility', or ask for a composite."

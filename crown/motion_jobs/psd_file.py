@@ -174,7 +174,15 @@ def read_psd(path: Path, limits: PsdLimits | None = None) -> PsdDocument:
     Raises:
         BadInput: It cannot be read; the sentence says why.
     """
-    psd = open_psd(path, limits)
+    return document_of(open_psd(path, limits), path)
+
+
+def document_of(psd: PSDImage, path: Path) -> PsdDocument:
+    """The layers of an open file.
+
+    Raises:
+        BadInput: they cannot be read; the sentence says why.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

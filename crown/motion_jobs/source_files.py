@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from crown.errors import BadInput
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.psd_file import read_psd
 
 
 def defect_of(path: Path) -> str | None:
     """What is wrong with the file, in a sentence, or None when its layers can be read."""
+    from crown.motion_jobs.ae_project import read_project
+    from crown.motion_jobs.psd_file import read_psd
+
     try:
         if path.suffix.lower() in (".psd", ".psb"):
             read_psd(path)

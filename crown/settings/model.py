@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from crown.errors import ConfigurationError
 from crown.settings.art_records import ArtRecords
 from crown.settings.kinds import AbsolutePath, Group
+from crown.settings.motion_jobs import MotionJobs
 from crown.settings.product_images import ProductImages
 
 PREFIX = "CROWN_"
@@ -102,9 +103,10 @@ _NAMED_FILES = (
     "product_images.compliance_profiles",
     "art_records.names",
     "art_records.airtable_token_file",
+    "motion_jobs.warnings",
     "notify_file",
 )
-_NAMED_FOLDERS = ("product_images.brand_dir", "product_images.weights_dir")
+_NAMED_FOLDERS = ("product_images.brand_dir", "product_images.weights_dir", "motion_jobs.fonts")
 
 
 class Settings(Group):
@@ -172,6 +174,7 @@ class Settings(Group):
     # Departments
     product_images: ProductImages = Field(default_factory=ProductImages)
     art_records: ArtRecords = Field(default_factory=ArtRecords)
+    motion_jobs: MotionJobs = Field(default_factory=MotionJobs)
 
     # Clock
     time_zone: str = Field(
@@ -251,6 +254,11 @@ class Settings(Group):
         return self.art_exports_root or self.media / "art_exports"
 
     @property
+    def motion(self) -> Path:
+        """The folder of motion jobs: batches, refused files and packages, absolute."""
+        return self.motion_jobs.root or self.media / "motion"
+
+    @property
     def backups(self) -> Path:
         """The folder of backups, absolute."""
         return self.backup_root or self.home / "backups"
@@ -309,7 +317,7 @@ def spelt(field: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(str(one) for one in value)
     if isinstance(value, int) and field in ("file_mode", "folder_mode"):
         return f"{value:o}"
     if isinstance(value, float) and value.is_integer():

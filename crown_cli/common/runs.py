@@ -47,6 +47,7 @@ def run_job(
     *,
     tags: dict[str, str] | None = None,
     only: Iterable[tuple[str, ...]] | None = None,
+    partition: str | None = None,
 ) -> dict[str, Any]:
     """Run a job here and now; returns the run's id and the metadata of what it materialised, by asset.
 
@@ -55,6 +56,7 @@ def run_job(
         name: the job.
         tags: further tags of the run; a command's run makes everything that is due.
         only: paths of the asset keys to make; default all of the job.
+        partition: of a job whose assets have some.
 
     Raises:
         CrownError: a step failed; the sentence is the step's.
@@ -68,6 +70,7 @@ def run_job(
         run_config=quiet,
         instance=instance,
         raise_on_error=False,
+        partition_key=partition,
         tags={WHOLE: "true", **(tags or {})},
         asset_selection=[dg.AssetKey(path) for path in only] if only is not None else None,
     )

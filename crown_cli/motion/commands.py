@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crown_cli.motion import files, jobs, machines, plainly
+from crown_cli.motion import files, jobs, machines, plainly, reviewing
 
 
 @click.group()
@@ -13,9 +13,14 @@ def motion() -> None:
 
     \b
     crown motion sample-csv              a CSV to start from
+    crown motion upload spring.csv       make a batch of it
+    crown motion status                  batches, and what waits for people
+    crown motion review spring_01        which layer fills which slot
+    crown motion approve spring_01       approve matches or preview
     crown motion inspect promo.aepx      what a project or PSD holds
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
-for _command in (*jobs.COMMANDS, *files.COMMANDS, *machines.COMMANDS, *plainly.COMMANDS):
+_MODULES = (jobs, reviewing, files, machines, plainly)
+for _command in (command for module in _MODULES for command in module.COMMANDS):
     motion.add_command(_command)

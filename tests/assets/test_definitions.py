@@ -33,6 +33,7 @@ HEAVY = (
 JUDGED_BY_DATA = {
     "product_images": ("product_images/inbox_photos", "product_images/production"),
     "art_records": ("art_records/editions",),
+    "motion_jobs": ("motion_jobs/job_batches",),
 }
 #: Assets whose staleness is nobody's worry, with the reason.
 WITHOUT_FRESHNESS = {"housekeeping/retention": "runs by its schedule; a missed night harms nothing"}
@@ -144,7 +145,7 @@ def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes
     for name in jobs:
         job = defs.resolve_job_def(name)
         offered = job.run_config_schema.config_type.fields["resources"].config_type.fields
-        assert {"database", "images", "art"} <= set(offered)
+        assert {"database", "images", "art", "motion"} <= set(offered)
         for resource, field in offered.items():
             config = field.config_type.fields.get("config")
             # The in-memory manager takes anything and reads nothing of it.
@@ -153,7 +154,7 @@ def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes
                 resource,
             )
         assert job.resource_defs["io_manager"] is dg.mem_io_manager
-        for resource in ("database", "images", "art"):
+        for resource in ("database", "images", "art", "motion"):
             given = {"resources": {resource: {"config": {"environment": {"CROWN_HOME": "/elsewhere"}}}}}
             with pytest.raises(dg.DagsterInvalidConfigError):
                 dg.validate_run_config(job, given)

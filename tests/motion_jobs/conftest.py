@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.motion_jobs import department
+
 
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str, str], Path]:
-    """A real file by folder and name, from `shared/fixtures` beside any folder above the tests."""
-
-    def find(folder: str, name: str) -> Path:
-        for parent in Path(__file__).resolve().parents:
-            file = parent / "shared" / "fixtures" / folder / name
-            if file.is_file():
-                return file
-        pytest.skip(f"the real file shared/fixtures/{folder}/{name} is not on this machine")
-
-    return find
+    """A real file by folder and name; see `department.real_file`."""
+    return department.real_file

@@ -37,6 +37,7 @@ PROPERTIES = {
     "art_exports_root": "art_exports",
     "log_dir": "logs",
     "backup_root": "backups",
+    "motion_jobs.root": "motion",
 }
 PACKAGES = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")
 REWRITE = "run `python -m crown_cli.platform.documented_settings` and commit what it wrote"

@@ -1,0 +1,1 @@
+"""Assets and checks of motion jobs. The domain code is in crown/motion_jobs."""
