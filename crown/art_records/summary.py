@@ -12,7 +12,8 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from crown.art_records.gates import GATES
-from crown.flow.summary import Department, Freshness, Summary, Waiting, empty_counts
+from crown.flow.summary import Department, Freshness, Summary, empty_counts
+from crown.ledger.counts import Waiting
 from crown.settings.model import Settings
 
 _NAME = "art_records"

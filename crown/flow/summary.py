@@ -16,8 +16,7 @@ from typing import Literal
 from sqlalchemy import Connection, Engine, text
 
 from crown.journal import activity
-from crown.ledger.counts import STATES, by_state
-from crown.ledger.holds import ANY_BYTES
+from crown.ledger.counts import STATES, Held, Waiting, by_state, held, waiting
 from crown.ledger.verdicts import Gate
 from crown.settings.model import Settings
 from crown.store import mounts
@@ -33,36 +32,6 @@ class Finding:
     verdict: Verdict
     what: str
     do: str = ""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """What of one asset waits for one kind of thing, and since when.
-
-    Attributes:
-        asset: its key.
-        kind: `upstream`, `gate`, `hold` or `plan`.
-        items: how many.
-        since: when the first of them began to wait.
-        names: a few of the things that they wait for.
-    """
-
-    asset: str
-    kind: str
-    items: int
-    since: datetime
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Held:
-    """What of one asset a person holds for one reason, and since when."""
-
-    asset: str
-    items: int
-    reason: str | None
-    who: str | None
-    since: datetime
 
 
 @dataclass(frozen=True)
@@ -224,8 +193,8 @@ class Department:
         found = Summary(
             self.name,
             self.title,
-            waiting=_waiting(connection, self.name),
-            held=_held(connection, self.name),
+            waiting=waiting(connection, f"{self.name}/"),
+            held=held(connection, f"{self.name}/"),
             reviews=_reviews(connection, {one.stage: one.called for one in self.gates if one.called}),
             freshness=list(self.freshness(connection)),
             last_run=next(iter(activity.newest_runs(connection, 1, department=self.name)), None),
@@ -249,31 +218,6 @@ class Department:
 def empty_counts() -> dict[str, int]:
     """No item in any state."""
     return dict.fromkeys(STATES, 0)
-
-
-def _waiting(connection: Connection, department: str) -> list[Waiting]:
-    rows = connection.execute(
-        text(
-            "select asset, waiting_kind as kind, count(*) as items, min(changed_at) as since,"
-            " (array_agg(distinct waiting_for order by waiting_for))[1:3] as names from ledger.items"
-            " where state = 'waiting' and starts_with(asset, :prefix) group by asset, waiting_kind"
-        ),
-        {"prefix": f"{department}/"},
-    )
-    return [Waiting(**(dict(row._mapping) | {"names": tuple(row.names)})) for row in rows]
-
-
-def _held(connection: Connection, department: str) -> list[Held]:
-    rows = connection.execute(
-        text(
-            "select i.asset, count(*) as items, v.reason, v.who, min(i.changed_at) as since from ledger.items i"
-            " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key and v.content_hash = :any_bytes"
-            " where i.state = 'held' and starts_with(i.asset, :prefix)"
-            " group by i.asset, v.reason, v.who order by count(*) desc, i.asset"
-        ),
-        {"prefix": f"{department}/", "any_bytes": ANY_BYTES},
-    )
-    return [Held(**row._mapping) for row in rows]
 
 
 def _reviews(connection: Connection, called: Mapping[str, str]) -> list[Review]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from crown.ledger import resources as limited
+from crown.ledger.holds import ANY_BYTES
 
 STATES = ("waiting", "pending", "failed", "quarantined", "held", "current", "retired")
-WAITING_KINDS = ("upstream", "gate", "hold", "plan")
 
 
 def by_state(connection: Connection, prefix: str = "") -> dict[str, dict[str, int]]:
@@ -36,19 +38,63 @@ def of_asset(connection: Connection, asset: str) -> dict[str, int]:
     return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
 
 
-def waiting_by_kind(connection: Connection, prefix: str = "") -> dict[str, dict[str, int]]:
-    """`{asset: {kind: items}}` of the waiting items of the assets whose key starts with `prefix`."""
-    found: dict[str, dict[str, int]] = {}
+@dataclass(frozen=True)
+class Waiting:
+    """What of one asset waits for one kind of thing, and since when.
+
+    Attributes:
+        asset: its key.
+        kind: `upstream`, `gate`, `hold` or `plan`.
+        items: how many.
+        since: when the first of them began to wait.
+        names: a few of the things that they wait for.
+    """
+
+    asset: str
+    kind: str
+    items: int
+    since: datetime
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What of one asset a person holds for one reason, and since when."""
+
+    asset: str
+    items: int
+    reason: str | None
+    who: str | None
+    since: datetime
+
+
+def waiting(connection: Connection, prefix: str = "") -> list[Waiting]:
+    """Waiting items by asset and kind, of the assets whose key starts with `prefix`."""
     rows = connection.execute(
         text(
-            "select asset, waiting_kind, count(*) from ledger.items where state = 'waiting'"
-            " and starts_with(asset, :prefix) group by asset, waiting_kind order by asset"
+            "select asset, waiting_kind, count(*), min(changed_at),"
+            " (array_agg(distinct waiting_for order by waiting_for))[1:3] from ledger.items"
+            " where state = 'waiting' and starts_with(asset, :prefix) group by asset, waiting_kind order by 1, 2"
         ),
         {"prefix": prefix},
     )
-    for asset, kind, items in rows.tuples():
-        found.setdefault(asset, dict.fromkeys(WAITING_KINDS, 0))[kind] = items
-    return found
+    return [
+        Waiting(asset, kind, items, since, tuple(names)) for asset, kind, items, since, names in rows.tuples()
+    ]
+
+
+def held(connection: Connection, prefix: str = "") -> list[Held]:
+    """Held items by asset and reason, most first, of the assets whose key starts with `prefix`."""
+    rows = connection.execute(
+        text(
+            "select i.asset, count(*), v.reason, v.who, min(i.changed_at) from ledger.items i"
+            " left join ledger.verdicts v on v.stage = i.asset and v.subject = i.key and v.content_hash = :any_bytes"
+            " where i.state = 'held' and starts_with(i.asset, :prefix)"
+            " group by i.asset, v.reason, v.who order by count(*) desc, i.asset"
+        ),
+        {"prefix": prefix, "any_bytes": ANY_BYTES},
+    )
+    return [Held(*row) for row in rows.tuples()]
 
 
 def troubles(connection: Connection, prefix: str = "", limit: int = 100) -> list[dict[str, Any]]:
