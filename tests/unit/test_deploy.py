@@ -69,7 +69,7 @@ def test_a_run_that_takes_too_much_memory_does_not_take_the_code_server_with_it(
     assert service["OOMPolicy"] == "continue"
 
 
-def test_a_backup_that_fails_is_told() -> None:
+def test_a_backup_that_fails_is_reported() -> None:
     backup = unit(DEPLOY / "systemd" / "crown-backup.service")["Unit"]
     assert backup["OnFailure"] == "crown-failed@%n.service"
     told = unit(DEPLOY / "systemd" / "crown-failed@.service")["Service"]["ExecStart"]
@@ -105,7 +105,7 @@ def test_what_a_container_writes_to_belongs_to_the_images_user() -> None:
     built = (DEPLOY / "Dockerfile").read_text()
     mounted = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["daemon"]["volumes"]
     places = [mount.rsplit(":", 1)[1] for mount in mounted]
-    assert sorted(places) == ["/run/crown", "/srv/media", "/var/lib/crown"]
+    assert sorted(places) == ["/run/crown", "/srv/backups", "/srv/media", "/var/lib/crown"]
     (made,) = [line for line in built.splitlines() if "install -d -o crown -g crown" in line]
     for place in places:
         assert place in made.split()
