@@ -30,7 +30,7 @@ from crown.product_images.workspace import (
 )
 from crown.settings.model import load_settings
 
-PHOTOS = 200
+PHOTOS = 100
 MANY = 10_000
 
 
@@ -56,7 +56,7 @@ def _workspace(engine: Engine, home: Path, **settings: str) -> Workspace:
 
 
 def two_workers(report: Report, folder: Path) -> None:
-    """Renditions of 200 approved photos, with one worker and with two, in turns."""
+    """Renditions of 100 approved photos, with one worker and with two, in turns."""
     import numpy as np
     from PIL import Image, ImageDraw
 

@@ -49,9 +49,10 @@ _PHOTOS = """
            cast(null as bigint) as decision_id
     from (select distinct on (photo) photo, product_number, content_hash from product_images.uploads
           where kind = 'original' order by photo, upload_id desc) u
-    left join ledger.items i on i.asset = 'product_images/inbox_photos'
-                            and i.key = u.photo || '@' || u.content_hash and i.state = 'current'
-    left join ledger.outputs m on m.output_id = i.output_id
+    left join lateral (  -- limited, so that it is looked up by key: the planner knows no statistics of this key
+        select m.output_id from ledger.items i join ledger.outputs m using (output_id)
+        where i.asset = 'product_images/inbox_photos' and i.key = u.photo || '@' || u.content_hash
+          and i.state = 'current' limit 1) m on true
     where not exists (select from product_images.retired_products r where r.product_number = u.product_number)
 """
 _MASTERS = """

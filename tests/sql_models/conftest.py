@@ -14,6 +14,17 @@ from sqlalchemy import Engine, create_engine, text
 from crown.database.engine import connect, our_url
 from crown.sql_models.build import run
 from crown.sql_models.project import Project, load_models
+from tests.sql_models.small_art_records import (
+    BLUE,
+    DIRECT,
+    EDITIONS,
+    HARBOUR,
+    OLD,
+    OTHER_REGATTA,
+    PIER,
+    QUAY,
+    REGATTA,
+)
 
 MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
 AS_OF = date(2026, 1, 10)
@@ -77,3 +88,30 @@ def _execute(url: str, statement: str) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+@pytest.fixture
+def small_art_records(art_records: Engine) -> None:
+    insert(
+        art_records,
+        "prints",
+        [
+            {"airtable_id": HARBOUR, "name": "Harbour", "total_editions": 10},
+            {"airtable_id": PIER, "name": "Pier"},
+            {"airtable_id": REGATTA, "name": "Regatta", "total_editions": 2},
+            {"airtable_id": OTHER_REGATTA, "name": "Regatta", "total_editions": 12},
+        ],
+    )
+    insert(
+        art_records,
+        "distributors",
+        [
+            {"airtable_id": BLUE, "name": "Blue Door", "kind": "gallery", "commission_percentage": 40},
+            {"airtable_id": QUAY, "name": "Quay", "kind": "gallery", "commission_percentage": 50},
+            {"airtable_id": DIRECT, "name": "Direct", "kind": "direct", "commission_percentage": 0},
+            {"airtable_id": OLD, "name": "Direct Old", "kind": "legacy"},
+        ],
+    )
+    insert(art_records, "editions", EDITIONS)
+    with art_records.begin() as connection:
+        connection.execute(text("delete from art.editions where airtable_id like '%gone'"))  # closes it

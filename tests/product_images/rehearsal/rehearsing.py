@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from crown.database.engine import connect
+from crown.product_images.rehearsal import trial
 from crown.product_images.rehearsal.records import Rehearsal, Result
+from crown.product_images.rehearsal.trial import Selection
 from crown.product_images.share import review
 from crown.product_images.workspace import CUTOUTS, Workspace, open_workspace
 from crown.settings.model import load_settings
@@ -17,6 +19,7 @@ from tests.product_images.flow import hashes, published
 #: Cut out by hand: every model gives the same bytes. Drawn: the two models differ. Too small for any model.
 KEPT, DRAWN, TINY = "52000200", "52000201", "52000202"
 OTHER = "u2netp"
+EVERYTHING = Selection(everything=True)
 
 
 def open_at(url: str, home: Path, **more: str) -> Workspace:
@@ -79,3 +82,7 @@ def standing(workspace: Workspace) -> dict[str, tuple[str, str | None]]:
         ).all()
     said = {cutout.photo: cutout.verdict for cutout in review.cutouts(workspace)}
     return {photo: (model, said.get(photo)) for photo, model in models}
+
+
+def rehearse(workspace: Workspace, selection: Selection = EVERYTHING, model: str = OTHER) -> Rehearsal:
+    return trial.rehearse(workspace, model, selection, who="eva")
