@@ -41,7 +41,7 @@ def results(
     """Have groups of jobs made; yields the results of each as it is done, with whom it belongs to.
 
     `groups` is drawn from as processes become free, so that nothing is claimed long before it is worked on and no
-    process is idle between two claims. A None in it stands for nothing now: it is asked again when something is done.
+    process is idle between two claims. A None in it means nothing now: it is asked again when something is done.
     """
     coming = iter(groups)
     if pool.in_process:

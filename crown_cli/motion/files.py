@@ -330,7 +330,9 @@ def _show_contract(contract: Contract) -> None:
     show_rows(rows, empty="It has no slots.")
     twins = sorted({slot.name for slot in contract.slots if not slot.unique})
     if twins:
-        click.echo(f"Names of several slots: {', '.join(map(repr, twins))}. Matching cannot tell them apart.")
+        click.echo(
+            f"Names of several slots: {', '.join(map(repr, twins))}. Matching cannot distinguish them."
+        )
 
 
 @click.command(short_help="The hard card of a template: its variables, and filling them.")

@@ -43,9 +43,12 @@ ALLOWED = {
     "lifeboat house": "a print of the sample base",
     "finch lane": "a print of the sample base",
     "np.floor": "numpy",
+    "math.floor": "Python",
     "file.tell(": "Python",
     "reader.tell(": "Python",
     "crown sweep gb": "a setting of an earlier version, refused with its new name",
+    "stands for": "means",
+    "stand for": "mean",
     "white sweep": "a backdrop in photography; seeds of the generated pictures are made of it",
 }
 #: Words with a meaning of their own in one folder.
@@ -65,7 +68,7 @@ def _files() -> Iterator[tuple[str, str]]:
                 yield path.relative_to(ROOT).as_posix(), path.read_text("utf-8")
 
 
-#: Words that these folders still use.
+#: Folders that still use the newest words of the list.
 _NOT_YET = ("crown/motion_jobs/",)
 
 
