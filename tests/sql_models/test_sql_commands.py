@@ -95,6 +95,7 @@ def test_a_command_that_cannot_go_on_says_one_sentence(crown: Crown) -> None:
     )
 
 
+@pytest.mark.slow
 def test_list_and_docs_need_no_database(tmp_path: Path) -> None:
     def crown(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -54,6 +54,7 @@ def share_of_blue(png: bytes) -> float:
     return sum(pixel == BLUE for pixel in pixels) / len(pixels)
 
 
+@pytest.mark.slow
 def test_bars_grow_with_sales_and_nothing_sold_draws_no_bar() -> None:
     def months(*sold: int) -> bytes:
         rows = [

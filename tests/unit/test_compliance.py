@@ -62,6 +62,7 @@ def rules(measurements: Measurements, profile: str) -> dict[str, str]:
     return {finding.rule: finding.severity for finding in judge(measurements, PROFILES[profile])}
 
 
+@pytest.mark.slow
 def test_our_print_rendition_meets_auto_care(tmp_path: Path) -> None:
     assert rules(rendition(tmp_path, "2500_longest_300dpi_tiff"), "autocare") == {}
 

@@ -260,6 +260,7 @@ def test_transparency_that_is_no_cut_out_is_left_to_the_engine(
     assert "own_alpha" not in facts["triage"]["flags"]
 
 
+@pytest.mark.slow
 def test_a_stray_transparent_corner_changes_no_cut_out(tmp_path: Path) -> None:
     disc_photo().save(tmp_path / "opaque.png")
     stray = disc_photo().convert("RGBA")

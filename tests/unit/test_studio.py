@@ -119,6 +119,7 @@ def test_an_empty_backdrop_gives_an_empty_alpha() -> None:
     assert studio.cut_out(photo(np.zeros((HEIGHT, WIDTH), np.float32), (0, 0, 0))).max() == 0
 
 
+@pytest.mark.slow
 def test_the_same_picture_gives_the_same_bytes_and_is_not_changed() -> None:
     picture = photo(coverage(RING), (160, 40, 40), shadow=0.3)
     before = picture.copy()

@@ -32,6 +32,8 @@ OLD = {
     "lies|lay|lain": "is in, write into",
     "chapters?|story|stories": "part, messages",
 }
+_OLD = re.compile("|".join(rf"(?P<w{number}>\b(?:{word})\b)" for number, word in enumerate(OLD)))
+_INSTEAD = list(OLD.values())
 #: `around` as a name: a parameter, variable or attribute, not the English preposition.
 AROUND = re.compile(r"\baround\s*(?::\s*[A-Z]|=[^=])|\.around\b|\baround\(")
 
@@ -51,6 +53,8 @@ ALLOWED = {
     "stand for": "mean",
     "white sweep": "a backdrop in photography; seeds of the generated pictures are made of it",
 }
+_ALLOWED = re.compile("|".join(map(re.escape, ALLOWED)))
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Words with a meaning of their own in one folder.
 ALLOWED_IN = {
     ("crown/product_images/cutout/studio/", "around"): "pixels that surround a piece",
@@ -82,12 +86,10 @@ def old_words(name: str, text: str) -> list[str]:
     """`file:line: word: use ...` for each earlier name in a file."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", line.replace("_", " ")).lower()
-        for allowed in ALLOWED:
-            plain = plain.replace(allowed, "")
-        for word, instead in OLD.items():
-            if (match := re.search(rf"\b(?:{word})\b", plain)) and not _allowed_in(name, match[0]):
-                found.append(f"{name}:{number}: {match[0]}: use {instead}")
+        plain = _ALLOWED.sub("", _CAMEL.sub(" ", line.replace("_", " ")).lower())
+        for match in _OLD.finditer(plain):
+            if not _allowed_in(name, match[0]):
+                found.append(f"{name}:{number}: {match[0]}: use {_INSTEAD[int(str(match.lastgroup)[1:])]}")
         if AROUND.search(line) and not _allowed_in(name, "around"):
             found.append(f"{name}:{number}: around: use worker context")
     return found
