@@ -87,9 +87,10 @@ def old_words(name: str, text: str) -> list[str]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         plain = _ALLOWED.sub("", _CAMEL.sub(" ", line.replace("_", " ")).lower())
-        for match in _OLD.finditer(plain):
-            if not _allowed_in(name, match[0]):
-                found.append(f"{name}:{number}: {match[0]}: use {_INSTEAD[int(str(match.lastgroup)[1:])]}")
+        met = {match[0]: match.lastgroup for match in _OLD.finditer(plain)}
+        for word, group in met.items():
+            if not _allowed_in(name, word):
+                found.append(f"{name}:{number}: {word}: use {_INSTEAD[int(str(group)[1:])]}")
         if AROUND.search(line) and not _allowed_in(name, "around"):
             found.append(f"{name}:{number}: around: use worker context")
     return found
