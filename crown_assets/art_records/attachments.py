@@ -10,6 +10,7 @@ from crown.ledger.claims import Finished
 from crown.pictures.contact_sheet import contact_sheet
 from crown_assets.art_records.assets import OWNERS
 from crown_assets.factories import (
+    ItemsConfig,
     carried_forward,
     fail_above,
     item_asset,
@@ -26,7 +27,9 @@ from resources.workspaces import ArtRecordsResource
 
 
 @item_asset(ATTACHMENTS, [EXPORTS], {"python", "image"}, owners=OWNERS, code_version="1")
-def attachments(context: dg.AssetExecutionContext, art: ArtRecordsResource) -> dg.MaterializeResult:
+def attachments(
+    context: dg.AssetExecutionContext, config: ItemsConfig, art: ArtRecordsResource
+) -> dg.MaterializeResult:
     """Pictures of prints that the newest export names, downloaded from Airtable and kept by the hash of their bytes."""
 
     def say(report: PoolReport, _: Finished) -> None:
@@ -34,7 +37,9 @@ def attachments(context: dg.AssetExecutionContext, art: ArtRecordsResource) -> d
 
     with sentences_as_failures(), art.workspace() as workspace:
         seconds = None if queues.WHOLE in context.run.tags else workspace.settings.run_seconds
-        report = stages.make(workspace, run_id=context.run_id, on_progress=say, seconds=seconds)
+        report = stages.make(
+            workspace, run_id=context.run_id, on_progress=say, seconds=seconds, only=config.only()
+        )
         with workspace.engine.connect() as connection:
             states = counts.of_asset(connection, ATTACHMENTS)
         stats = stats_of(report.pool, ATTACHMENTS, states)

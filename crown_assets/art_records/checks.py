@@ -16,7 +16,8 @@ from crown.art_records.summary import ART_RECORDS
 from crown.art_records.tables import ENTITIES
 from crown.art_records.wording import named
 from crown.art_records.workspace import CLEAN, TABLES
-from crown_assets.factories import key, sentences_as_failures
+from crown.flow.summary import Freshness
+from crown_assets.factories import data_is_fresh, freshness_check, key, sentences_as_failures
 from resources.workspaces import ArtRecordsResource
 
 VALUES = "values_pass_their_rules"
@@ -159,23 +160,20 @@ def _values(table: str) -> dg.AssetChecksDefinition:
     return values_pass_their_rules
 
 
-@dg.asset_check(
-    asset=key(TABLES["editions"]),  # the last to be written
-    name="newest_export_is_recent",
-    description="The exports in the art tables are recent by their own dates, whenever a run last looked for new ones.",
-)
-def newest_export_is_recent(art: ArtRecordsResource) -> dg.AssetCheckResult:
-    """The dates and the window are those that `crown status` shows."""
-    with sentences_as_failures(), art.workspace() as workspace, workspace.engine.connect() as connection:
-        dates = ART_RECORDS.freshness(connection)
-    stale = [one.sentence for one in dates if one.stale()]
-    return dg.AssetCheckResult(
-        passed=not stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(stale) or None,
-        metadata={one.asset.split("/")[1]: f"{one.at:%Y-%m-%d}" for one in dates if one.at is not None},
+def _freshness(table: str) -> dg.AssetChecksDefinition:
+    asset = TABLES[table]
+
+    @dg.multi_asset_check(
+        name=f"{asset.replace('/', '__')}_freshness", specs=[freshness_check(asset, "newest export")]
     )
+    def data_is_recent(art: ArtRecordsResource) -> Iterator[dg.AssetCheckResult]:
+        with sentences_as_failures(), art.workspace() as workspace, workspace.engine.connect() as connection:
+            dates = {one.asset: one for one in ART_RECORDS.freshness(connection)}
+        yield data_is_fresh(dates.get(asset, Freshness(asset, "newest export", None)))
+
+    return data_is_recent
 
 
 BOOK_CHECKS = [_build(table) for table in ENTITIES if _questions(table) or FORMULAS.get(table)]
 VALUE_CHECKS = [_values(table) for table in ENTITIES]
+FRESHNESS_CHECKS = [_freshness(table) for table in ENTITIES]

@@ -17,7 +17,7 @@ from crown.art_records.attachments import listing
 from crown.art_records.workspace import ATTACHMENTS, DEPARTMENT
 from crown.flow import make as flow_make
 from crown.flow import workspace as flow_workspace
-from crown.flow.make import StageReport
+from crown.flow.make import Only, StageReport
 from crown.flow.stage import Flow, Stage
 from crown.flow.stage_log import Message, Messages
 from crown.flow.worker_pool import Limits, Progress, WorkerPool
@@ -124,7 +124,7 @@ def plan(workspace: Workspace) -> Plan:
 
 def make(
     workspace: Workspace, *, run_id: str | None = None, on_progress: Progress | None = None,
-    seconds: float | None = None,
+    seconds: float | None = None, only: Only | None = None,
 ) -> StageReport:  # fmt: skip
     """List the pictures of the newest export of prints and download those that are due.
 
@@ -133,6 +133,7 @@ def make(
         run_id: stamped on what is downloaded.
         on_progress: called after each commit.
         seconds: begin nothing new after so long.
+        only: the part of what is due that is downloaded; None for all of it.
 
     Raises:
         BadInput: the newest export of prints is gone or damaged.
@@ -140,5 +141,5 @@ def make(
     """
     listing.register(workspace)
     return flow_make.make(
-        FLOW, of(workspace), [ATTACHMENTS], run_id=run_id, on_progress=on_progress, seconds=seconds
+        FLOW, of(workspace), [ATTACHMENTS], run_id=run_id, on_progress=on_progress, seconds=seconds, only=only
     )
