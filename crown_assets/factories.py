@@ -50,7 +50,7 @@ class ItemsConfig(dg.Config):
 
     def only(self) -> Only | None:
         """The part of what is due; None for all of it."""
-        return Only(self.pattern, self.limit or None) if self.pattern or self.limit else None
+        return Only(self.pattern, self.limit) if self.pattern or self.limit else None
 
 
 def key(asset: str) -> dg.AssetKey:

@@ -42,13 +42,13 @@ class Only:
 
     Attributes:
         pattern: a shell pattern of the key or of any part of it (a photo, a product, a spec), in any case; empty for all.
-        limit: at most so many items of each asset.
+        limit: at most so many items of each asset; 0 for all.
         recipe: values that the recipe of an item holds.
         batch: only items of this batch; empty for all.
     """
 
     pattern: str = ""
-    limit: int | None = None
+    limit: int = 0
     recipe: Mapping[str, str] = field(default_factory=dict)
     batch: str = ""
 
@@ -172,6 +172,6 @@ def _keys(workspace: W, chosen: Sequence[Stage], copies_only: bool, only: Only |
                 one.asset,
                 where=where,
                 bound={**part.parameters(), "copies": copies_only, "copying": sorted(one.copying)},
-                limit=part.limit,
+                limit=part.limit or None,
             )
         ]

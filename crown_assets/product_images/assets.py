@@ -90,7 +90,7 @@ class CutoutsConfig(ItemsConfig):
         """The part of what is due; None for all of it."""
         if not self.model:
             return super().only()
-        return Only(self.pattern, self.limit or None, {"model": self.model})
+        return Only(self.pattern, self.limit, {"model": self.model})
 
 
 #: Where people put pictures, and where the world reads them.

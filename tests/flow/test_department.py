@@ -74,6 +74,7 @@ def test_removals_above_a_share_wait_for_a_person_and_everything_else_goes_on(
     [
         (make.Only("AN*"), ["ann.txt"]),
         (make.Only(limit=1), ["ann.txt"]),
+        (make.Only(limit=0), ["ann.txt", "bob.txt", "cat.txt"]),
         (make.Only("[b-c]*", limit=5), ["bob.txt", "cat.txt"]),
         (make.Only("an"), []),
         (make.Only(recipe={"version": "no such"}), []),
