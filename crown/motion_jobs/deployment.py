@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,11 +18,25 @@ from crown.motion_jobs.job_edits import Changes, changes_of
 from crown.motion_jobs.nexrender import RenderOrder, job_problems, nexrender_job
 from crown.motion_jobs.packages import MANIFEST, PackageOrder, make_package, package_problems
 from crown.motion_jobs.pairs import Pair
+from crown.motion_jobs.render_files import (
+    MAPPING,
+    NEXRENDER,
+    NOT_OPENED,
+    PAGE,
+    REPORT,
+    SHEET,
+    VERIFIED,
+    RenderFilesOrder,
+    as_json,
+    deliverables,
+    mapping_rows,
+    render_files,
+)
+from crown.motion_jobs.report_page import report_page
 from crown.motion_jobs.sources import Psd, ReadProject
 from crown.motion_jobs.workspace import MOTION, PACKAGES, clear_unfinished, unfinished_folder
 from crown.store import files
 
-SHEET, REPORT, PAGE, NEXRENDER = "mapping_sheet.png", "report.json", "report.html", "nexrender.json"
 _RENDERED = "(Footage)/at_render"
 
 
@@ -86,7 +98,7 @@ def make_deployment(job: Job, order: Deployment, context: Context) -> Made:
         rendered = {slot: f"{_RENDERED}/{slot}_{path.name}" for slot, path in changes.at_render.items()}
         nexrender = _nexrender(order, proof.project, rendered)
         more = {path: changes.at_render[slot].read_bytes() for slot, path in rendered.items()}
-        more |= _reports(order, changes, proof, nexrender)
+        more |= _reports(order, changes, proof, nexrender, rendered)
         package = make_package(
             PackageOrder(edited, order.root, files=dict(order.footage), more=more), unfinished
         )
@@ -103,8 +115,8 @@ def make_deployment(job: Job, order: Deployment, context: Context) -> Made:
         "changed_chunks": len(proof.changed),
         "at_render": len(rendered),
         "nexrender": "made" if isinstance(nexrender, dict) else nexrender,
-        "verified": "structure",
-        "opened_in_after_effects": "not tested",
+        "verified": VERIFIED,
+        "opened_in_after_effects": NOT_OPENED,
         "assets": [
             {"type": "package_file", "name": one.path, "path": f"{path}/{one.path}", "size": one.size, "mime": None,
              "sha256": one.sha256}
@@ -147,56 +159,47 @@ def _nexrender(order: Deployment, project: Project, rendered: Mapping[int, str])
 
 
 def _reports(
-    order: Deployment, changes: Changes, proof: EditProof, nexrender: dict[str, Any] | str
+    order: Deployment,
+    changes: Changes,
+    proof: EditProof,
+    nexrender: dict[str, Any] | str,
+    rendered: Mapping[int, str],
 ) -> dict[str, bytes]:
+    """Everything of a package beside the project and its files, by name."""
+    made = render_files(
+        RenderFilesOrder(
+            job_id=order.job_id,
+            project=proof.project,
+            project_file=order.output_name,
+            comp_id=order.comp_id,
+            seen=order.seen,
+            pictures=rendered,
+        )
+    )
+    sheet = order.sheet.read_bytes()
+    mapping = mapping_rows(
+        order.psd.document,
+        order.read.project,
+        order.comp_id,
+        {pair.slot_id: pair.layer_id for pair in order.pairs},
+    )
+    found = {SHEET: sheet, MAPPING: as_json(mapping), **made.files}
+    left_out = dict(made.left_out)
+    if isinstance(nexrender, dict):
+        found[NEXRENDER] = as_json(nexrender)
+    else:
+        left_out[NEXRENDER] = nexrender
     report = {
         "job_id": order.job_id,
         "batch_id": order.batch_id,
         "output": order.output_name,
+        "mapping": mapping,
         "changes": [asdict(one) for one in changes.listed],
         "changed_chunks": [one.path for one in proof.changed],
         "validation": {name: value for name, value in order.report.items() if name != "changes"},
         "override": order.decision,
-        "nexrender": NEXRENDER if isinstance(nexrender, dict) else nexrender,
-        "verified": "structure",
-        "opened_in_after_effects": "not tested",
+        "deliverables": deliverables([order.output_name, *found, REPORT, PAGE], left_out),
+        "verified": VERIFIED,
+        "opened_in_after_effects": NOT_OPENED,
     }
-    found = {
-        SHEET: order.sheet.read_bytes(),
-        REPORT: (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode(),
-        PAGE: _page(report).encode(),
-    }
-    if isinstance(nexrender, dict):
-        found[NEXRENDER] = (json.dumps(nexrender, indent=2, ensure_ascii=False) + "\n").encode()
-    return found
-
-
-def _page(report: Mapping[str, Any]) -> str:
-    """The report for people, in one file."""
-    checked = report["validation"]
-    override = report["override"]
-    changes = _table(("slot", "layer", "kind", "applied", "places", "note"), report["changes"])
-    findings = _table(("severity", "source", "rule", "message"), checked["findings"])
-    said = (
-        f"<p>Overridden by {html.escape(override['who'])}: {html.escape(override['reason'])}</p>"
-        if override
-        else ""
-    )
-    title = html.escape(f"{report['job_id']} of {report['batch_id']}")
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:15px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}</style>"
-        f"<h1>{title}</h1><p>{html.escape(report['output'])}. Verified: structure. Opened in After Effects: not tested."
-        f"</p><p>Plainly: {checked['score']} points, grade {html.escape(checked['grade'])}.</p>{said}"
-        f'<h2>Changes</h2>{changes}<h2>Findings</h2>{findings}<p><img src="{SHEET}" alt="mapping sheet" width="900"></p>'
-        "</html>\n"
-    )
-
-
-def _table(columns: tuple[str, ...], rows: list[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{column}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(row[column]))}</td>" for column in columns) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>" if rows else "<p>None.</p>"
+    return {**found, REPORT: as_json(report), PAGE: report_page(report, sheet).encode()}

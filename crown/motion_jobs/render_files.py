@@ -6,7 +6,7 @@ Each is checked as it is made; one that cannot be made is left out, and the reas
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,17 @@ from crown.motion_jobs.matching import slots_of
 from crown.motion_jobs.openjd_template import FarmOrder, openjd_template
 from crown.motion_jobs.psd_file import PsdDocument
 
-SCRIPT, FARM, MAPPING = "fill.jsx", "openjd.json", "mapping.json"
+SCRIPT, FARM, NEXRENDER = "fill.jsx", "openjd.json", "nexrender.json"
+MAPPING, SHEET, REPORT, PAGE = "mapping.json", "mapping_sheet.png", "report.json", "report.html"
+_WHAT = {
+    SCRIPT: "script that fills and checks the project inside After Effects",
+    FARM: "job template for a farm (Open Job Description)",
+    NEXRENDER: "job for nexrender",
+    MAPPING: "mapping of slots to layers",
+    SHEET: "mapping sheet with a layout estimate, not a render",
+    REPORT: "report of the job",
+    PAGE: "report of the job, for people",
+}
 VERIFIED, NOT_OPENED = "structure", "not tested"
 
 
@@ -120,18 +130,14 @@ def mapping_rows(
     return rows
 
 
-def deliverables(files: Mapping[str, str], left_out: Mapping[str, str]) -> list[dict[str, str]]:
+def deliverables(names: Sequence[str], left_out: Mapping[str, str]) -> list[dict[str, str]]:
     """What is handed out, and what stands proven of each: whether After Effects opens it is not.
 
     Args:
-        files: What each file is, by its name.
-        left_out: Why another is not there, by its name.
+        names: The files; one without a name of its own here is the edited project.
+        left_out: Why others are not there, by name.
     """
-    found = [
-        {"file": name, "what": what, "verified": VERIFIED, "opened_in_after_effects": NOT_OPENED}
-        for name, what in files.items()
-    ]
-    return found + [
-        {"file": name, "what": f"left out: {why}", "verified": "", "opened_in_after_effects": ""}
-        for name, why in left_out.items()
-    ]
+    proven = {"verified": VERIFIED, "opened_in_after_effects": NOT_OPENED}
+    found = [{"file": name, "what": _WHAT.get(name, "the edited project"), **proven} for name in names]
+    nothing = {"verified": "", "opened_in_after_effects": ""}
+    return found + [{"file": name, "what": f"left out: {why}", **nothing} for name, why in left_out.items()]

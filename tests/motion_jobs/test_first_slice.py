@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -86,4 +87,18 @@ def test_a_batch_goes_from_the_folder_to_checked_packages(engine: Engine, home: 
     }
     assert texts["player1fullname"] == "Line 1\nLine 2\nLine 3 and text"
     assert shown["deployment"]["opened_in_after_effects"] == "not tested"
+    report = json.loads((folder / "report.json").read_text())
+    assert {one["file"]: one["verified"] for one in report["deliverables"]} == {
+        "one.aepx": "structure", "mapping_sheet.png": "structure", "mapping.json": "structure", "fill.jsx": "structure",
+        "openjd.json": "structure", "nexrender.json": "structure", "report.json": "structure", "report.html": "structure",
+    }  # fmt: skip
+    assert {one["opened_in_after_effects"] for one in report["deliverables"]} == {"not tested"}
+    assert {one["slot"]: one["layer"] for one in json.loads((folder / "mapping.json").read_text())}[
+        "player1fullname"
+    ] == "Line 1 Line 2 Line 3 and text"
+    assert "data:image/png;base64," in (folder / "report.html").read_text()
+    names = {
+        one["default"] for one in json.loads((folder / "openjd.json").read_text())["parameterDefinitions"]
+    }
+    assert str(folder / "one.aepx") in names
     assert [row["status"] for row in jobs.batches(engine)] == ["processing"]

@@ -144,7 +144,7 @@ def test_the_page_needs_nothing_beside_it_and_shows_every_value_as_text() -> Non
 
 
 def test_each_deliverable_says_what_is_proven_of_it() -> None:
-    rows = deliverables({"one.aepx": "the edited project"}, {"openjd.json": "no frames"})
+    rows = deliverables(["one.aepx"], {"openjd.json": "no frames"})
     assert rows[0] == {
         "file": "one.aepx",
         "what": "the edited project",
