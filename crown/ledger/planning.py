@@ -47,8 +47,11 @@ _JUDGED = """
 with wanted as (
     {wanted}
 ), changed as (
-    select coalesce(w.key, i.key) as key, w.key is null as gone, i.state is not distinct from 'held' as held, w.recipe,
-           w.inputs, w.waiting_for, case when w.waiting_for is not null then {kind} end as waiting_kind,
+    select coalesce(w.key, i.key) as key, w.key is null as gone,
+           case i.state when 'held' then true when 'retired' then exists (  -- held when it was retired
+               select from ledger.verdicts v where v.stage = :asset and v.subject = i.key
+               and v.content_hash = '*' and v.verdict = 'hold') else false end as held, w.recipe, w.inputs,
+           w.waiting_for, case when w.waiting_for is not null then {kind} end as waiting_kind,
            {priority} as priority, {batch} as batch, {source}.decision_id,
            ledger.fingerprint(w.recipe, {source}.input_hashes) as fingerprint
     from wanted w
@@ -139,7 +142,8 @@ def plan(
         parameters: bind parameters of `wanted`.
         options: see `Options`.
 
-    A new fingerprint frees the item from any claim: the worker's result will be dropped. A held item stays held.
+    A new fingerprint frees the item from any claim: the worker's result will be dropped. A held item stays held, also
+    when it was retired meanwhile.
     """
     lock_assets(connection, [asset])
     statement, bound, named = compared(connection, asset, wanted, parameters, **options)

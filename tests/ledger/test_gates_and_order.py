@@ -202,6 +202,25 @@ def test_a_held_item_is_not_made_and_its_release_passes_no_gate(engine: Engine) 
     ]
 
 
+def test_an_item_that_goes_while_it_is_held_is_held_when_it_comes_back(engine: Engine) -> None:
+    who = {"who": "eva", "via": "cli"}
+    with engine.begin() as connection:
+        want(connection, {"key": "a"}, {"key": "b"})
+        holds.hold(connection, ASSET, ["a", "b"], **who, reason="the client asks to wait")
+        want(connection)
+        assert counts.of_asset(connection, ASSET)["retired"] == 2
+        want(connection, {"key": "a"}, {"key": "b"})
+        assert counts.of_asset(connection, ASSET)["held"] == 2
+        holds.release(connection, ASSET, ["a"], **who)
+        want(connection)
+        want(connection, {"key": "a"}, {"key": "b"})
+        assert counts.of_asset(connection, ASSET) == dict.fromkeys(counts.STATES, 0) | {
+            "held": 1,
+            "pending": 1,
+        }
+    assert [row(engine, key).state for key in "ab"] == ["pending", "held"]
+
+
 def test_what_is_held_while_a_worker_is_at_it_is_dropped(engine: Engine) -> None:
     with engine.begin() as connection:
         want(connection, {"key": "a"})
