@@ -60,7 +60,7 @@ art_attachments = pending_work_sensor(
     work=[(attachments_job, [ATTACHMENTS])],
     resource="art",
     sources=[listing.SOURCE],
-    every=60,
+    every=120,
     description="Requests a run that downloads pictures of prints; exports name them, and the run of an export plans them.",
 )
 

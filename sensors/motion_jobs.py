@@ -29,7 +29,7 @@ motion_decisions = decision_sensor(
     "motion_decisions",
     job=motion_batches_job,
     stages=f"{DEPARTMENT}/",
-    every=30,
+    every=60,
     description="Follows approvals, rejections, overrides and holds: what is due after them is planned.",
 )
 
@@ -42,7 +42,7 @@ def batches_to_run(due: Mapping[str, int], at_work: Collection[str]) -> list[str
 @dg.sensor(
     name="motion_work",
     jobs=[motion_batches_job, motion_jobs_job],
-    minimum_interval_seconds=20,
+    minimum_interval_seconds=45,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests a run of every batch with due jobs, the highest priority first, and a planning after an edit of"
     " recipes.",
