@@ -15,12 +15,15 @@ from crown_cli.main import cli
 #: What these answer is a document or a running service.
 _NO_JSON = {
     *("crown up", "crown db serve"),
-    *("crown sql docs", "crown art export", "crown motion sample-csv"),
+    *("crown sql docs", "crown art export"),
+    *("crown motion sample-csv", "crown motion csv", "crown motion profile-script"),
 }
 #: What these answer is the report of what they did, or of one thing, in several parts.
 _REPORTS = {
     *("crown art run", "crown images run", "crown sql run", "crown migrate-v3"),
     *("crown art show", "crown db dump"),
+    *("crown motion card", "crown motion preflight", "crown motion review", "crown motion show"),
+    *("crown motion stats", "crown motion upload"),
 }
 #: What a command that changes or removes much once asked instead of --apply.
 _OLD_CONSENT = {"--dry-run", "--yes", "--force-yes"}
