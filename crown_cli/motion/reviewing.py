@@ -222,7 +222,7 @@ hold = _act(
     "hold", "hold", "DEPARTMENT", "Take jobs out of work.",
     "Take jobs out of work until they are released. The reason has 10 characters or more.\n\n"
     "\b\ncrown motion hold spring_01 --reason 'waits for the client' --apply\n"
-    "crown motion hold --batch BATCH_20251030_143022 --reason 'client changed' --apply",
+    "crown motion hold --batch BATCH_20251030_143022 --reason 'client changed'",
     function="hold", by_batch=True, needs_reason=True,
 )  # fmt: skip
 release = _act(
