@@ -335,7 +335,7 @@ def _show_contract(contract: Contract) -> None:
         )
 
 
-@click.command(short_help="The hard card of a template: its variables, and filling them.")
+@click.command(short_help="Show or fill the hard card of a template.")
 @_file
 @click.option("--comp", metavar="COMP", help="The composition that holds the data; default: Hard Card.")
 @click.option(
