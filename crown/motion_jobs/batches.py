@@ -77,7 +77,10 @@ def validated(workspace: Workspace, path: Path) -> Batch:
     """
     with workspace.engine.connect() as connection:
         jobs = connection.execute(
-            text("select job_id, lower(output_name) as output from motion.job_records")
+            text(
+                "select job_id, lower(output_name) as output from motion.job_records"
+                " union all select job_id, null from motion.imported_jobs"
+            )
         ).all()
     named: dict[Path, None] = {}
 
@@ -85,7 +88,7 @@ def validated(workspace: Workspace, path: Path) -> Batch:
         return BatchRules(
             workspace.allowed_roots,
             frozenset(row.job_id for row in jobs),
-            frozenset(row.output for row in jobs),
+            frozenset(row.output for row in jobs if row.output),
             int(workspace.settings.motion_jobs.max_csv_mb * 1e6),
             workspace.settings.motion_jobs.max_rows,
             defect_of,
@@ -206,7 +209,7 @@ def _enter(
     ).scalar()
     if known is not None:
         return of_batch(connection, known, path.name, known=True)
-    taken = connection.execute(text("select batch_id from motion.batch_records")).scalars().all()
+    taken = connection.execute(text("select batch_id from motion.batches")).scalars().all()
     name = batch_id(datetime.now().astimezone(), taken)
     connection.execute(
         text(

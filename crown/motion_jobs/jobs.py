@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from crown.errors import BadInput
 from crown.flow.patterns import Patterns, condition
 from crown.journal import activity
+from crown.motion_jobs.renders import render_of
 from crown.motion_jobs.statuses import STATUSES
 from crown.motion_jobs.workspace import (
     APPROVED,
@@ -207,6 +208,7 @@ def show(workspace: Workspace, job_id: str) -> dict[str, Any]:
             "preview": document(workspace, connection, job_id, PREVIEWS),
             "validation": document(workspace, connection, job_id, VALIDATED),
             "deployment": document(workspace, connection, job_id, DEPLOYMENTS),
+            "render": render_of(connection, job_id),
             "warnings": [dict(one._mapping) for one in warnings],
             "decisions": [dict(one._mapping) for one in decisions],
             "recent_logs": [

@@ -216,7 +216,11 @@ def show(job: str, as_json: bool) -> None:
     )
     if found["deployment"]:
         click.echo(f"Package: {found['deployment']['project']}")
-        click.echo("Verified: structure. Opened in After Effects: not tested.")
+        render = found["render"]
+        opened = render["opened_in_after_effects"] if render else "not tested"
+        click.echo(f"Verified: structure. Opened in After Effects: {opened}.")
+        if render:
+            click.echo(f"Render: {render['verdict'].replace('_', ' ')}. {' '.join(render['reasons'])}")
 
 
 @click.command(short_help="What is wrong with the rows of BATCH.")
