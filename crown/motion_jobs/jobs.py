@@ -21,6 +21,7 @@ from crown.motion_jobs.workspace import (
     JOB_ASSETS,
     MATCHES,
     PREVIEWS,
+    SOURCES,
     VALIDATED,
     Workspace,
 )
@@ -41,8 +42,12 @@ _JOBS = """
            j.project_name, j.updated_at,
            (select count(*) from motion.job_warnings w where w.job_id = j.job_id and not w.resolved
             and w.severity = 'critical') as critical,
-           (select i.error from ledger.items i where i.key = j.job_id and i.asset = any(:assets) and i.error is not null
-            limit 1) as error
+           coalesce(
+               (select i.error from ledger.items i where i.key = j.job_id and i.asset = any(:assets)
+                and i.error is not null limit 1),
+               (select coalesce(i.error, i.key || ' is not there; bring it back.') from ledger.items i
+                where j.status = 'failed' and i.asset = :sources and i.key in (j.psd_path, j.aepx_path)
+                and i.state in ('waiting', 'quarantined', 'failed') order by i.key limit 1)) as error
     from motion.job_records j where true {conditions}
     order by array_position(array['high', 'medium', 'low'], j.priority), j.created_at, j.csv_row limit :limit
 """
@@ -77,8 +82,10 @@ def listed(
     """Jobs in the order in which they are worked on."""
     conditions, bound = _conditions(patterns, batch, status, stage)
     with engine.connect() as connection:
+        bound |= {"assets": list(JOB_ASSETS), "sources": SOURCES, "limit": limit}
         rows = connection.execute(
-            text(_JOBS.format(conditions=conditions)), {**bound, "assets": list(JOB_ASSETS), "limit": limit}
+            text(_JOBS.format(conditions=conditions)),
+            bound,
         )
         return [dict(row._mapping) for row in rows]
 

@@ -346,7 +346,11 @@ def _text(layer: Any) -> PsdText:
         for paragraph in typesetting.paragraphs
         for run in paragraph.runs
     )
-    return PsdText(paragraphs_of(typesetting.text), runs, is_box=int(layer.text_type) == 1)
+    return PsdText(
+        paragraphs_of(typesetting.text),
+        runs,
+        is_box=layer.text_type is not None and int(layer.text_type) == 1,
+    )
 
 
 def _smart_object(layer: Any) -> SmartObject:

@@ -46,6 +46,11 @@ _ROWS = """
     from ledger.items i join motion.job_records j on j.job_id = i.key
     where i.asset = :asset and i.state in ('pending', 'failed')
 """
+_FROZEN = """
+    select distinct on (m.key) m.key, m.facts -> 'remembered' from ledger.items i
+    join ledger.outputs m on m.asset = i.asset and m.key = i.key
+    where i.asset = :asset and i.state in ('pending', 'failed') order by m.key, m.output_id
+"""
 _REMEMBERED = "select aepx_path, comp, slot, layer from motion.remembered_matches"
 
 
@@ -110,7 +115,7 @@ def _ingested(workspace: Workspace) -> Stage:
 
 
 def _matches(workspace: Workspace) -> Stage:
-    context = {"remembered": _remembered(workspace.engine)}
+    context = {"remembered": _remembered(workspace.engine), "frozen": _frozen(workspace.engine)}
     body = {"warnings": _rules(workspace), "fonts": workspace.context["fonts"]}
     return _stage(workspace, MATCHES, wanted.MATCHES_WANTED, tasks.match_layers, body, context=context)
 
@@ -191,6 +196,12 @@ def _remembered(engine: Engine) -> dict[tuple[str, str], dict[str, str]]:
             if row.layer is not None:
                 found.setdefault((row.aepx_path, row.comp), {})[row.slot] = row.layer
     return found
+
+
+def _frozen(engine: Engine) -> dict[str, dict[str, str]]:
+    """What was remembered when the jobs that are due were first matched: their own approval changes nothing of it."""
+    with engine.connect() as connection:
+        return dict(connection.execute(text(_FROZEN), {"asset": MATCHES}).tuples().all())
 
 
 FLOW: Flow[Workspace] = Flow(stage, stage_log.MESSAGES, ("crown", "psd-tools", "py-aep", "pillow"))

@@ -174,7 +174,9 @@ def _match(job: Job, context: Context) -> Made:
     psd, read = _psd(facts, context), _project(facts, context)
     comp_id = int(facts["comp_id"])
     layers, slots = layers_of(psd.document), slots_of(read.project, comp_id)
-    known = context["remembered"].get((facts["aepx_path"], facts["comp"]), {})
+    known = context["frozen"].get(job.key)
+    if known is None:
+        known = context["remembered"].get((facts["aepx_path"], facts["comp"]), {})
     found = match(layers, slots, known)
     warnings = [asdict_of(one) for one in _warnings(psd, read, comp_id, found, context)]
     pairs = [
@@ -202,6 +204,7 @@ def _match(job: Job, context: Context) -> Made:
     told = {
         "matched": len(pairs),
         "slots": len(slots),
+        "remembered": known,
         "bands": {
             band: sum(pair["band"] == band for pair in pairs) for band in ("accept", "propose", "review")
         },

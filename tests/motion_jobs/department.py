@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
 
+from crown.motion_jobs import batches, reviewing, samples, stages
+from crown.motion_jobs.ae_project import read_project
+from crown.motion_jobs.reviewing import Person
 from crown.motion_jobs.workspace import Workspace, open_workspace
 from crown.settings.model import load_settings
 
@@ -50,3 +54,82 @@ def statuses(engine: Engine) -> dict[str, str]:
             .tuples()
             .all()
         )
+
+
+@dataclass
+class Motion:
+    """A folder with one template and PSDs that the test makes, and the acts of a person."""
+
+    workspace: Workspace
+    folder: Path
+    ann: Person
+
+    def psd(self, job: str, headline: str, price: str = "9.90") -> Path:
+        """The PSD of a job, new or made again."""
+        return samples.promo_psd(self.folder / f"{job}.psd", headline, price)
+
+    def upload(self, *names: str, **more: str) -> str:
+        """A batch with these jobs, each with a PSD of its own; returns its id."""
+        rows = [self.row(name, **more) for name in names]
+        file = self.folder / f"{'-'.join(names)}.csv"
+        file.write_text(samples.batch_csv(rows))
+        return batches.upload(self.workspace, file, who="ann").batch_id
+
+    def row(self, job: str, **more: str) -> dict[str, str]:
+        """The row of a job whose PSD is made if it is not there."""
+        if not (self.folder / f"{job}.psd").exists():
+            self.psd(job, f"Headline of {job}")
+        return {
+            "job_id": job,
+            "psd_path": f"{job}.psd",
+            "aepx_path": "promo.aepx",
+            "output_name": f"{job}.aepx",
+            "priority": "medium",
+            **more,
+        }
+
+    def run(self) -> dict[str, str]:
+        """Make whatever is due; status by job."""
+        stages.run(self.workspace)
+        return self.statuses()
+
+    def statuses(self) -> dict[str, str]:
+        """Status by job."""
+        return statuses(self.workspace.engine)
+
+    def approve(self, *jobs: str) -> dict[str, str]:
+        """Approve what jobs wait for, and make what follows."""
+        reviewing.approve(self.workspace, jobs, self.ann, with_warnings=True, apply=True)
+        return self.run()
+
+    def finish(self, *names: str) -> str:
+        """A batch whose jobs are completed."""
+        batch = self.upload(*names)
+        self.run()
+        self.approve(*names)
+        done = self.approve(*names)
+        assert [done[name] for name in names] == ["completed"] * len(names)
+        return batch
+
+    def package(self, batch: str, job: str) -> Path:
+        """The folder of a job's package."""
+        return self.workspace.settings.motion / "packages" / batch / job
+
+    def text_in(self, project: Path, layer: str) -> str:
+        """The text of a layer of a project."""
+        found = [
+            one.text.text
+            for comp in read_project(project).compositions
+            for one in comp.layers
+            if one.name == layer and one.text
+        ]
+        assert len(found) == 1
+        return found[0]
+
+
+def made_motion(engine: Engine, home: Path, environment: Mapping[str, str] | None = None) -> Motion:
+    """A department whose folder has a template."""
+    workspace = open_motion(engine, home, {"CROWN_WORKERS": "1", **(environment or {})})
+    folder = workspace.settings.motion / "work"
+    samples.template(folder)
+    return Motion(workspace, folder, Person("ann", reason="looked at it closely"))
