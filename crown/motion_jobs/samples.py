@@ -64,7 +64,7 @@ def template(folder: Path, name: str = "promo.aepx", *, comp: str = COMP) -> Pat
             _drawn(size, "grey").save(file)
         main.add(made.import_file(py_aep.ImportOptions(file))).name = picture
     for number, text in enumerate(TEXTS):
-        layer = main.add_box_text([600.0, 80.0])
+        layer: Any = main.add_box_text([600.0, 80.0])
         layer.name = text
         layer.text.source_text.value.text = text
         layer.transform.position.value = [640.0, 120.0 + 480.0 * number, 0.0]
