@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -47,6 +47,7 @@ class Deployment:
     Attributes:
         hashes: of project and footage, by path, as they were approved.
         decision: the override that let it pass, if there was one.
+        card: what the row puts into the hard card: texts by layer id, and what it left.
     """
 
     job_id: str
@@ -62,6 +63,7 @@ class Deployment:
     report: Mapping[str, Any]
     render_root: str
     decision: Mapping[str, Any] | None
+    card: Mapping[str, Any] | None = None
 
     @property
     def root(self) -> str:
@@ -94,7 +96,9 @@ def make_deployment(job: Job, order: Deployment, context: Context) -> Made:
     work.mkdir()
     try:
         edited = work / order.output_name
-        proof = edit_project(order.read.project.path, changes.edits, edited)
+        card = {int(layer): str(value) for layer, value in (order.card or {}).get("texts", {}).items()}
+        edits = replace(changes.edits, texts={**card, **changes.edits.texts})
+        proof = edit_project(order.read.project.path, edits, edited)
         rendered = {slot: f"{_RENDERED}/{slot}_{path.name}" for slot, path in changes.at_render.items()}
         nexrender = _nexrender(order, proof.project, rendered)
         more = {path: changes.at_render[slot].read_bytes() for slot, path in rendered.items()}
@@ -197,6 +201,7 @@ def _reports(
         "changes": [asdict(one) for one in changes.listed],
         "changed_chunks": [one.path for one in proof.changed],
         "validation": {name: value for name, value in order.report.items() if name != "changes"},
+        "hard_card": order.card,
         "override": order.decision,
         "deliverables": deliverables([order.output_name, *found, REPORT, PAGE], left_out),
         "verified": VERIFIED,

@@ -36,22 +36,6 @@ def comp_named(project: Project, name: str) -> int:
     raise Refused(f"{where} has {len(found)} compositions named {name!r}. Name one of {ids}.")
 
 
-def only_comp(project: Project) -> int:
-    """The id of the one composition that no other shows.
-
-    Raises:
-        Refused: There are several, or none.
-    """
-    shown = {layer.source_id for comp in project.compositions for layer in comp.layers}
-    tops = [comp for comp in project.compositions if comp.id not in shown]
-    if len(tops) == 1:
-        return tops[0].id
-    names = ", ".join(f"{comp.name!r} (id:{comp.id})" for comp in tops[:8])
-    raise Refused(
-        f"{project.path.name} has {len(tops)} compositions that no other shows: {names or 'none'}. Name one."
-    )
-
-
 def requested_edits(
     project: Project,
     texts: Sequence[str] = (),

@@ -60,6 +60,11 @@ class CardFilling:
     kept: tuple[str, ...]
 
 
+def is_card(comp: Composition) -> bool:
+    """Whether a composition is called Hard Card: it holds data and is nothing to render."""
+    return bool(_CARD.fullmatch(comp.name.strip()))
+
+
 def card_comp(project: Project, named: str | None = None) -> Composition:
     """The composition that is the card: the one that is named, or the one called Hard Card.
 
@@ -68,7 +73,7 @@ def card_comp(project: Project, named: str | None = None) -> Composition:
     """
     if named:
         return project.composition(comp_named(project, named))
-    found = [comp for comp in project.compositions if _CARD.fullmatch(comp.name.strip())]
+    found = [comp for comp in project.compositions if is_card(comp)]
     if len(found) == 1:
         return found[0]
     have = ", ".join(repr(comp.name) for comp in project.compositions[:8]) or "none"
@@ -173,6 +178,25 @@ def fill_card(card: HardCard, values: Mapping[str, str]) -> CardFilling:
         texts[variable.layer_id] = value
     kept = tuple(one.name for one in card.variables if one.layer_id not in texts)
     return CardFilling(Edits(texts=texts), tuple(unknown), kept)
+
+
+def card_of_row(project: Project, comp_id: int, row: Mapping[str, str]) -> CardFilling | None:
+    """What the further columns of a job's row put into the card; None where the template has no card of its own.
+
+    An empty cell keeps what the template has.
+
+    Args:
+        project: The template.
+        comp_id: The composition that the job fills; its slots are filled by matching.
+        row: Text by column.
+
+    Raises:
+        Refused: A column fits several variables, or one that an expression fills.
+    """
+    cards = [comp for comp in project.compositions if is_card(comp)]
+    if len(cards) != 1 or cards[0].id == comp_id:
+        return None
+    return fill_card(hard_card(project, ()), {name: value for name, value in row.items() if value})
 
 
 def _variable(card: HardCard, name: str) -> Variable | None:

@@ -39,6 +39,7 @@ _BATCH_HASHES = "select batch_id, content_hash from motion.batch_records"
 _SEEN = "select path, kind, size_bytes, mtime_ns, content_hash from motion.source_files"
 _ROWS = """
     select j.job_id, j.psd_path, j.aepx_path, j.output_name, j.batch_id, j.extra ->> 'comp_name' as comp_name,
+           j.extra - 'comp_name' as further,
            coalesce((select jsonb_object_agg(f.named, f.path) from motion.footage f where f.aepx_path = j.aepx_path),
                     '{}') as footage,
            (select jsonb_build_object('who', d.who, 'reason', d.reason, 'at', d.decided_at) from ledger.decisions d

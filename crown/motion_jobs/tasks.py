@@ -84,6 +84,9 @@ def _ingest(job: Job, context: Context) -> Made:
         "comp_id": comp_id,
         "footage": hashes,
     }
+    if card := _card(read.project, comp_id, row["further"]):
+        body["card"] = card["texts"]
+        facts["card"] = card
     facts |= {
         "footage_sha256": hashes,
         "comp_id": comp_id,
@@ -100,6 +103,20 @@ def _ingest(job: Job, context: Context) -> Made:
         "assets": _layer_assets(psd),
     }
     return _json(job, body, facts, context)
+
+
+def _card(project: Project, comp_id: int, row: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the row puts into the template's hard card."""
+    from crown.motion_jobs.hard_card import card_of_row
+
+    try:
+        filling = card_of_row(project, comp_id, row)
+    except Refused as error:
+        raise PermanentFailure(str(error)) from None
+    if filling is None:
+        return None
+    texts = {str(layer): value for layer, value in filling.edits.texts.items()}
+    return {"texts": texts, "unknown_columns": list(filling.unknown), "kept": list(filling.kept)}
 
 
 def _layer_assets(psd: Psd) -> list[dict[str, Any]]:
@@ -132,11 +149,12 @@ def _layer_assets(psd: Psd) -> list[dict[str, Any]]:
 
 
 def target_comp(project: Project, named: str | None) -> tuple[int, str]:
-    """The composition that a job fills, and why that one.
+    """The composition that a job fills, and why that one; a hard card holds data and is not one.
 
     Raises:
         PermanentFailure: none or several have the name that the row gives, or there is none at all.
     """
+    from crown.motion_jobs.hard_card import is_card
     from crown.motion_jobs.matching import slots_of
 
     comps = project.compositions
@@ -155,7 +173,7 @@ def target_comp(project: Project, named: str | None) -> tuple[int, str]:
     if len(renders) == 1:
         return renders[0].id, "its name starts with render_"
     shown = {layer.source_id for comp in comps for layer in comp.layers}
-    tops = renders or [comp for comp in comps if comp.id not in shown] or list(comps)
+    tops = renders or [comp for comp in comps if comp.id not in shown and not is_card(comp)] or list(comps)
     if len(tops) == 1:
         return tops[0].id, "no other composition shows it"
     best = max(tops, key=lambda comp: (len(slots_of(project, comp.id)), -comp.id))
@@ -367,6 +385,7 @@ def _deploy(job: Job, context: Context) -> Made:
         report=of[VALIDATED].facts,
         render_root=context["render_root"],
         decision=row["decision"],
+        card=facts.get("card"),
     )
     return _refusals_are_final(lambda: make_deployment(job, order, context))
 

@@ -52,7 +52,7 @@ INGESTED_WANTED = f"""
     select j.job_id as key, cast(:recipe as text) as recipe,
            case when g.both = 2 then g.inputs else '{{}}' end as inputs,
            coalesce(g.hashes, '{{}}') || encode(sha256(convert_to(
-               coalesce(g.footage, '') || '|' || coalesce(j.extra ->> 'comp_name', ''), 'utf8')), 'hex') as input_hashes,
+               coalesce(g.footage, '') || '|' || cast(j.extra as text), 'utf8')), 'hex') as input_hashes,
            case when j.queued_at is null then 'its start' when g.both < 2 then '{SOURCES}' end as waiting_for,
            case when j.queued_at is null then 'plan' else 'upstream' end as waiting_kind,
            cast(null as bigint) as decision_id, {_ORDER}

@@ -249,7 +249,7 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
 
 @click.command(short_help="What a template wants filled.")
 @_file
-@click.option("--comp", metavar="COMP", help="The composition; default: the one that no other shows.")
+@click.option("--comp", metavar="COMP", help="The composition; default: the one that a job fills.")
 @click.option("--sample-csv", is_flag=True, help="Print a CSV to start from.")
 @click.option(
     "--against",
@@ -297,11 +297,12 @@ def _read_contract(path: Path) -> Contract:
 
 def _contract(path: Path, comp: str | None) -> Contract:
     from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.edit_requests import comp_named, only_comp
+    from crown.motion_jobs.edit_requests import comp_named
+    from crown.motion_jobs.tasks import target_comp
     from crown.motion_jobs.template_contract import contract_of
 
     project = read_project(path)
-    comp_id = comp_named(project, comp) if comp else only_comp(project)
+    comp_id = comp_named(project, comp) if comp else target_comp(project, None)[0]
     return contract_of(project, comp_id)
 
 

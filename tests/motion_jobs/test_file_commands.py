@@ -354,11 +354,11 @@ def test_template_shows_its_contract_a_csv_to_start_from_and_what_a_new_version_
     assert "Nothing changed." in motion("template", source, "--against", source).output
 
 
-def test_a_template_with_several_top_compositions_asks_for_one(real_file: RealFile) -> None:
+def test_the_contract_is_that_of_the_composition_which_a_job_fills_or_of_the_named_one(
+    real_file: RealFile,
+) -> None:
     source = real_file("aepx", "ae-to-json_testProject.aepx")
-    refused = motion("template", source)
-    assert refused.exit_code == 3
-    assert "compositions that no other shows: " in refused.output
+    assert json.loads(motion("template", source, "--json").output)["comp"] == "Test-Comp-Animated"
     named = json.loads(motion("template", source, "--comp", "Test-DifferentFootage", "--json").output)
     assert [one["name"] for one in named["slots"]] == ["text_layer", "solid_layer", "movie_layer"]
 

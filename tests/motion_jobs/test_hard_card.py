@@ -9,13 +9,18 @@ from pathlib import Path
 import py_aep
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import Engine
 
 from crown.errors import BadInput, Refused
+from crown.motion_jobs import batches, jobs, reviewing, stages
 from crown.motion_jobs.ae_project import Expression, Project, read_project
 from crown.motion_jobs.expression_reads import effect_names, reads_of
-from crown.motion_jobs.hard_card import card_comp, fill_card, hard_card, read_values
+from crown.motion_jobs.hard_card import card_comp, card_of_row, fill_card, hard_card, read_values
+from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs.tasks import target_comp
 from crown_cli.main import cli
-from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
+from tests.motion_jobs.department import HEADER, open_motion
+from tests.motion_jobs.projects import comp, footage, made_psd, project, source_layer, text_layer
 
 RealFile = Callable[[str, str], Path]
 CARD = "composition 'Hard Card'"
@@ -219,3 +224,53 @@ def test_a_made_card_is_filled_and_proven_from_the_command_line(tmp_path: Path) 
     after = read_project(tmp_path / "out.aep")
     filled = next(one for one in after.compositions if one.name == "Hard Card")
     assert [one.text.text for one in filled.layers if one.text] == ["O'Neil\n👽"]
+
+
+def test_further_columns_of_a_row_fill_the_card_and_an_empty_cell_keeps_its_value() -> None:
+    filling = card_of_row(made(), 9, {"Score": "3", "team_name": "", "season": "2026"})
+    assert filling is not None
+    assert (filling.edits.texts, filling.unknown, filling.kept) == (
+        {3: "3"},
+        ("season",),
+        ("team_name", "Ünïcode 👽"),
+    )
+    assert card_of_row(made(), 1, {"Score": "3"}) is None
+    assert card_of_row(project([comp(9, "render_a")], []), 9, {"Score": "3"}) is None
+
+
+def test_a_card_is_never_the_composition_that_a_job_fills() -> None:
+    card = comp(1, "Hard Card", *(text_layer(n, f"v{n}") for n in range(20, 50)))
+    main = comp(9, "main", text_layer(10, "title"))
+    assert target_comp(project([card, main], []), None) == (9, "no other composition shows it")
+
+
+def test_a_job_brings_its_further_columns_into_the_package(engine: Engine, tmp_path: Path) -> None:
+    workspace = open_motion(engine, tmp_path)
+    folder = tmp_path / "media" / "motion" / "batches"
+    folder.mkdir(parents=True, exist_ok=True)
+    app = py_aep.new(platform="macos").project
+    app.root_folder.add_comp("Hard Card", 100, 100, 1.0, 5.0, 25.0).add_text("TEAM")
+    main = app.root_folder.add_comp("render_main", 64, 48, 1.0, 2.0, 25.0)
+    main.add_text("title")
+    app.save(folder / "made.aep")
+    made_psd(folder / "a.psd", ("Photo",))
+    (folder / "a.csv").write_text(
+        f'{HEADER},team,season\none,a.psd,made.aep,one.aep,,,,,"O\'Neil ""x"" 👽",2026\n', "utf-8"
+    )
+    batches.upload(workspace, folder / "a.csv", who="ann")
+    stages.run(workspace)
+    reviewing.approve(workspace, ["one"], Person("ann"), apply=True)
+    stages.run(workspace)
+    reviewing.approve(workspace, ["one"], Person("ann"), with_warnings=True, apply=True)
+    stages.run(workspace)
+    shown = jobs.show(workspace, "one")
+    package = tmp_path / "media" / "motion" / shown["deployment"]["project"]
+    texts = {
+        layer.name: layer.text.text
+        for one in read_project(package).compositions
+        for layer in one.layers
+        if layer.text
+    }
+    assert texts == {"TEAM": 'O\'Neil "x" 👽', "title": "title"}
+    report = json.loads((package.parent / "report.json").read_text())
+    assert report["hard_card"]["unknown_columns"] == ["season"]

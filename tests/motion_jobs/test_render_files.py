@@ -123,6 +123,7 @@ def report(**more: object) -> dict[str, object]:
             "grade": "A",
             "findings": [{"severity": "critical", "source": "plainly", "rule": "mp3", "message": NASTY}],
         },
+        "hard_card": {"texts": {"1": "x"}, "kept": [NASTY], "unknown_columns": []},
         "override": {"who": "ann", "reason": NASTY},
         "mapping": rows,
         "changes": [],
