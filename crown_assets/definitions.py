@@ -31,7 +31,7 @@ from resources.workspaces import (  # noqa: E402
     ProductImagesResource,
 )
 from sensors import art_records as art_record_sensors  # noqa: E402
-from sensors import failures, notices, schedules  # noqa: E402
+from sensors import departments, failures, notices, schedules  # noqa: E402
 from sensors import motion_jobs as motion_job_sensors  # noqa: E402
 from sensors import product_images as product_image_sensors  # noqa: E402
 from sensors import sql_models as sql_model_sensors  # noqa: E402
@@ -73,6 +73,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,
         sensors=[
+            *departments.SENSORS,
             *product_image_sensors.SENSORS,
             *art_record_sensors.SENSORS,
             *motion_job_sensors.SENSORS,

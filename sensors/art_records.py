@@ -8,13 +8,12 @@ from sqlalchemy import text
 
 from crown.art_records.attachments import listing
 from crown.art_records.exports import arriving, endpoint
-from crown.art_records.workspace import ATTACHMENTS, DOCUMENTS, EXPORTS, TABLES, Workspace
+from crown.art_records.workspace import ATTACHMENTS, DEPARTMENT, DOCUMENTS, EXPORTS, TABLES, Workspace
 from crown.store import files
 from crown.store.watch import Seen
 from resources import asset_keys
 from resources.database import DatabaseResource
-from sensors.at_load import settings
-from sensors.factories import Contents, decision_sensor, endpoint_sensor, folder_sensor, pending_work_sensor
+from sensors.factories import Contents, FollowedDecisions, PendingWork, endpoint_sensor, folder_sensor
 from sensors.schedules import FETCH, art_records_job, attachments_job
 
 
@@ -32,17 +31,14 @@ art_export_files = folder_sensor(
     resource="art",
     seen=arriving.seen,
     contents=_contents,
-    # An export comes once a day: a look costs as much as at the inbox and is less urgent.
-    every=4 * settings.product_images.inbox_interval_seconds,
+    # An export comes once a day: less urgent than a look at the inbox.
+    every=60,
     description="Looks at the exports folder; a file counts when two looks found it the same, and by its bytes.",
 )
-art_decisions = decision_sensor(
-    "art_decisions",
-    job=art_records_job,
-    stages=EXPORTS,
-    verdicts=["approve"],
-    every=120,
-    description="Follows the approval of a difference between an export and the art tables.",
+DECISIONS = FollowedDecisions(art_records_job, EXPORTS, verdicts=["approve"])
+# Exports name the pictures of prints, and the run of an export plans their downloads.
+WORK = PendingWork(
+    DEPARTMENT, resource="art", jobs=[(attachments_job, [ATTACHMENTS])], sources=[listing.SOURCE]
 )
 art_airtable_changes = endpoint_sensor(
     "art_airtable_changes",
@@ -54,14 +50,6 @@ art_airtable_changes = endpoint_sensor(
     absent=lambda given: None if given.art_records.airtable_base else "The settings name no Airtable base.",
     every=300,
     description="Asks Airtable whether a record was changed since the last fetch, one small request per table.",
-)
-art_attachments = pending_work_sensor(
-    "art_attachments",
-    work=[(attachments_job, [ATTACHMENTS])],
-    resource="art",
-    sources=[listing.SOURCE],
-    every=120,
-    description="Requests a run that downloads pictures of prints; exports name them, and the run of an export plans them.",
 )
 
 
@@ -117,4 +105,4 @@ def art_changes(context: dg.SensorEvaluationContext, database: DatabaseResource)
     )
 
 
-SENSORS = [art_airtable_changes, art_export_files, art_decisions, art_attachments, art_changes]
+SENSORS = [art_airtable_changes, art_export_files, art_changes]

@@ -2,6 +2,11 @@
 
 A department names its job, its workspace and its functions; see `sensors/product_images.py`. What a file, a decision or
 a change means does not belong here.
+
+Decisions and pending work have one sensor each for all departments (`sensors/departments.py`), as every sensor costs the
+same number of ticks however many departments it serves. Folders and endpoints have a sensor for each department: a tick
+either fails or requests runs, so one tick for all folders would either hide that a share is lost or keep the files of the
+other departments waiting. Each interval follows from how soon its people need an answer, too.
 """
 
 from __future__ import annotations
@@ -15,13 +20,14 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from crown.flow.endpoint import Asked
 from crown.ledger import counts, decisions
 from crown.settings.model import Settings
 from crown.store import watch
 from crown.store.watch import Seen
-from sensors.queues import active_runs, queue_of, waiting_runs
+from sensors.queues import active_runs, partitions_at_work, queue_of, waiting_runs
 
 #: What `dg.define_asset_job` returns; Dagster does not export its name.
 Job = Any
@@ -92,6 +98,11 @@ def wanted(due: int, active: int, waiting: int) -> str | None:
     if not due or waiting or (active and due < _BACKLOG):
         return None
     return f"{due} items are due"
+
+
+def batches_to_run(due: Mapping[str, int], at_work: Collection[str]) -> list[str]:
+    """The batches with due items for which no run is under way, in the order in which they are given."""
+    return [batch for batch, count in due.items() if count and batch not in at_work]
 
 
 def edited(recipes: str, known: str | None, active: int) -> bool:
@@ -173,29 +184,47 @@ def _stay(
     return _request(context, job, run_key, cursor=known.cursor())
 
 
+@dataclass(frozen=True)
+class FollowedDecisions:
+    """What a department declares of the decisions that start its runs.
+
+    Attributes:
+        job: the job that is requested.
+        stages: the beginning of the stages' names (`product_images/`).
+        verdicts: those that are followed; all when empty.
+    """
+
+    job: Job
+    stages: str
+    verdicts: Sequence[str] = ()
+
+    def newest(self, decided: Iterable[decisions.Newest]) -> int | None:
+        """The newest decision of those that the department follows; None when there is none."""
+        numbers = (
+            one.decision_id
+            for one in decided
+            if one.stage.startswith(self.stages) and (not self.verdicts or one.verdict in self.verdicts)
+        )
+        return max(numbers, default=None)
+
+
 def decision_sensor(
-    name: str,
-    *,
-    job: Job,
-    stages: str,
-    every: float,
-    description: str,
-    verdicts: Sequence[str] = (),
+    name: str, *, departments: Sequence[FollowedDecisions], every: float, description: str
 ) -> dg.SensorDefinition:
-    """A run when a person has decided: two small queries; a decision that commits late is not missed.
+    """A run of every department in which a person has decided: two small queries for all of them together.
+
+    The cursor is a snapshot of the ledger, so a decision that commits late is not missed.
 
     Args:
         name: of the sensor.
-        job: the job that is requested.
-        stages: the beginning of the stages' names (`product_images/`).
+        departments: whose decisions are followed.
         every: seconds between two ticks.
         description: for the page of the sensor.
-        verdicts: those that are followed; all when empty.
     """
 
     @dg.sensor(
         name=name,
-        job=job,
+        jobs=[one.job for one in departments],
         minimum_interval_seconds=round(every),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
@@ -203,75 +232,173 @@ def decision_sensor(
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with context.resources.database.engine() as engine, engine.connect() as connection:
-            newest, look = decisions.since(connection, stages, context.cursor, verdicts=verdicts)
-        if newest is None:
+            decided, look = decisions.since(connection, context.cursor)
+        newest = {one.job.name: (one, number) for one in departments if (number := one.newest(decided))}
+        if not newest:
             return dg.SensorResult(skip_reason="No new decision.", cursor=look)
-        waiting = waiting_runs(context.instance, queue_of(job))
-        requests = [] if waiting else [dg.RunRequest(run_key=f"decision-{newest}")]
-        return dg.SensorResult(run_requests=requests, cursor=look)
+        requests = [
+            dg.RunRequest(job_name=job, run_key=f"decision-{number}")
+            for job, (one, number) in newest.items()
+            if not waiting_runs(context.instance, queue_of(one.job))
+        ]
+        return dg.SensorResult(
+            run_requests=requests, skip_reason=None if requests else _ABOUT_TO_START, cursor=look
+        )
 
     return follow
 
 
-def pending_work_sensor(
-    name: str,
-    *,
-    work: Sequence[tuple[Job, Sequence[str]]],
-    resource: str,
-    every: float,
-    description: str,
-    recipes: Callable[[Any], str] | None = None,
-    sources: Collection[str] = (),
-) -> dg.SensorDefinition:
-    """A run of a queue with due items that no run is about to take: one query per queue, whatever the number of items.
+@dataclass(frozen=True)
+class BatchedWork:
+    """A job of which each batch is a run of its own, and a dynamic partition.
 
-    Args:
-        name: of the sensor.
-        work: each job with the assets that its runs make, as the ledger names them.
+    Attributes:
+        job: the job that is requested.
+        partitions: the definition of its partitions.
+        names: all batches.
+        due: due items by batch, what is most urgent first.
+        at_once: so many runs are requested in one tick; the next tick requests more.
+    """
+
+    job: Job
+    partitions: dg.DynamicPartitionsDefinition
+    names: Callable[[Engine], Sequence[str]]
+    due: Callable[[Engine], Mapping[str, int]]
+    at_once: int = 25
+
+
+@dataclass(frozen=True)
+class PendingWork:
+    """What a department declares of its work.
+
+    Attributes:
+        department: the part of the cursor that is the department's.
         resource: the name of the department's `WorkspaceResource`.
-        every: seconds between two ticks.
-        description: for the page of the sensor.
+        jobs: each job with the assets that its runs make, as the ledger names them.
         recipes: a text that is another one after an edit of recipes, which starts the first job; the cursor holds it as
             it was at the last run.
         sources: limited resources that every item needs; while one of them is closed, nothing is due.
+        batched: a further job that has a run for each batch.
     """
+
+    department: str
+    resource: str
+    jobs: Sequence[tuple[Job, Sequence[str]]]
+    recipes: Callable[[Any], str] | None = None
+    sources: Collection[str] = ()
+    batched: BatchedWork | None = None
+
+
+@dataclass
+class Requested:
+    """What a tick of the sensor of pending work requests, the recipes that it remembers, and what failed."""
+
+    runs: list[dg.RunRequest] = field(default_factory=list)
+    partitions: list[dg.AddDynamicPartitionsRequest] = field(default_factory=list)
+    recipes: dict[str, str] = field(default_factory=dict)
+    at_work: bool = False
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+def pending_work_sensor(
+    name: str, *, departments: Sequence[PendingWork], every: float, description: str
+) -> dg.SensorDefinition:
+    """A run of a queue with due items that no run is about to take: one query per queue, whatever the number of items.
+
+    A department that cannot be asked, as its folder is gone, keeps no other one from its work: the others' runs are
+    requested, and a tick without any fails with its sentence.
+
+    Args:
+        name: of the sensor.
+        departments: whose work is looked for.
+        every: seconds between two ticks.
+        description: for the page of the sensor.
+    """
+    jobs = [job for one in departments for job in _jobs(one)]
 
     @dg.sensor(
         name=name,
-        jobs=[job for job, _ in work],
+        jobs=jobs,
         minimum_interval_seconds=round(every),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
-        required_resource_keys={resource},
+        required_resource_keys={one.resource for one in departments},
     )
     def ask(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        with getattr(context.resources, resource).workspace() as workspace:
-            with workspace.engine.connect() as connection:
-                due = {job.name: counts.due(connection, assets, sources) for job, assets in work}
-            now = recipes(workspace) if recipes is not None else None
-        queues = {job.name: queue_of(job) for job, _ in work}
-        active = {job: active_runs(context.instance, queue) for job, queue in queues.items()}
-        reasons = {
-            job: wanted(count, active[job], waiting_runs(context.instance, queues[job]))
-            for job, count in due.items()
-        }
-        first_job = work[0][0].name
-        at_work = active[first_job]
-        if now is not None and edited(now, context.cursor, at_work) and reasons[first_job] is None:
-            reasons[first_job] = "a recipe was edited"
-        # While a run is active the old recipes stay remembered: an edit meanwhile is followed afterwards.
-        cursor = context.cursor if at_work and context.cursor is not None else now
-        requests = [
-            dg.RunRequest(job_name=job, tags={"crown/reason": reason})
-            for job, reason in reasons.items()
-            if reason is not None
-        ]
-        if requests:
-            return dg.SensorResult(run_requests=requests, cursor=cursor)
-        idle = "A run is at it." if any(due.values()) else "Nothing is due."
-        return dg.SensorResult(skip_reason=idle, cursor=cursor)
+        found = Requested(recipes=_remembered(context.cursor))
+        for one in departments:
+            try:
+                with getattr(context.resources, one.resource).workspace() as workspace:
+                    _look_for_work(one, workspace, context.instance, found)
+            except Exception as error:  # noqa: BLE001 - one department never stops the others; raised below
+                found.failed[one.department] = error
+                context.log.error("%s could not be asked: %s", one.department, error)
+        if not found.runs and not found.partitions:
+            for failed in found.failed.values():
+                raise failed
+        idle = "A run is at it." if found.at_work else "Nothing is due."
+        return dg.SensorResult(
+            run_requests=found.runs,
+            dynamic_partitions_requests=found.partitions or None,
+            skip_reason=None if found.runs else idle,
+            cursor=json.dumps(found.recipes),
+        )
 
     return ask
+
+
+def _jobs(one: PendingWork) -> list[Job]:
+    return [job for job, _ in one.jobs] + ([one.batched.job] if one.batched else [])
+
+
+def _remembered(cursor: str | None) -> dict[str, str]:
+    """The recipes of each department as of its last run."""
+    return dict(json.loads(cursor)) if cursor else {}
+
+
+def _look_for_work(one: PendingWork, workspace: Any, instance: dg.DagsterInstance, found: Requested) -> None:
+    """Add the runs that one department needs now."""
+    with workspace.engine.connect() as connection:
+        due = {job.name: counts.due(connection, assets, one.sources) for job, assets in one.jobs}
+    queues = {job.name: queue_of(job) for job, _ in one.jobs}
+    active = {job: active_runs(instance, queue) for job, queue in queues.items()}
+    reasons = {
+        job: wanted(count, active[job], waiting_runs(instance, queues[job])) for job, count in due.items()
+    }
+    first_job = one.jobs[0][0].name
+    at_work, known = active[first_job], found.recipes.get(one.department)
+    now = one.recipes(workspace) if one.recipes is not None else None
+    if now is not None and edited(now, known, at_work) and reasons[first_job] is None:
+        reasons[first_job] = "a recipe was edited"
+    batches = _batches(one.batched, workspace.engine, instance, found) if one.batched else []
+    found.runs += batches + [
+        dg.RunRequest(job_name=job, tags={"crown/reason": reason})
+        for job, reason in reasons.items()
+        if reason is not None
+    ]
+    found.at_work |= any(due.values())
+    # While a run is active the old recipes stay remembered: an edit meanwhile is followed afterwards.
+    if now is not None and not (at_work and known is not None):
+        found.recipes[one.department] = now
+
+
+def _batches(
+    work: BatchedWork, engine: Engine, instance: dg.DagsterInstance, found: Requested
+) -> list[dg.RunRequest]:
+    """A run for each batch with due items that has none; Dagster gets to know new batches."""
+    known = set(instance.get_dynamic_partitions(str(work.partitions.name)))
+    new = [name for name in work.names(engine) if name not in known]
+    if new:
+        found.partitions.append(work.partitions.build_add_request(new))
+    due = work.due(engine)
+    found.at_work |= any(due.values())
+    wanted_now = batches_to_run(due, partitions_at_work(instance, queue_of(work.job)))
+    return [
+        dg.RunRequest(
+            job_name=work.job.name, partition_key=batch, tags={"crown/reason": f"{due[batch]} items are due"}
+        )
+        for batch in wanted_now[: work.at_once]
+    ]
 
 
 def endpoint_sensor(

@@ -36,7 +36,8 @@ def reason_of(events: Iterable[dg.DagsterEvent], otherwise: str) -> str:
     name="failed_runs",
     # Runs of the command line belong to no code location; they count as well.
     monitor_all_code_locations=True,
-    minimum_interval_seconds=60,
+    # Its notice is sent by a sensor that ticks every quarter of an hour.
+    minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Keeps a notice when a queue begins to fail; the sensor `notices` sends it.",
 )

@@ -6,6 +6,8 @@ import dagster as dg
 
 from sensors.schedules import QUEUE
 
+#: The tag in which Dagster keeps the partition of a run.
+_PARTITION = "dagster/partition"
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -28,6 +30,12 @@ def waiting_runs(instance: dg.DagsterInstance, queue: str) -> int:
 def active_runs(instance: dg.DagsterInstance, queue: str) -> int:
     """Runs of the queue that are queued or running."""
     return _count(instance, queue, _ACTIVE)
+
+
+def partitions_at_work(instance: dg.DagsterInstance, queue: str) -> set[str]:
+    """Partitions of which a run of the queue is queued or running."""
+    runs = instance.get_runs(dg.RunsFilter(tags={QUEUE: queue}, statuses=_ACTIVE))
+    return {run.tags[_PARTITION] for run in runs if _PARTITION in run.tags}
 
 
 def _count(instance: dg.DagsterInstance, queue: str, statuses: list[dg.DagsterRunStatus]) -> int:

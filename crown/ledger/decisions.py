@@ -243,36 +243,37 @@ def _pairs(stage: str, seen: Sequence[tuple[str, str]]) -> dict[str, object]:
     }
 
 
-def since(
-    connection: Connection, prefix: str, look: str | None, *, verdicts: Sequence[str] = ()
-) -> tuple[int | None, str]:
-    """What was decided since an earlier look: the newest decision that it could not see, and what marks this look.
+@dataclass(frozen=True)
+class Newest:
+    """The newest decision of one stage with one verdict."""
+
+    stage: str
+    verdict: Verdict
+    decision_id: int
+
+
+def since(connection: Connection, look: str | None) -> tuple[list[Newest], str]:
+    """What was decided since an earlier look, by stage and verdict, and what marks this look.
 
     Numbers are given before a transaction commits, so one may appear below others that were seen long ago: a look is
     marked by the snapshot of its transaction, not by a number.
 
     Args:
         connection: a connection that is not in the middle of a serializable transaction.
-        prefix: of the stages.
         look: the mark of the earlier look; None, or one of another database server, makes every decision new.
-        verdicts: those that count; all when empty.
     """
     top = connection.execute(
         text("select cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)")
     ).scalar_one()
     known = look is not None and _LOOK.fullmatch(look) and int(look.split(":")[1]) <= top
-    row = connection.execute(
+    rows = connection.execute(
         text(
-            "select cast(pg_current_snapshot() as text) as look, (select max(decision_id) from ledger.decisions"
-            "  where starts_with(stage, :prefix) and (:all or verdict = any(:verdicts))"
-            "  and written_in >= pg_snapshot_xmin(cast(:look as pg_snapshot))"
-            "  and not pg_visible_in_snapshot(written_in, cast(:look as pg_snapshot))) as newest"
+            "select cast(pg_current_snapshot() as text) as look, stage, verdict, newest from (values (1)) as one"
+            " left join (select stage, verdict, max(decision_id) as newest from ledger.decisions"
+            "  where written_in >= pg_snapshot_xmin(cast(:look as pg_snapshot))"
+            "  and not pg_visible_in_snapshot(written_in, cast(:look as pg_snapshot))"
+            "  group by stage, verdict) as new on true order by stage, verdict"
         ),
-        {
-            "prefix": prefix,
-            "all": not verdicts,
-            "verdicts": list(verdicts),
-            "look": look if known else _NOTHING_SEEN,
-        },
-    ).one()
-    return row.newest, row.look
+        {"look": look if known else _NOTHING_SEEN},
+    ).all()
+    return [Newest(row.stage, row.verdict, row.newest) for row in rows if row.newest], rows[0].look

@@ -46,7 +46,7 @@ class ProductImages(Group):
         default=5, ge=0, description="An undecodable upload waits this long (a copy may be stalled)."
     )
     inbox_interval_seconds: int = Field(
-        default=15, ge=5, description="How often folders are looked at; seen when the services start."
+        default=30, ge=5, description="How often folders are looked at; seen when the services start."
     )
 
     @field_validator("product_number_pattern")

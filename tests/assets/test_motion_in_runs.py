@@ -14,7 +14,8 @@ from crown.motion_jobs import reviewing
 from crown.motion_jobs.reviewing import Person
 from crown_assets.definitions import build_defs
 from resources.workspaces import MotionJobsResource
-from sensors.motion_jobs import batches_to_run, motion_batch_folder, requested
+from sensors.factories import batches_to_run, pending_work_sensor
+from sensors.motion_jobs import WORK, motion_batch_folder
 from tests.given import given_database
 from tests.motion_jobs.department import HEADER, real_file, real_template, statuses
 
@@ -38,14 +39,21 @@ def motion(database_url: str, tmp_path: Path) -> Iterator[MotionJobsResource]:
     secrets._known.clear()
 
 
-def test_a_batch_is_a_partition_and_its_jobs_go_to_a_package(motion: MotionJobsResource) -> None:
+def test_a_batch_is_a_partition_and_its_jobs_go_to_a_package(
+    motion: MotionJobsResource, tmp_path: Path
+) -> None:
     defs = build_defs(resources={"database": motion.database, "motion": motion})
-    with dg.DagsterInstance.ephemeral() as instance, motion.workspace() as workspace:
+    resources = {"motion": motion, "database": motion.database}
+    work = pending_work_sensor("work", departments=[WORK], every=45, description="Of one department.")
+    # An instance that another process could open: Dagster looks partitions of requests up through its reference.
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, motion.workspace() as workspace:
 
         def asked() -> list[dg.RunRequest]:
-            return list(requested(workspace, instance, None).run_requests or [])
+            with dg.build_sensor_context(
+                instance, instance_ref=instance.get_ref(), resources=resources, definitions=defs
+            ) as context:
+                return list(work.evaluate_tick(context).run_requests or [])
 
-        resources = {"motion": motion, "database": motion.database}
         with dg.build_sensor_context(instance=instance, resources=resources) as context:
             assert len(motion_batch_folder.evaluate_tick(context).run_requests) == 1
         taken = defs.resolve_job_def("motion_jobs_batches").execute_in_process(instance=instance)

@@ -27,7 +27,8 @@ from crown.store.objects import Objects
 from crown_assets.definitions import build_defs
 from resources.database import DatabaseResource
 from resources.workspaces import ArtRecordsResource
-from sensors.art_records import art_airtable_changes, art_changes, art_decisions, art_export_files
+from sensors.art_records import art_airtable_changes, art_changes, art_export_files
+from sensors.departments import decisions
 from sensors.factories import Followed, new_contents
 from sensors.schedules import FETCH
 from tests.art_records.test_art_live import GOOD, Server
@@ -153,7 +154,7 @@ def test_an_approval_is_followed_once_and_a_rejection_is_not(
         with dg.build_sensor_context(
             instance=instance, cursor=cursor, resources={"database": database}, definitions=build_defs()
         ) as context:
-            done = art_decisions.evaluate_tick(context)
+            done = decisions.evaluate_tick(context)
         return [request.run_key for request in done.run_requests or []], done.cursor
 
     assert tick(None)[0] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -22,8 +23,9 @@ from crown.settings.model import load_settings
 from crown.store.watch import Seen
 from resources.database import DatabaseResource
 from resources.workspaces import ProductImagesResource
-from sensors.factories import at_rest, edited, wanted
-from sensors.product_images import product_image_decisions, product_image_folders, product_image_work
+from sensors import departments
+from sensors.factories import at_rest, edited, pending_work_sensor, wanted
+from sensors.product_images import WORK, product_image_folders
 from tests.given import given_database
 from tests.pictures import draw_cut_out
 
@@ -131,9 +133,9 @@ def test_a_decision_is_followed_once(workspace: Workspace, database: DatabaseRes
     with workspace.engine.begin() as connection:
         decisions.decide(connection, CUTOUT_REVIEW, "a", "h", Ruling("approve", "eva", "cli"))
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor, _ = tick(product_image_decisions, instance, None, database=database)
+        requests, cursor, _ = tick(departments.decisions, instance, None, database=database)
         assert len(requests) == 1
-        requests, _, _ = tick(product_image_decisions, instance, cursor, database=database)
+        requests, _, _ = tick(departments.decisions, instance, cursor, database=database)
     assert requests == []
 
 
@@ -142,17 +144,17 @@ def test_a_decision_that_commits_late_is_followed_although_its_number_is_lower(
 ) -> None:
     approve = Ruling("approve", "eva", "cli")
     with dg.DagsterInstance.ephemeral() as instance, workspace.engine.connect() as late:
-        _, cursor, _ = tick(product_image_decisions, instance, None, database=database)
+        _, cursor, _ = tick(departments.decisions, instance, None, database=database)
         first = decisions.decide(late, CUTOUT_REVIEW, "a", "h", approve)
         with workspace.engine.begin() as connection:
             second = decisions.decide(connection, CUTOUT_REVIEW, "b", "h", approve)
         assert second.decision_id > first.decision_id
-        requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
+        requests, cursor, _ = tick(departments.decisions, instance, cursor, database=database)
         assert [one.run_key for one in requests] == [f"decision-{second.decision_id}"]
         late.commit()
-        requests, cursor, _ = tick(product_image_decisions, instance, cursor, database=database)
+        requests, cursor, _ = tick(departments.decisions, instance, cursor, database=database)
         assert [one.run_key for one in requests] == [f"decision-{first.decision_id}"]
-        requests, _, _ = tick(product_image_decisions, instance, cursor, database=database)
+        requests, _, _ = tick(departments.decisions, instance, cursor, database=database)
     assert requests == []
 
 
@@ -163,16 +165,19 @@ def test_the_cursor_of_another_version_or_server_makes_every_decision_new(
     with workspace.engine.begin() as connection:
         decisions.decide(connection, CUTOUT_REVIEW, "a", "h", Ruling("approve", "eva", "cli"))
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, after, _ = tick(product_image_decisions, instance, cursor, database=database)
+        requests, after, _ = tick(departments.decisions, instance, cursor, database=database)
         assert len(requests) == 1
-        requests, _, _ = tick(product_image_decisions, instance, after, database=database)
+        requests, _, _ = tick(departments.decisions, instance, after, database=database)
     assert requests == []
 
 
 def test_an_edited_recipe_starts_a_run_once(workspace: Workspace, images: ProductImagesResource) -> None:
+    work = pending_work_sensor("work", departments=[WORK], every=45, description="Of one department.")
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor, _ = tick(product_image_work, instance, None, images=images)
+        requests, cursor, _ = tick(work, instance, None, images=images)
         assert requests == []
-        requests, after, _ = tick(product_image_work, instance, "other recipes", images=images)
-    assert [request.tags["crown/reason"] for request in requests] == ["a recipe was edited"]
+        requests, after, _ = tick(work, instance, json.dumps({"product_images": "others"}), images=images)
+    assert [(one.job_name, one.tags["crown/reason"]) for one in requests] == [
+        ("product_images", "a recipe was edited")
+    ]
     assert after == cursor
