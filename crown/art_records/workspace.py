@@ -126,7 +126,7 @@ class Workspace:
         Raises:
             ConfigurationError: there is no token, or others may read it.
         """
-        from crown.journal import secrets
+        from crown.journal.secret_files import read_secret
 
         path = self.settings.art_records.airtable_token_file
         if path is None:
@@ -134,18 +134,7 @@ class Workspace:
                 "CROWN_ART_RECORDS_AIRTABLE_BASE is set but CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE is not;"
                 " name the file with the token."
             )
-        try:
-            if path.stat().st_mode & 0o077:
-                raise ConfigurationError(f"{path} may be read by others; say `chmod 600 {path}`.")
-            token = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(
-                f"The token file {path} cannot be read ({error.strerror}); correct CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE."
-            ) from None
-        if not token:
-            raise ConfigurationError(f"The token file {path} is empty; put the token into it.")
-        secrets.hide(token)
-        return token
+        return read_secret(path, "token", "CROWN_ART_RECORDS_AIRTABLE_TOKEN_FILE")
 
 
 def open_workspace(engine: Engine, settings: Settings) -> Workspace:

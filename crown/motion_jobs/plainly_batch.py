@@ -35,10 +35,11 @@ _PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PlainlyRow:
-    """One job: a text, or the address of a file, by the name of its slot."""
+    """One job: a text, or the address of a file, by the name of its slot. `keeps`: slots left as the template has them."""
 
     job_id: str
     values: Mapping[str, str]
+    keeps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _problems(contract: Contract, order: PlainlyOrder) -> Iterator[str]:
             if problem := _value_problem(slots.get(name), name, value):
                 yield f"{row.job_id}: {problem}"
         for slot in contract.slots:
-            if slot.required and not row.values.get(slot.name):
+            if slot.required and slot.name not in row.keeps and not row.values.get(slot.name):
                 yield f"{row.job_id}: the {slot.kind} slot {slot.name!r} is required."
 
 

@@ -104,6 +104,7 @@ _NAMED_FILES = (
     "art_records.names",
     "art_records.airtable_token_file",
     "motion_jobs.warnings",
+    "motion_jobs.plainly_api_key_file",
     "notify_file",
 )
 _NAMED_FOLDERS = ("product_images.brand_dir", "product_images.weights_dir", "motion_jobs.fonts")

@@ -37,6 +37,14 @@ class MotionJobs(Group):
     warnings: AbsolutePath | None = Field(
         default=None, description="Your own warnings.yaml: severities and thresholds."
     )
+    plainly_url: str = Field(
+        default="https://api.plainlyvideos.com",
+        description="Address of Plainly's API, for a proxy in between.",
+    )
+    plainly_api_key_file: AbsolutePath | None = Field(
+        default=None,
+        description="File that holds the key of Plainly's API and nothing else; empty sends nothing.",
+    )
     stuck_hours: float = Field(
         default=24, gt=0, description="A job that is in work for longer than this counts as stuck."
     )

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crown_cli.common.options import apply_option
 from crown_cli.common.output import json_option, show_json, show_rows
+from crown_cli.common.people import acting, who_option
+from crown_cli.motion.shared import open_motion
 
 if TYPE_CHECKING:
     from crown.motion_jobs.plainly import PlainlyReport
+    from crown.motion_jobs.workspace import Workspace
 
 _BROKEN = 1  # the exit code when something critical is left
 
@@ -88,4 +92,70 @@ def _show(report: PlainlyReport, changed: list[Any], output: Path | None) -> Non
     show_rows(rows, empty="All rules are kept.")
 
 
-COMMANDS = (plainly,)
+@click.command(name="plainly-batch", short_help="Send the completed jobs of BATCH to Plainly.")
+@click.argument("batch")
+@click.option("--project-id", required=True, help="Plainly's id of the uploaded project.")
+@click.option("--template-id", required=True, help="Plainly's id of its template.")
+@click.option(
+    "--media-url", required=True, metavar="URL", help="Where Plainly finds pictures, as URL/JOB/FILE."
+)
+@click.option("--again", is_flag=True, help="Send a batch whose answer got lost once more.")
+@apply_option
+@who_option
+@json_option
+def plainly_batch(
+    batch: str,
+    project_id: str,
+    template_id: str,
+    media_url: str,
+    again: bool,
+    carry_out: bool,
+    who: str | None,
+    as_json: bool,
+) -> None:
+    """Make one batch for Plainly of the completed jobs of BATCH, and send it.
+
+    Without --apply the payload is made and checked, and nothing is sent. The
+    same batch is never sent twice by itself.
+
+    \b
+    crown motion plainly-batch BATCH_20251030_143022 --project-id p1 \\
+        --template-id t1 --media-url https://media.example --json
+    """  # noqa: D301
+    from crown.motion_jobs.plainly_batch import payload_hash, send_batch
+    from crown.motion_jobs.plainly_sending import PlainlyRecord, PlainlyTarget, payload_of_batch
+    from crown.motion_jobs.workspace import DEPLOYMENTS
+
+    with open_motion() as workspace:
+        payload = payload_of_batch(workspace, batch, PlainlyTarget(project_id, template_id, media_url))
+        names = [one["attributes"]["job_id"] for one in payload["batchData"]]
+        sent = None
+        if carry_out:
+            person = acting(workspace.engine, who, "approve", DEPLOYMENTS)
+            record = PlainlyRecord(workspace.engine, names, person)
+            if again:
+                record.forget(payload_hash(payload))
+            sent = send_batch(payload, workspace.settings.motion_jobs.plainly_url, _key(workspace), record)
+    if as_json:
+        show_json({"applied": carry_out, "payload": payload, "sent": sent})
+    elif sent is None:
+        click.echo(f"{len(names)} jobs fit the template: {', '.join(names[:20])}.")
+        click.echo("Nothing is sent; --apply sends it, --json shows the payload.")
+    else:
+        said = "has it already" if sent.again else "took it"
+        click.echo(f"Plainly {said}: batch {sent.batch_id} with {sent.renders} jobs.")
+
+
+def _key(workspace: Workspace) -> str:
+    from crown.errors import ConfigurationError
+    from crown.journal.secret_files import read_secret
+
+    path = workspace.settings.motion_jobs.plainly_api_key_file
+    if path is None:
+        raise ConfigurationError(
+            "CROWN_MOTION_JOBS_PLAINLY_API_KEY_FILE is not set; name the file with the key of Plainly's API."
+        )
+    return read_secret(path, "key", "CROWN_MOTION_JOBS_PLAINLY_API_KEY_FILE")
+
+
+COMMANDS = (plainly, plainly_batch)

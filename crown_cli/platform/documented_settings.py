@@ -87,6 +87,7 @@ _EXAMPLES = {
     "motion_jobs.render_root": "D:/motion",
     "motion_jobs.fonts": "/srv/motion/fonts",
     "motion_jobs.warnings": "/etc/crown/warnings.yaml",
+    "motion_jobs.plainly_api_key_file": "/etc/crown/plainly.key",
     "time_zone": "Europe/London",
     "log_dir": "/var/log/crown",
     "notify_file": "/etc/crown/notify",

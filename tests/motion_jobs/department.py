@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import py_aep
 import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
@@ -16,6 +17,7 @@ from crown.motion_jobs.ae_project import read_project
 from crown.motion_jobs.reviewing import Person
 from crown.motion_jobs.workspace import Workspace, open_workspace
 from crown.settings.model import load_settings
+from tests.motion_jobs.projects import made_psd
 
 HEADER = "job_id,psd_path,aepx_path,output_name,client_name,project_name,priority,notes"
 
@@ -133,3 +135,26 @@ def made_motion(engine: Engine, home: Path, environment: Mapping[str, str] | Non
     folder = workspace.settings.motion / "work"
     samples.template(folder)
     return Motion(workspace, folder, Person("ann", reason="looked at it closely"))
+
+
+def deployed_job(workspace: Workspace, folder: Path) -> str:
+    """The batch of job_1, whose composition of 64 x 48 has 2 s at 25 frames/s, with a package; job_2 waits for review."""
+    app = py_aep.new(platform="macos").project
+    main = app.root_folder.add_comp("render_main", 64, 48, 1.0, 2.0, 25.0)
+    main.add_text("txt_title")
+    folder.mkdir(parents=True)
+    Image.new("RGBA", (20, 10), "red").save(folder / "photo.png")
+    main.add(app.import_file(py_aep.ImportOptions(folder / "photo.png")))
+    app.save(folder / "small.aep")
+    made_psd(folder / "small.psd", ("Photo",))
+    (folder / "a.csv").write_text(
+        f"{HEADER}\njob_1,small.psd,small.aep,one.aep,,,,\njob_2,small.psd,small.aep,two.aep,,,,\n"
+    )
+    uploaded = batches.upload(workspace, folder / "a.csv", who="ann")
+    stages.run(workspace)
+    reviewing.approve(workspace, ["job_1"], Person("ann"), apply=True)
+    stages.run(workspace)
+    reviewing.approve(workspace, ["job_1"], Person("ann"), with_warnings=True, apply=True)
+    stages.run(workspace)
+    assert statuses(workspace.engine) == {"job_1": "completed", "job_2": "awaiting_review"}
+    return uploaded.batch_id

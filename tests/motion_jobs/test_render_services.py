@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from openjd.model import create_job, decode_job_template
@@ -22,6 +19,7 @@ from crown.motion_jobs.plainly_batch import (
     send_batch,
 )
 from crown.motion_jobs.template_contract import contract_of
+from tests.motion_jobs.plainly_server import Plainly, serving
 from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
 
 CONTRACT = contract_of(
@@ -88,49 +86,10 @@ def test_a_slot_that_an_expression_fills_and_a_shared_name_are_refused() -> None
         plainly_payload(twins, PlainlyOrder("p", "t", (PlainlyRow("j", {"x": "1"}),)))
 
 
-@dataclass
-class Plainly:
-    """A server that answers as Plainly does."""
-
-    port: int
-    status: int = 200
-    answer: object = field(default_factory=lambda: [{"id": "r1", "batchRenderId": "b1"}])
-    headers: dict[str, str] = field(default_factory=dict)
-    received: list[tuple[str, str, object]] = field(default_factory=list)
-    cut: bool = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
 @pytest.fixture
 def plainly() -> Iterator[Plainly]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            key = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
-            service.received.append((self.path, key, body))
-            if service.cut:
-                self.close_connection = True
-                return
-            self.send_response(service.status)
-            for name, value in service.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(json.dumps(service.answer).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service = Plainly(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield service
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as service:
+        yield service
 
 
 @dataclass

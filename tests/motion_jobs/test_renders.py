@@ -5,50 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import py_aep
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
 from crown.errors import BadInput
 from crown.journal import logs
-from crown.motion_jobs import batches, jobs, reviewing, stages
+from crown.motion_jobs import jobs
 from crown.motion_jobs.renders import hand_back
-from crown.motion_jobs.reviewing import Person
 from crown.motion_jobs.workspace import Workspace
 from crown_cli.main import cli
 from tests.given import known_people
-from tests.motion_jobs.department import HEADER, open_motion, statuses
+from tests.motion_jobs.department import deployed_job, open_motion
 from tests.motion_jobs.films import aerender, film
-from tests.motion_jobs.projects import made_psd
-
-ANN = Person("ann")
-
-
-def deployed(workspace: Workspace, folder: Path) -> None:
-    """A job whose composition of 64 x 48 has 2 s at 25 frames/s, with a package."""
-    app = py_aep.new(platform="macos").project
-    main = app.root_folder.add_comp("render_main", 64, 48, 1.0, 2.0, 25.0)
-    main.add_text("txt_title")
-    folder.mkdir(parents=True)
-    app.save(folder / "small.aep")
-    made_psd(folder / "small.psd", ("Photo",))
-    (folder / "a.csv").write_text(
-        f"{HEADER}\njob_1,small.psd,small.aep,one.aep,,,,\njob_2,small.psd,small.aep,two.aep,,,,\n"
-    )
-    batches.upload(workspace, folder / "a.csv", who="ann")
-    stages.run(workspace)
-    reviewing.approve(workspace, ["job_1"], ANN, apply=True)
-    stages.run(workspace)
-    reviewing.approve(workspace, ["job_1"], ANN, with_warnings=True, apply=True)
-    stages.run(workspace)
-    assert statuses(workspace.engine) == {"job_1": "completed", "job_2": "awaiting_review"}
 
 
 @pytest.fixture
 def workspace(engine: Engine, tmp_path: Path) -> Workspace:
     opened = open_motion(engine, tmp_path)
-    deployed(opened, tmp_path / "media" / "motion" / "batches" / "small")
+    deployed_job(opened, tmp_path / "media" / "motion" / "batches" / "small")
     return opened
 
 
