@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
 
 from crown.errors import CrownError
 from crown_cli.common.world import World
@@ -51,6 +54,8 @@ def run_job(
 ) -> dict[str, Any]:
     """Run a job here and now; returns the run's id and the metadata of what it materialised, by asset.
 
+    While it runs, each asset that begins or is made is a line on stderr.
+
     Args:
         instance: the platform's instance.
         name: the job.
@@ -66,7 +71,10 @@ def run_job(
     from crown_assets.definitions import defs
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the UI has the log
+    run_id = str(uuid4())
+    instance.add_event_listener(run_id, _show_progress)
     result = defs.resolve_job_def(name).execute_in_process(
+        run_id=run_id,
         run_config=quiet,
         instance=instance,
         raise_on_error=False,
@@ -85,6 +93,23 @@ def run_job(
     if not result.success:
         raise CrownError(_sentence(result, name))
     return {"run_id": result.run_id, "assets": materialised}
+
+
+def _show_progress(entry: dg.EventLogEntry) -> None:
+    """A line for an event of a run that a person waits for."""
+    event = entry.dagster_event
+    if event is None:
+        return
+    if event.is_step_start:
+        click.echo(f"{event.step_key}: started", err=True)
+    elif event.is_step_materialization and event.asset_key is not None:
+        counts = event.step_materialization_data.materialization.metadata
+        figures = ", ".join(
+            f"{counts[name].value:,} {called}"
+            for name, called in (("successful", "made"), ("failed", "failed"))
+            if name in counts
+        )
+        click.echo(f"{'/'.join(event.asset_key.path)}: {figures or 'done'}", err=True)
 
 
 def _sentence(result: dg.ExecuteInProcessResult, job: str) -> str:

@@ -104,8 +104,8 @@ def _show(parts: dict[str, Part], home: Path, seconds: float) -> None:
     for name, part in parts.items():
         click.echo(f"\n{name.replace('_', ' ')}")
         click.echo(
-            f"  {part.items_in} in, {part.items_made} made, {part.items_current} current,"
-            f" {part.items_failed} refused or failed, {part.seconds:.1f} s"
+            f"  {part.items_in:,} in, {part.items_made:,} made, {part.items_current:,} current,"
+            f" {part.items_failed:,} refused or failed, {part.seconds:.1f} s"
         )
         for sentence in part.messages:
             click.echo(f"  - {sentence}")

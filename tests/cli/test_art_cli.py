@@ -301,7 +301,9 @@ def test_a_run_is_seen_by_dagster_and_says_what_it_did(
     assert told["assets"]["art_records/editions"]["records_created"] == 2000
     status = "select status from dagster.runs"
     assert one(engine, status) == "SUCCESS"
-    assert "the same bytes as last time" in crown("run").output
+    again = crown("run")
+    assert "the same bytes as last time" in again.stdout
+    assert "art_records/editions: done" in again.stderr  # progress, apart from the answer
 
 
 def test_a_run_that_applies_nothing_says_so_in_words_and_exit_code(

@@ -1,4 +1,4 @@
-"""The demo's chapter of art records: told once, remembered by the art tables themselves."""
+"""The demo of art records: its acts are carried out once, because the art tables hold them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from crown_cli.common.world import open_world
 from crown_cli.demo import art as demo_art
 
 
-def test_the_story_is_told_once_and_the_art_records_remember_it(
+def test_the_demos_acts_are_carried_out_once_because_the_art_records_hold_them(
     database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     settings = load_settings(
         {"CROWN_DATABASE_URL": database_url, "CROWN_HOME": str(tmp_path / "home")}, env_file=None
     )
     with open_world(settings) as world, dagster_instance(world) as instance:
-        first = demo_art.play(world, instance, None)
+        first = demo_art.run_part(world, instance, None)
         with engine.connect() as connection:
             syncs = connection.execute(
                 text("select sync_type, status, reverts from art.syncs order by sync_number")
             ).all()
-        second = demo_art.play(world, instance, None)
+        second = demo_art.run_part(world, instance, None)
         with engine.connect() as connection:
             assert len(syncs) == connection.execute(text("select count(*) from art.syncs")).scalar_one()
     assert [tuple(sync) for sync in syncs] == [
@@ -33,11 +33,11 @@ def test_the_story_is_told_once_and_the_art_records_remember_it(
         ("rollback", "rolled_back", 2),
         ("rollback", "completed", 3),
     ]
-    told = "\n".join(first.story)
-    assert "1 editions added, 199 changed, 8,211 unchanged" in told
-    assert "Sync 2 was taken back, as sync 3" in told
-    assert "Sync 2 is in force again" in told
-    assert "The portfolio: " in told
+    messages = "\n".join(first.messages)
+    assert "1 editions added, 199 changed, 8,211 unchanged" in messages
+    assert "Sync 2 was taken back, as sync 3" in messages
+    assert "Sync 2 is in force again" in messages
+    assert "The portfolio: " in messages
     assert (first.items_failed, first.items_current) == (0, 8411 + 45 + 23)
     assert (second.items_in, second.items_made, second.items_current) == (0, 0, first.items_current)
-    assert second.story[0] == "Nothing new: the same bytes as last time, nothing was made again."
+    assert second.messages[0] == "Nothing new: the same bytes as last time, nothing was made again."
