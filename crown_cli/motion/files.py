@@ -12,7 +12,7 @@ from crown_cli.common.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
     from crown.motion_jobs.ae_edit import EditProof, Edits
-    from crown.motion_jobs.template_contract import Contract
+    from crown.motion_jobs.template_contract import Contract, JobUse
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _DIFFERENT = 1  # the exit code of a comparison that found differences, as `diff` has it
@@ -257,8 +257,11 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An older version, or its contract: say what changed.",
 )
+@click.option("--jobs", "with_jobs", is_flag=True, help="With --against: which jobs that breaks or changes.")
 @json_option
-def template(file: Path, comp: str | None, sample_csv: bool, against: Path | None, as_json: bool) -> None:
+def template(
+    file: Path, comp: str | None, sample_csv: bool, against: Path | None, with_jobs: bool, as_json: bool
+) -> None:
     """Show the contract of a template: its slots with kinds, limits and fonts, and its version.
 
     
@@ -267,26 +270,49 @@ def template(file: Path, comp: str | None, sample_csv: bool, against: Path | Non
     crown motion template promo.aepx --json > promo.contract.json
     crown motion template promo.aepx --against promo.contract.json
     """
-    from crown.motion_jobs.template_contract import contract_changes
     from crown.motion_jobs.template_contract import sample_csv as csv_of
 
+    if with_jobs and not against:
+        raise click.UsageError("--jobs goes with --against.")
     contract = _contract(file, comp)
     if against:
         older = against.suffix.lower() == ".json"
         old = _read_contract(against) if older else _contract(against, comp)
-        changes = contract_changes(old, contract)
-        if as_json:
-            show_json({"old": old.version, "new": contract.version, "changes": changes})
-        else:
-            click.echo(f"Version {old.version} to {contract.version}.")
-            for change in changes or ["Nothing changed."]:
-                click.echo(change)
+        _compare(old, contract, [file, against] if with_jobs else [], as_json)
     elif sample_csv:
         click.echo(csv_of(contract), nl=False)
     elif as_json:
         click.echo(contract.as_json(), nl=False)
     else:
         _show_contract(contract)
+
+
+def _compare(old: Contract, new: Contract, templates: Sequence[Path], as_json: bool) -> None:
+    """Say what changed, and of the jobs of these template files which ones that breaks or changes."""
+    from crown.motion_jobs.template_contract import affected_jobs, contract_changes
+
+    changes = contract_changes(old, new)
+    affected = affected_jobs(old, new, _uses(templates)) if templates else []
+    if as_json:
+        show_json({"old": old.version, "new": new.version, "changes": changes, "jobs": affected})
+        return
+    click.echo(f"Version {old.version} to {new.version}.")
+    for change in changes or ["Nothing changed."]:
+        click.echo(change)
+    if templates:
+        rows = [
+            {"job": one.job_id, "state": one.state, "then": one.severity, "why": "; ".join(one.reasons)}
+            for one in affected
+        ]
+        show_rows(rows, empty="No job is broken or changed.")
+
+
+def _uses(templates: Sequence[Path]) -> list[JobUse]:
+    from crown.motion_jobs.template_jobs import uses_of
+    from crown_cli.motion.shared import open_motion
+
+    with open_motion() as workspace:
+        return uses_of(workspace, templates)
 
 
 def _read_contract(path: Path) -> Contract:
