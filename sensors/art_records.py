@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from crown.art_records.attachments import listing
 from crown.art_records.exports import arriving, endpoint
-from crown.art_records.workspace import ATTACHMENTS, DEPARTMENT, DOCUMENTS, EXPORTS, TABLES, Workspace
+from crown.art_records.workspace import ATTACHMENTS, DEPARTMENT, DOCUMENTS, TABLES, Workspace
 from crown.store import files
 from crown.store.watch import Seen
 from resources import asset_keys
@@ -35,7 +35,8 @@ art_export_files = folder_sensor(
     every=60,
     description="Looks at the exports folder; a file counts when two looks found it the same, and by its bytes.",
 )
-DECISIONS = FollowedDecisions(art_records_job, EXPORTS, verdicts=["approve"])
+# Differences of exports, findings that people accept and exceptions that they sign: the run asks the checks again.
+DECISIONS = FollowedDecisions(art_records_job, f"{DEPARTMENT}/", verdicts=["approve", "withdraw"])
 # Exports name the pictures of prints, and the run of an export plans their downloads.
 WORK = PendingWork(
     DEPARTMENT, resource="art", jobs=[(attachments_job, [ATTACHMENTS])], sources=[listing.SOURCE]

@@ -4,12 +4,14 @@ Belongs here: questions in SQL on the current art tables and their words. Does n
 (`rules.py`) and the comparison with the export's formulas (`oracles.py`). Nothing is corrected.
 
 Doubtful records that a person has looked at and accepted are a baseline: they are counted and shown, and a check
-warns only of what is new. Accepting is a decision on exactly what the check said of the record.
+warns only of what is new. Accepting is a decision on exactly what the check said of the record: its subject is the check
+and the record, its content hash that of what the check said.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -25,8 +27,6 @@ from crown.ledger import decisions
 from crown.ledger.decisions import Verdict
 from crown.ledger.verdicts import Ruling
 
-"""Of decisions: their subject is a check and a record, their content hash that of what the check said."""
-
 
 @dataclass(frozen=True)
 class Check:
@@ -40,13 +40,18 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The answer: how many rows, the money in them, and up to 20 of them, what nobody has accepted first."""
+    """The answer: how many rows, the money in them, and up to 20 of them, what nobody has accepted first.
+
+    Of what was accepted: how many rows, the first day (UTC) and by whom.
+    """
 
     check: Check
     count: int
     money: Decimal
     examples: list[tuple[str, str]]
     accepted: int = 0
+    since: date | None = None
+    accepted_by: tuple[str, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -59,6 +64,13 @@ class CheckResult:
         """Whether there is nothing new to look at."""
         return self.new == 0
 
+    @property
+    def known(self) -> str | None:
+        """What stands since people accepted it: `3 known since 2026-02-03, accepted by ann`."""
+        if not self.accepted:
+            return None
+        return f"{self.accepted:,} known since {self.since}, accepted by {', '.join(self.accepted_by)}"
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values; money as a number."""
         rows = [
@@ -66,6 +78,7 @@ class CheckResult:
         ]
         return {"name": self.check.name, "says": self.check.says, "severity": self.check.severity,
                 "count": self.count, "accepted": self.accepted, "new": self.new, "money": float(self.money),
+                "known_since": self.since and self.since.isoformat(), "accepted_by": list(self.accepted_by),
                 "examples": rows}  # fmt: skip
 
 
@@ -80,6 +93,25 @@ def _flag(name: str, says: str) -> Check:
 def _replay(table: str) -> Check:
     says = f"Every current record of {table} is what its change sets make of the state it was created with."
     return Check(f"{table}_replay", says, "error", replay_sql(ENTITIES[table]))
+
+
+def _withheld(table: str) -> Check:
+    return Check(
+        withheld(table), f"No value of the newest {table} in the art tables waits in quarantine.", "warning",
+        # Without the row of the file: in the next export the same value stands elsewhere.
+        f"""select q.airtable_id, q.table_name || ' ' || q.column_name || ': ' || q.problem as detail,
+                   q.money_at_stake as money
+            from art.quarantine q
+            where q.outcome = 'withheld' and q.table_name = '{table}' and q.sync_number = (
+                select max(t.sync_number) from art.sync_tables t join art.syncs s using (sync_number)
+                where t.table_name = q.table_name and t.source_hash is not null
+                      and s.status not in ('running', 'failed', 'rolled_back'))""",
+    )  # fmt: skip
+
+
+def withheld(table: str) -> str:
+    """The name of the check on the values of a table that did not pass their rules."""
+    return f"withheld_{table}"
 
 
 CHECKS = (
@@ -148,16 +180,7 @@ CHECKS = (
                select airtable_id, name, count(*) over (partition by lower(name)) as n from art.prints where is_active
            ) p where n > 1""",
     ),
-    Check(
-        "withheld_values", "No value of the newest sync of a table waits in quarantine.", "warning",
-        """select q.airtable_id, q.table_name || ' row ' || q.file_row || ' ' || q.column_name || ': ' || q.problem
-                  as detail, q.money_at_stake as money
-           from art.quarantine q
-           where q.outcome = 'withheld' and q.sync_number = (
-               select max(t.sync_number) from art.sync_tables t join art.syncs s using (sync_number)
-               where t.table_name = q.table_name and t.source_hash is not null
-                     and s.status not in ('running', 'failed', 'rolled_back'))""",
-    ),
+    *(_withheld(table) for table in ENTITIES),
     Check(
         "open_conflicts", "No conflict waits for a decision.", "warning",
         """select airtable_id, table_name || '.' || field as detail, null::numeric as money
@@ -174,9 +197,9 @@ _FOUND = """
         from found f
     ),
     rows as (
-        select j.*, exists (select from ledger.verdicts v where v.stage = :stage and v.subject = j.subject
-                            and v.content_hash = j.content_hash and v.verdict = 'approve') as accepted
-        from judged j
+        select j.*, v.stage is not null as accepted, v.decided_at, v.who
+        from judged j left join ledger.verdicts v on v.stage = :stage and v.subject = j.subject
+             and v.content_hash = j.content_hash and v.verdict = 'approve'
     )
 """
 
@@ -193,25 +216,25 @@ def _ask(connection: Connection, check: Check) -> CheckResult:
             f"{_FOUND.format(sql=check.sql)} select count(*), coalesce(sum(money), 0), "
             "(select array_agg(array[airtable_id, detail]) "
             "from (select * from rows order by accepted, airtable_id limit 20) f), "
-            "count(*) filter (where accepted) from rows"
+            "count(*) filter (where accepted), cast(min(decided_at) at time zone 'UTC' as date), "
+            "coalesce(array_agg(distinct who) filter (where accepted), '{}') from rows"
         ),
         {"name": check.name, "stage": CHECKED.stage},
     ).one()
     examples = [(i, d) for i, d in row[2] or []]
-    return CheckResult(
-        check, row[0], row[1], examples, row[3], names_of(connection, {i for i, _ in examples if i})
-    )
+    names = names_of(connection, {i for i, _ in examples if i})
+    return CheckResult(check, row[0], row[1], examples, row[3], row[4], tuple(row[5]), names)
 
 
 def accept(
-    engine: Engine, name: str, *, who: str, via: Via, verdict: Verdict = "approve", apply: bool = False,
+    engine: Engine, name: str | None, *, who: str, via: Via, verdict: Verdict = "approve", apply: bool = False,
     reason: str | None = None,
-) -> int:  # fmt: skip
-    """Accept what a check finds now, so that it warns of what is new only; returns how many rows that are.
+) -> dict[str, int]:  # fmt: skip
+    """Accept what checks find now, so that they warn of what is new only; returns how many rows that are by check.
 
     Args:
         engine: The database.
-        name: The check.
+        name: The check; None: all that nobody has accepted of every check whose findings are no errors, a baseline.
         who: The person.
         via: From where.
         verdict: approve, or withdraw what was accepted before.
@@ -222,22 +245,29 @@ def accept(
         BadInput: no such check, or no name.
         Refused: its findings are errors, which nobody can accept, or there is nothing to decide.
     """
-    check = next((check for check in CHECKS if check.name == name), None)
-    if check is None:
+    chosen = [check for check in CHECKS if check.name == name or (name is None and check.severity != "error")]
+    if not chosen:
         raise BadInput(f"There is no check {name}; `crown art checks` lists those that found something.")
-    if check.severity == "error":
+    if name is not None and chosen[0].severity == "error":
         raise Refused(f"What {name} finds is an error: correct the records, nobody can accept it.")
     if not who.strip():
         raise BadInput("A decision needs a name: say who you are.")
     with engine.begin() as connection:
-        found = connection.execute(
-            text(f"{_FOUND.format(sql=check.sql)} select distinct subject, content_hash from rows "
-                 "where accepted = :accepted order by 1, 2"),
-            {"name": name, "stage": CHECKED.stage, "accepted": verdict == "withdraw"},
-        ).tuples().all()  # fmt: skip
-        if not found:
-            raise Refused(f"{name} finds nothing that is {'accepted' if verdict == 'withdraw' else 'new'}.")
+        found = {check.name: _to_decide(connection, check, verdict) for check in chosen}
+        if not any(found.values()):
+            said = f"{name} finds" if name else "The checks find"
+            raise Refused(f"{said} nothing that is {'accepted' if verdict == 'withdraw' else 'new'}.")
         if apply:
-            seen = [(subject, content_hash) for subject, content_hash in found]
+            seen = [pair for pairs in found.values() for pair in pairs]
             decisions.decide_all(connection, CHECKED, seen, Ruling(verdict, who, via, reason))
-    return len(found)
+    return {check: len(pairs) for check, pairs in found.items() if pairs}
+
+
+def _to_decide(connection: Connection, check: Check, verdict: Verdict) -> list[tuple[str, str]]:
+    """Subject and content hash of what a check finds and nobody has accepted; with `withdraw`, of what was accepted."""
+    rows = connection.execute(
+        text(f"{_FOUND.format(sql=check.sql)} select distinct subject, content_hash from rows "
+             "where accepted = :accepted order by 1, 2"),
+        {"name": check.name, "stage": CHECKED.stage, "accepted": verdict == "withdraw"},
+    )  # fmt: skip
+    return [(subject, content_hash) for subject, content_hash in rows]

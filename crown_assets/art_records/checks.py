@@ -6,10 +6,11 @@ Whether the newest export was applied is checked in assets.py.
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
-from crown.art_records.checks import CHECKS, CheckResult, run_checks
+from crown.art_records.checks import CHECKS, CheckResult, run_checks, withheld
 from crown.art_records.exports.oracles import Oracle, formula_oracles
 from crown.art_records.exports.quarantine import quarantined
 from crown.art_records.summary import ART_RECORDS
@@ -28,7 +29,7 @@ _ABOUT = {
     **{f"{table}_replay": table for table in ENTITIES},
 }
 #: Asked of each table by its own check, VALUES.
-_ASKED_ELSEWHERE = {"withheld_values"}
+_ASKED_ELSEWHERE = {withheld(table) for table in ENTITIES}
 #: The export's own formulas, by the table whose export carries them; see oracles.py of the domain code.
 FORMULAS = {
     "editions": ("Invoice Amount", "Commissions", "Month Sold", "Year Sold", "Weeks in Gallery"),
@@ -86,29 +87,32 @@ def _build(table: str) -> dg.AssetChecksDefinition:
     return checks
 
 
-def _answered(asset: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
+def _answered(
+    asset: dg.AssetKey, result: CheckResult, name: str | None = None, **more: Any
+) -> dg.AssetCheckResult:
     rows = "\n".join(f"| {named(record, result.names)} | {detail} |" for record, detail in result.examples)
     return dg.AssetCheckResult(
         passed=result.passed,
-        check_name=result.check.name,
+        check_name=name or result.check.name,
         asset_key=asset,
         severity=_SEVERITY[result.check.severity],
         description=_said(result),
         metadata={
             "records": result.count,
             "new": result.new,
-            "accepted": result.accepted,
+            "known": result.known or "nothing accepted",
             "money": float(result.money),
             "some_of_them": dg.MetadataValue.md(f"| record | what |\n| --- | --- |\n{rows}"),
+            **more,
         },
     )
 
 
 def _said(result: CheckResult) -> str | None:
-    accepted = f"{result.accepted} were looked at and accepted." if result.accepted else ""
+    known = f"{result.known}." if result.known else ""
     if result.passed:
-        return accepted or None
-    return f"{result.new} records need a look. {accepted}".strip()
+        return known or None
+    return f"{result.new:,} records need a look. {known}".strip()
 
 
 def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.AssetCheckResult:
@@ -121,7 +125,7 @@ def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.Asse
         passed=oracle.passed,
         check_name=_formula(column),
         asset_key=asset,
-        description=oracle.sentence(),
+        description=oracle.sentence() or oracle.known,
         metadata={
             "rows": oracle.rows,
             "equal": oracle.equal,
@@ -129,7 +133,7 @@ def _compared(asset: dg.AssetKey, column: str, oracle: Oracle | None) -> dg.Asse
             "differ": len(oracle.wrong),
             "record_ours_export": dg.MetadataValue.json(oracle.as_dict()["examples"]),
             **(
-                {"exception": oracle.exception, "signed_by": oracle.exemption.signed_by or "nobody yet"}
+                {"exception": oracle.exception, "signed": oracle.exemption.signed or "nobody yet"}
                 if oracle.exemption
                 else {}
             ),
@@ -141,21 +145,14 @@ def _values(table: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=key(CLEAN[table]),
         name=VALUES,
-        description=f"No value of the newest {table} in the art tables waits in quarantine.",
+        description=f"No value of the newest {table} in the art tables waits in quarantine, unless a person accepted it.",
     )
     def values_pass_their_rules(art: ArtRecordsResource) -> dg.AssetCheckResult:
         with sentences_as_failures(), art.workspace() as workspace:
-            found = quarantined(workspace.engine, table=table, outcome="withheld")
-        return dg.AssetCheckResult(
-            passed=not found,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(found)} values were withheld." if found else None,
-            metadata={
-                "withheld": len(found),
-                "money_at_stake": float(sum(row["money_at_stake"] or 0 for row in found)),
-                "by_rule": dg.MetadataValue.json(dict(Counter(row["rule"] for row in found))),
-            },
-        )
+            (result,) = run_checks(workspace.engine, (withheld(table),))
+            rows = quarantined(workspace.engine, table=table, outcome="withheld")
+        by_rule = Counter(row["rule"] for row in rows)
+        return _answered(key(CLEAN[table]), result, VALUES, by_rule=dg.MetadataValue.json(dict(by_rule)))
 
     return values_pass_their_rules
 

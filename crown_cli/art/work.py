@@ -182,22 +182,25 @@ def resolve(conflict: int, take: str, reason: str | None, who: str | None, as_js
         click.echo(f"Conflict {conflict}: {status.replace('_', ' ')}.")
 
 
-@click.command(short_help="Accept what a check finds now.")
-@click.argument("check")
+@click.command(short_help="Accept what checks find now.")
+@click.argument("check", required=False)
 @click.option("--withdraw", is_flag=True, help="Warn again of what was accepted.")
 @apply_option
 @reason_option()
 @who_option
 @json_option
 def accept(
-    check: str, withdraw: bool, carry_out: bool, reason: str | None, who: str | None, as_json: bool
+    check: str | None, withdraw: bool, carry_out: bool, reason: str | None, who: str | None, as_json: bool
 ) -> None:
     """Accept what CHECK finds now, so that it warns of what is new only.
 
-    What was accepted is counted and shown; a record with another finding later is new again. Errors cannot be accepted.
+    Without CHECK it is the baseline: what all checks find now. What was accepted
+    is counted and shown, with its date and who accepted it; a record with another
+    finding later is new again. Errors cannot be accepted.
 
     \b
-    crown art accept double_linked
+    crown art accept
+    crown art accept --apply --reason 'as in the base before Crown'
     crown art accept double_linked --apply --reason 'old diptychs'
     crown art accept double_linked --withdraw --apply
     """  # noqa: D301
@@ -206,15 +209,17 @@ def accept(
 
     with workspace() as art_records:
         person = acting(art_records.engine, who, "withdraw" if withdraw else "approve", DEPARTMENT)
-        count = checks.accept(
+        found = checks.accept(
             art_records.engine, check, who=person, via="cli", verdict="withdraw" if withdraw else "approve", apply=carry_out,
             reason=reason,
         )  # fmt: skip
     if as_json:
-        show_json({"check": check, "findings": count, "withdrawn": withdraw, "applied": carry_out})
+        total = sum(found.values())
+        show_json({"findings": total, "by_check": found, "withdrawn": withdraw, "applied": carry_out})
         return
     verb = "are" if carry_out else "would be"
-    click.echo(f"{count} findings of {check} {verb} {'accepted no longer' if withdraw else 'accepted'}.")
+    for name, count in found.items():
+        click.echo(f"{count:,} findings of {name} {verb} {'accepted no longer' if withdraw else 'accepted'}.")
     if not carry_out:
         click.echo("Nothing was written; --apply records it.", err=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -65,7 +65,7 @@ def test_what_a_person_accepted_is_counted_and_a_check_warns_of_what_is_new(load
     count = asked()[0]
     assert count > 100
     assert asked() == (count, count, False)
-    assert accept(loaded.engine, "double_linked", who="ann", via="cli") == count
+    assert accept(loaded.engine, "double_linked", who="ann", via="cli") == {"double_linked": count}
     assert asked() == (count, count, False), "nothing is recorded without apply"
     accept(loaded.engine, "double_linked", who="ann", via="cli", apply=True)
     assert asked() == (count, 0, True)
@@ -81,14 +81,31 @@ def test_what_a_person_accepted_is_counted_and_a_check_warns_of_what_is_new(load
         "select max(airtable_id) from art.changes where sync_number = (select max(sync_number) from art.syncs)"
     )
     assert result.examples[0][0] == newest, "what is new comes first"
-    assert (
-        accept(loaded.engine, "double_linked", who="ann", via="cli", verdict="withdraw", apply=True) == count
-    )
+    assert accept(loaded.engine, "double_linked", who="ann", via="cli", verdict="withdraw", apply=True) == {
+        "double_linked": count
+    }
     assert asked() == (count + 1, count + 1, False)
     with pytest.raises(Refused, match="is an error"):
         accept(loaded.engine, "orphan_links", who="ann", via="cli")
     with pytest.raises(Refused, match="nothing that is new"):
         accept(loaded.engine, "open_conflicts", who="ann", via="cli")
+
+
+def test_a_baseline_is_all_that_is_doubtful_now_and_says_since_when_and_by_whom_it_is_known(
+    loaded: ArtTables,
+) -> None:
+    before = {r.check.name: r.new for r in run_checks(loaded.engine) if r.new and r.check.severity != "error"}
+    assert len(before) > 15
+    assert accept(loaded.engine, None, who="ann", via="cli") == before, "the plan"
+    assert accept(loaded.engine, None, who="ann", via="cli", apply=True, reason="as they were") == before
+    results = run_checks(loaded.engine)
+    assert [r.check.name for r in results if not r.passed] == []
+    (linked,) = [r for r in results if r.check.name == "double_linked"]
+    today = datetime.now(UTC).date()
+    assert linked.known == f"{linked.count:,} known since {today}, accepted by ann"
+    assert linked.as_dict()["known_since"] == today.isoformat()
+    with pytest.raises(Refused, match="The checks find nothing that is new"):
+        accept(loaded.engine, None, who="ann", via="cli")
 
 
 def test_every_formula_of_the_export_is_reproduced_on_every_row(loaded: ArtTables) -> None:
@@ -158,12 +175,12 @@ def test_a_link_to_nothing_an_impossible_year_and_a_withheld_value_are_found(art
         )
     found = {
         r.check.name: r
-        for r in run_checks(art_records.engine, ("orphan_links", "impossible_years", "withheld_values"))
+        for r in run_checks(art_records.engine, ("orphan_links", "impossible_years", "withheld_editions"))
     }
     assert found["orphan_links"].examples == [(rid("E", 1), f"linked to {rid('P', 2)}")]
     assert found["impossible_years"].examples == [(rid("E", 2), "gallery -, sold 1066-10-14")]
-    assert found["withheld_values"].examples == [
-        (rid("E", 2), "editions row 3 Date Sold: is not a date in month/day/year or year-month-day")]  # fmt: skip
+    assert found["withheld_editions"].examples == [
+        (rid("E", 2), "editions Date Sold: is not a date in month/day/year or year-month-day")]  # fmt: skip
 
 
 def test_the_art_records_leave_as_csv_in_which_no_cell_is_a_formula(art_records: ArtTables) -> None:

@@ -197,7 +197,7 @@ def test_checks_ask_the_art_records_and_compare_our_figures_with_the_exports_for
     assert not unsigned.passed
     assert "An exception waits to be signed: `crown art sign 'Commissions'`." in str(unsigned.description)
     assert "whole price" in unsigned.metadata["exception"].value
-    assert unsigned.metadata["signed_by"].value == "nobody yet"
+    assert unsigned.metadata["signed"].value == "nobody yet"
     assert asked[TABLES["editions"], "formula_invoice_amount"].passed
     assert asked[CLEAN["editions"], VALUES].passed
 
@@ -221,7 +221,7 @@ def test_a_value_that_fails_its_rule_is_told_with_its_row_and_its_money(
     assert cleaned["by_rule"]["percent, withheld"] == 1
     assert "| Commission | percent | withheld |" in cleaned["set_aside"]
     values = checked(result)[CLEAN["editions"], VALUES]
-    assert (values.passed, values.metadata["withheld"].value) == (False, 1)
+    assert (values.passed, values.metadata["records"].value) == (False, 1)
 
 
 def test_a_file_that_cannot_be_read_fails_the_run_with_its_sentence_and_changes_nothing(

@@ -275,7 +275,7 @@ def test_checks_quarantine_and_export_tell_what_the_art_records_hold(
     crown("sync", "--apply")
     told = crown("checks", "--json", code=1)
     by_name = {question["name"]: question for question in told["questions"]}
-    assert by_name["withheld_values"]["count"] == 1
+    assert by_name["withheld_editions"]["count"] == 1
     assert by_name["double_linked"]["count"] == 84
     wrong = {formula["column"] for formula in told["formulas"] if formula["wrong"]}
     unsigned = {"Commissions", "Retail Amount Sold"}

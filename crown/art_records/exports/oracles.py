@@ -56,6 +56,13 @@ class Oracle:
         """Whether a signed exception excuses rows."""
         return self.exemption is not None and self.exemption.signed_by is not None
 
+    @property
+    def known(self) -> str | None:
+        """How many rows a signed exception excuses, and who signed it when; None when it excuses none."""
+        if not self.excused or self.exemption is None or self.exemption.signed is None:
+            return None
+        return f"{self.excused:,} rows differ as known; the exception is signed by {self.exemption.signed}."
+
     def sentence(self) -> str | None:
         """What is wrong and what to do; None when nothing is."""
         if self.passed:

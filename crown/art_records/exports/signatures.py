@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,13 @@ class Exemption:
     text_hash: str
     signed_by: str | None = None
     signed_at: datetime | None = None
+
+    @property
+    def signed(self) -> str | None:
+        """By whom and since when (day, UTC) it counts; None while nobody has signed it."""
+        if self.signed_by is None or self.signed_at is None:
+            return None
+        return f"{self.signed_by}, {self.signed_at.astimezone(UTC):%Y-%m-%d}"
 
 
 @cache
