@@ -27,6 +27,10 @@ class Refused(CrownError):
     exit_code = 3
 
 
+#: Seconds: no source outside puts off the next try for longer, whatever it asks for.
+LONGEST_PAUSE = 86_400.0
+
+
 class PermanentFailure(CrownError):
     """This item cannot succeed as it is: it needs a person, or other input. It is quarantined."""
 
@@ -38,12 +42,12 @@ class BadInput(PermanentFailure):
 class TemporaryFailure(CrownError):
     """This item may succeed later: it is tried again with back-off, then quarantined.
 
-    `retry_after` are the seconds until the next try, where the cause says so.
+    `retry_after` are the seconds until the next try, where the cause says so; a day at most.
     """
 
     def __init__(self, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(sentence)
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(retry_after, 0.0), LONGEST_PAUSE)
 
 
 class SourceOutage(TemporaryFailure):

@@ -46,7 +46,9 @@ class ItemsConfig(dg.Config):
         description="Only items whose key, or a part of it (product, photo, spec), matches: 5200*, 52000123_1.",
     )
     # Not None: the launchpad fills in the fields that have a value.
-    limit: int = Field(default=0, ge=0, description="At most so many items of each asset; 0 for all.")
+    limit: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="At most so many items of each asset; 0 for all."
+    )
 
     def only(self) -> Only | None:
         """The part of what is due; None for all of it."""

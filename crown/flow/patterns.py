@@ -9,6 +9,10 @@ import string
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from crown.errors import BadInput
+
+#: Longer ones the database refuses as too complex; no key is as long.
+LONGEST_PATTERN = 500
 #: A regular expression that nothing matches.
 _NOTHING = "$.^"
 
@@ -22,14 +26,33 @@ class Patterns:
 
     @classmethod
     def of(cls, patterns: Iterable[str], spelt: Callable[[str], str] = str) -> Patterns:
-        """The patterns, each brought to the spelling of the keys; one that is a key always means that key."""
+        """The patterns, each brought to the spelling of the keys; one that is a key always means that key.
+
+        Raises:
+            BadInput: a pattern is longer than any key, or holds what no key can hold.
+        """
         given = [spelt(pattern) for pattern in patterns]
+        for one in given:
+            if len(one) > LONGEST_PATTERN:
+                raise BadInput(
+                    f"The pattern {one[:20]!a}... has {len(one):,} characters; give one of {LONGEST_PATTERN} at most."
+                )
+            if "\0" in one or (not one.isascii() and not _is_text(one)):
+                raise BadInput(f"The pattern {one[:60]!a} holds a character that is no text; leave it out.")
         return cls(tuple(given), tuple(regex(one) for one in given if set(one) & set("*?[")))
 
     @property
     def parameters(self) -> dict[str, list[str]]:
         """Bind parameters."""
         return {"exact_keys": list(self.exact), "key_regexes": list(self.regexes)}
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def condition(column: str) -> str:

@@ -29,6 +29,8 @@ Verdict = str
 #: The form of a transaction snapshot: xmin:xmax:list of those in progress.
 _LOOK = re.compile(r"[0-9]+:[0-9]+:[0-9,]*")
 _NOTHING_SEEN = "1:1:"
+#: A shorter beginning of a hash may fit another by chance.
+_SHORTEST_HASH = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ _COLUMNS = ", ".join(Decision.__annotations__)
 
 
 def decide(connection: Connection, gate: Gate, subject: str, content_hash: str, ruling: Ruling) -> Decision:
-    """Append a decision on exactly these bytes; saying the same again adds nothing.
+    """Append a decision on exactly these bytes; saying the same again adds nothing, nor does withdrawing nothing.
 
     Args:
         connection: an open transaction.
@@ -66,7 +68,8 @@ def decide(connection: Connection, gate: Gate, subject: str, content_hash: str, 
         ruling: what the person says.
 
     Raises:
-        BadInput: the gate does not know the verdict, or the verdict asks for something else.
+        BadInput: the gate does not know the verdict, the verdict asks for something else, or there is nothing to
+            withdraw.
     """
     return decide_all(connection, gate, [(subject, content_hash)], ruling)[0].decision
 
@@ -95,14 +98,24 @@ def decide_all(
 ) -> list[Said]:
     """`decide` on many subjects with one statement; `seen` are pairs of subject and content hash, each once.
 
-    What was decided before `since` counts as said about something else.
+    What was decided before `since` counts as said about something else. A withdrawal is about those of which something
+    is in force, and of a `batch` about those where it is what was said of the batch; it leaves the others out.
     """
     given = gate.checked(ruling, batch=batch is not None)
+    if not seen:
+        return []
     before = {
         (d.subject, d.content_hash): d
         for d in _standing(connection, gate.stage, seen)
         if since is None or d.decided_at >= since
     }
+    if given.verdict == WITHDRAW:
+        seen = [pair for pair in seen if (now := before.get(pair)) and (batch is None or now.batch == batch)]
+        if not seen:
+            what = "the batch" if batch is not None else "them"
+            raise BadInput(
+                f"Nothing that was said of {what} is in force in {gate.stage}; there is nothing to withdraw."
+            )
     said_now = (given.verdict, given.who, given.reason, given.payload, given.return_stage, batch)
     new = [pair for pair in seen if (now := before.get(pair)) is None or _said(now) != said_now]
     back = restored(connection, gate.stage, new) if given.verdict == WITHDRAW else {}
@@ -158,7 +171,7 @@ def decide_batch(
         connection: an open transaction.
         gate: where it is decided; its stage is the asset of the items.
         batch: its name on the items.
-        seen_hash: `batch_hash` of what the person saw, or its beginning.
+        seen_hash: `batch_hash` of what the person saw, or at least the first eight characters of it.
         ruling: what the person says.
 
     Raises:
@@ -170,7 +183,7 @@ def decide_batch(
             f"No item of the batch {batch} is current in {gate.stage}; there is nothing to decide."
         )
     now = batch_hash(seen)
-    if not seen_hash or not now.startswith(seen_hash):
+    if len(seen_hash) < _SHORTEST_HASH or not now.startswith(seen_hash):
         raise BadInput(
             f"The batch {batch} of {gate.stage} is {now[:12]} now, not {seen_hash[:12] or 'empty'}; look at it again."
         )

@@ -6,6 +6,8 @@ from a verdict is the department's planning.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +18,9 @@ from crown.errors import BadInput
 
 #: Takes back what was decided before; every gate knows it.
 WITHDRAW = "withdraw"
+
+#: NUL as JSON spells it, after any number of escaped backslashes.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class Gate:
         asked, act = known[ruling.verdict], f"To {ruling.verdict} in {self.stage}"
         if batch and not asked.batch:
             raise BadInput(f"{act} is decided one by one, not for a batch.")
-        length = len((ruling.reason or "").strip())
+        _require_text(ruling.reason or "", f"The reason {act[0].lower()}{act[1:]}")
+        length = sum(character.isprintable() for character in (ruling.reason or "").strip())
         if length < asked.min_reason:
             characters = "1 character" if asked.min_reason == 1 else f"{asked.min_reason} characters"
             raise BadInput(f"{act} takes a reason of at least {characters}; it has {length}.")
@@ -102,11 +108,29 @@ def _payload(asked: DeclaredVerdict, given: Mapping[str, Any] | None, act: str) 
         if given:
             raise BadInput(f"{act} carries nothing; leave {', '.join(sorted(given))} out.")
         return None
+    takes = f"{act} takes {', '.join(asked.payload.model_fields)}"
+    if given is not None and not isinstance(given, Mapping):
+        raise BadInput(f"{takes}, by name.")
     try:
-        return asked.payload.model_validate(dict(given or {})).model_dump(mode="json")
+        payload: Mapping[str, Any] = asked.payload.model_validate(dict(given or {})).model_dump(mode="json")
+        written = json.dumps(payload, ensure_ascii=False, allow_nan=False)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise BadInput(f"{act} takes {', '.join(asked.payload.model_fields)} ({wrong}).") from error
+        raise BadInput(f"{takes} ({wrong}).") from error
+    except ValueError as error:
+        raise BadInput(f"{takes}; a number in it is infinite or none.") from error
+    _require_text(_NUL.sub("\0", written), f"What is given {act[0].lower()}{act[1:]}")
+    return payload
+
+
+def _require_text(value: str, what: str) -> None:
+    """Refuse what the database cannot hold as text: NUL, and halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = "\0"
+    if "\0" in value:
+        raise BadInput(f"{what} holds a character that is no text; leave it out.")
 
 
 def _return_stage(asked: DeclaredVerdict, given: str | None, act: str) -> str | None:

@@ -216,7 +216,7 @@ def _refuse(answer: httpx.Response) -> None:
         raise BadInput(f"Plainly does not know the project or template (404){said}. Check both ids.")
     if status == httpx.codes.TOO_MANY_REQUESTS:
         after = answer.headers.get("Retry-After", "")
-        wait = float(after) if after.isdigit() else _PAUSE
+        wait = float(after) if after.isdecimal() else _PAUSE
         raise SourceOutage(f"Plainly is busy (429); try again in {wait:.0f} s.", SOURCE, wait)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise TemporaryFailure(

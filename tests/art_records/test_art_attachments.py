@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import socket
@@ -139,6 +140,49 @@ def test_what_is_no_usable_picture_is_quarantined_with_the_reason(
     assert reason is not None
     assert sentence in reason
     assert list(art_records.objects.folder.glob(".*")) == [], "no unfinished file is left"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["https://[bad/x", "http://127.0.0.1:0/x", "http://127.0.0.1:99999/x", "http://a..127.0.0.1/x", "http:///x"]
+)  # fmt: skip
+def test_an_address_without_host_or_port_is_withheld_and_its_neighbours_are_downloaded(
+    pictures: Pictures, art_records: ArtTables, wrong: str
+) -> None:
+    report = make(art_records, {1: f"x.jpg ({wrong})", 2: f"b.jpg ({pictures.add('/b', 20)})"})
+    assert (report.pool.made, report.pool.failed) == (1, 0)
+    assert shown(art_records) == {"b.jpg": ("current", None)}
+    reasons = art_records.rows("select distinct problem from art.quarantine")
+    assert reasons == [("names no host or port that exists in the address of picture 1",)]
+
+
+def test_a_packed_body_is_refused_before_it_is_unpacked(pictures: Pictures, art_records: ArtTables) -> None:
+    pictures.answers["/x"] = (200, gzip.compress(gzip.compress(b"\0" * 3_000_000)))
+    pictures.headers["/x"] = {"Content-Encoding": "gzip, gzip"}
+    make(art_records, {1: f"x.jpg ({pictures.url('/x')})"})
+    assert shown(art_records)["x.jpg"] == (
+        "quarantined",
+        "The host packs the picture although it was asked not to; give an address that answers with the file.",
+    )
+
+
+def test_a_picture_that_a_cell_names_twice_is_one_at_its_first_place(
+    pictures: Pictures, art_records: ArtTables
+) -> None:
+    address = f"{pictures.add('/a', 10)}#attAAAAAAAAAAAAAA"
+    assert make(art_records, {1: f"a.jpg ({address}),a.jpg ({address})"}).pool.made == 1
+    assert art_records.rows("select position, file_name from art.print_pictures") == [(1, "a.jpg")]
+    assert image_of(art_records, 1) is not None
+
+
+@pytest.mark.parametrize(("asked", "pause"), [("9" * 40, 86_400), ("\xb2", 30)])
+def test_a_host_cannot_ask_for_a_pause_of_more_than_a_day(
+    pictures: Pictures, art_records: ArtTables, asked: str, pause: int
+) -> None:
+    pictures.answers["/x"], pictures.headers["/x"] = (429, b""), {"Retry-After": asked}
+    make(art_records, {1: f"x.jpg ({pictures.url('/x')})"})
+    seconds = "extract(epoch from closed_until - closed_at) from ledger.closed_resources"
+    assert round(art_records.one(f"select {seconds}")) == pause
+    assert shown(art_records)["x.jpg"] == ("pending", "The host of the pictures is busy (429).")
 
 
 def test_a_body_without_a_length_stops_at_the_limit(pictures: Pictures, art_records: ArtTables) -> None:

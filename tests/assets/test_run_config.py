@@ -83,7 +83,9 @@ def test_a_model_chooses_among_the_cutouts_that_it_makes(images: ProductImagesRe
     assert current(images, CUTOUTS) == ["52000124"]
 
 
-@pytest.mark.parametrize("wrong", [{"limit": -1}, {"limit": "many"}, {"folder": "/elsewhere"}])
+@pytest.mark.parametrize(
+    "wrong", [{"limit": -1}, {"limit": 10**30}, {"limit": "many"}, {"folder": "/elsewhere"}]
+)
 def test_a_wrong_configuration_is_refused(images: ProductImagesResource, wrong: dict[str, Any]) -> None:
     with pytest.raises((dg.DagsterInvalidConfigError, ValidationError)):
         run(images, [MASTERS], {"product_images__masters": wrong})

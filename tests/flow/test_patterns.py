@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
+from crown.errors import BadInput
 from crown.flow.patterns import Patterns, condition
 from crown.product_images.names import matches, patterns_of
 
@@ -37,3 +39,22 @@ def test_a_photo_is_named_without_regard_to_case_or_form_of_unicode(engine: Engi
         for pattern in ("cafe\u0301_?", "gro\u00df", "gro*", "52000123(2)", "a[1]", "a[[]1]", "[!c]*"):
             found = connection.execute(_MATCHING, {"keys": keys, **patterns_of([pattern]).parameters})
             assert list(found.scalars()) == [key for key in keys if matches(key, pattern)], pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        (
+            "*a" * 20_000,
+            "The pattern '*a*a*a*a*a*a*a*a*a*a'... has 40,000 characters; give one of 500 at most.",
+        ),
+        ("a\0*", "The pattern 'a\\x00*' holds a character that is no text; leave it out."),
+        ("\udcff*", "The pattern '\\udcff*' holds a character that is no text; leave it out."),
+    ],
+)
+def test_a_pattern_that_the_database_would_refuse_is_refused_in_a_sentence(
+    pattern: str, sentence: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        Patterns.of([pattern])
+    assert str(refused.value) == sentence

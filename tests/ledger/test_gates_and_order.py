@@ -32,6 +32,7 @@ class Correction(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     match: str
+    place: float = 0
 
 
 GATE = Gate(
@@ -96,9 +97,9 @@ def decide(connection: Connection, verdict: str, **more: Any) -> decisions.Decis
         (
             "override",
             {"payload": {"other": 1}},
-            "To override in test/packages takes match (match: Field required; other: Extra inputs are not permitted).",
+            "takes match, place (match: Field required; other: Extra inputs are not permitted).",
         ),
-        ("override", {}, "To override in test/packages takes match (match: Field required)."),
+        ("override", {}, "To override in test/packages takes match, place (match: Field required)."),
         ("approve", {"payload": {"match": "1"}}, "carries nothing; leave match out."),
         ("approve", {"return_stage": "test/jobs"}, "returns nothing to another stage; leave test/jobs out."),
     ],
@@ -122,7 +123,80 @@ def test_a_decision_keeps_its_payload_and_the_stage_to_return_to(engine: Engine)
         assert decide(connection, "override", payload={"match": "52000123"}) == first, "said again"
         other = decide(connection, "override", payload={"match": "52000124"})
         standing = decisions.standing(connection, ASSET, {"a": "h"})["a"]
-    assert (standing.decision_id, standing.payload) == (other.decision_id, {"match": "52000124"})
+    assert (standing.decision_id, standing.payload) == (other.decision_id, {"match": "52000124", "place": 0})
+
+
+@pytest.mark.parametrize(
+    ("verdict", "more", "sentence"),
+    [
+        ("approve", {"reason": "fine\0"}, "The reason to approve in test/packages holds a character that is no text"),
+        ("approve", {"reason": "\udcff"}, "The reason to approve in test/packages holds a character that is no text"),
+        ("reject", {"reason": "\u200b" * 20}, "takes a reason of at least 10 characters; it has 0."),
+        ("override", {"payload": {"match": "1\0"}}, "What is given to override in test/packages holds a character"),
+        ("override", {"payload": {"match": "\ud800"}}, "What is given to override in test/packages holds a character"),
+        ("override", {"payload": {"match": "1", "place": float("nan")}}, "a number in it is infinite or none."),
+        ("override", {"payload": ["match"]}, "To override in test/packages takes match, place, by name."),
+    ],
+)  # fmt: skip
+def test_what_the_database_cannot_hold_is_refused_in_a_sentence(
+    engine: Engine, verdict: str, more: dict[str, Any], sentence: str
+) -> None:
+    with engine.begin() as connection:
+        with pytest.raises(BadInput) as refused:
+            decide(connection, verdict, **more)
+        assert sentence in str(refused.value)
+        assert decisions.history(connection, ASSET, "a") == []
+
+
+def test_a_spelt_out_control_character_is_text(engine: Engine) -> None:
+    with engine.begin() as connection:
+        said = decide(connection, "override", payload={"match": "a \\u0000 spelt out"})
+    assert said.payload == {"match": "a \\u0000 spelt out", "place": 0}
+
+
+def test_withdrawing_where_nothing_is_in_force_is_refused_and_adds_nothing(engine: Engine) -> None:
+    with engine.begin() as connection:
+        with pytest.raises(BadInput, match="is in force in test/packages; there is nothing to withdraw"):
+            decide(connection, "withdraw")
+        decide(connection, "approve")
+        decide(connection, "withdraw")
+        with pytest.raises(BadInput, match="there is nothing to withdraw"):
+            decide(connection, "withdraw")
+        seen = [("a", "h"), ("b", "h")]
+        decisions.decide(connection, GATE, "b", "h", Ruling("approve", "eva", "cli"))
+        (said,) = decisions.decide_all(connection, GATE, seen, Ruling("withdraw", "eva", "cli"))
+        assert (said.decision.subject, said.is_new) == ("b", True)
+        verdicts = [one.verdict for one in decisions.history(connection, ASSET, "a")]
+    assert verdicts == ["approve", "withdraw"]
+
+
+def test_withdrawing_a_batch_takes_back_what_was_said_of_the_batch_and_nothing_else(engine: Engine) -> None:
+    with engine.begin() as connection:
+        want(connection, *({"key": key, "batch": "b1"} for key in "abc"))
+    make(engine, "a", "b")
+    with engine.begin() as connection:
+        seen = decisions.batch_seen(connection, ASSET, "b1")
+        known = decisions.batch_hash(seen)
+        withdraw = Ruling("withdraw", "eva", "console")
+        with pytest.raises(BadInput, match="Nothing that was said of the batch is in force in test/packages"):
+            decisions.decide_batch(connection, GATE, "b1", known, withdraw)
+        decisions.decide_batch(connection, GATE, "b1", known, Ruling("approve", "eva", "console"))
+        reject = Ruling("reject", "bob", "cli", "the label is wrong")
+        decisions.decide(connection, GATE, "a", "bytes of a", reject)
+        taken_back = decisions.decide_batch(connection, GATE, "b1", known, withdraw)
+        assert [one.decision.subject for one in taken_back] == ["b"]
+        standing = decisions.standing(connection, ASSET, seen)
+    assert {key: (one.verdict, one.who) for key, one in standing.items()} == {"a": ("reject", "bob")}
+
+
+def test_a_batch_is_not_named_by_a_beginning_of_its_hash_that_may_fit_by_chance(engine: Engine) -> None:
+    with engine.begin() as connection:
+        want(connection, {"key": "a", "batch": "b1"})
+    make(engine, "a")
+    with engine.begin() as connection:
+        known = decisions.batch_hash(decisions.batch_seen(connection, ASSET, "b1"))
+        with pytest.raises(BadInput, match="look at it again"):
+            decisions.decide_batch(connection, GATE, "b1", known[:7], Ruling("approve", "eva", "console"))
 
 
 def test_one_decision_covers_a_batch_and_changed_bytes_void_it_alone(engine: Engine) -> None:

@@ -58,13 +58,15 @@ def _fetch(url: str, unfinished: Path, max_bytes: int) -> None:
     for library in ("httpx", "httpcore"):  # they log whole addresses
         logging.getLogger(library).setLevel(logging.WARNING)
     # Airtable's addresses answer themselves; one that leads elsewhere would pass the list of hosts.
-    with httpx.stream("GET", url, timeout=_TIMEOUT, follow_redirects=False) as answer:
+    # Bytes are counted as they arrive: a body that the host packed could unpack into any number of them.
+    plain = {"Accept-Encoding": "identity"}
+    with httpx.stream("GET", url, headers=plain, timeout=_TIMEOUT, follow_redirects=False) as answer:
         _refuse(answer)
         if int(answer.headers.get("Content-Length") or 0) > max_bytes:
             raise too_large
         received = 0
         with files.systemic_errors("Writing a picture"), unfinished.open("wb") as file:
-            for chunk in answer.iter_bytes(_CHUNK):
+            for chunk in answer.iter_raw(_CHUNK):
                 received += len(chunk)
                 if received > max_bytes:
                     raise too_large
@@ -81,13 +83,18 @@ def _refuse(answer: httpx.Response) -> None:
     if status == _BUSY:
         after = answer.headers.get("Retry-After", "")
         raise SourceOutage(
-            "The host of the pictures is busy (429).", SOURCE, float(after) if after.isdigit() else _PAUSE
+            "The host of the pictures is busy (429).", SOURCE, float(after) if after.isdecimal() else _PAUSE
         )
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise TemporaryFailure(f"The host of the picture answers {status}; it is tried again.")
     if status != httpx.codes.OK:
         raise PermanentFailure(
             f"The address of the picture answers {status}, which is no picture; correct it in the base."
+        )
+    packed = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if packed not in ("", "identity"):
+        raise PermanentFailure(
+            "The host packs the picture although it was asked not to; give an address that answers with the file."
         )
 
 
@@ -101,7 +108,7 @@ def _sentences() -> Iterator[None]:
             f"The host of the pictures cannot be reached ({type(error).__name__}); they are tried again later.",
             SOURCE,
         ) from None
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise PermanentFailure("The address of the picture is none; correct it in the base.") from None
     except httpx.HTTPError as error:
         raise TemporaryFailure(

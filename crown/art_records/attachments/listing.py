@@ -137,18 +137,20 @@ def _write(connection: Connection, pictures: Mapping[str, Sequence[Listed]], sha
         known.setdefault((row["print_id"], row["file_name"]), []).append(
             (row["item_key"], row["attachment_id"])
         )
-    rows = [
-        {
-            **asdict(one),
-            "item_key": key,
-            "attachment_id": attachment_id,
-            "host": one.host,
-            "listed_in": sha256,
-        }
-        for listed in pictures.values()
-        for key, attachment_id, one in _keyed(listed, known)
-    ]
-    keys = [str(row["item_key"]) for row in rows]
+    by_key: dict[str, dict[str, Any]] = {}  # a picture that a cell names twice is one, at its first place
+    for listed in pictures.values():
+        for key, attachment_id, one in _keyed(listed, known):
+            by_key.setdefault(
+                key,
+                {
+                    **asdict(one),
+                    "item_key": key,
+                    "attachment_id": attachment_id,
+                    "host": one.host,
+                    "listed_in": sha256,
+                },
+            )
+    keys, rows = list(by_key), list(by_key.values())
     connection.execute(
         text("delete from art.attachments where print_id = any(:prints) and item_key <> all(:keys)"),
         {"prints": list(pictures), "keys": keys},

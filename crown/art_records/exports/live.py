@@ -169,7 +169,7 @@ def _sentences(base_id: str, name: str) -> Iterator[None]:
         after = answer.headers.get("Retry-After", "") if answer is not None else ""
         raise SourceOutage(
             f"Airtable answers {status} for {name}; it is tried again later.",
-            SOURCE, float(after) if after.isdigit() else None,
+            SOURCE, float(after) if after.isdecimal() else None,
         ) from None  # fmt: skip
     except requests.RequestException as error:
         raise SourceOutage(

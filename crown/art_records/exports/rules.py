@@ -16,6 +16,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -328,15 +329,29 @@ def _attachments(text: str, _rule: Rule) -> Verdict:
 
     Names may hold commas and brackets themselves.
     """
-    names, addresses, at = [], [], 0
+    names: list[str] = []
+    addresses: list[str] = []
+    at = 0
     while at < len(text):
         found = _ATTACHMENT.match(text, at)
         if found is None:
             return withheld("is not a list of file names with addresses")
+        if not _is_address(found[2]):
+            return withheld(f"names no host or port that exists in the address of picture {len(names) + 1}")
         names.append(found[1].strip())
         addresses.append(found[2])
         at = found.end()
     return Verdict((tuple(names), tuple(addresses)))
+
+
+def _is_address(url: str) -> bool:
+    """Whether a web address names a host, and a port that exists."""
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _links(text: str, _rule: Rule) -> Verdict:
