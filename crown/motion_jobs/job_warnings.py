@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crown.motion_jobs.ae_project import Composition, Layer, LayerText, Project
+from crown.motion_jobs.expression_reads import reads_of
 from crown.motion_jobs.matching import PROPOSE_FROM, Match, Matching, slots_of
 from crown.motion_jobs.psd_file import PsdDocument, PsdLayer
 from crown.motion_jobs.text_fit import text_width
@@ -108,6 +109,17 @@ def _expressions(project: Project) -> _Found:
         if one.reads_files:
             details = {"layer": names.get(one.layer_id, ""), "code": one.code[:200], "property": one.property}
             yield "expression_reads_files", details
+    for read_by in reads_of(project):
+        for read in read_by.reads:
+            details = {
+                "layer": read_by.layer,
+                "what": read.sentence(),
+                "property": read_by.expression.property,
+            }
+            if read.exists is False:
+                yield "broken_reference", details
+            elif read.language not in (None, "English"):
+                yield "localised_name", details
 
 
 def _document(document: PsdDocument, comp: Composition) -> _Found:

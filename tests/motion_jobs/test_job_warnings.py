@@ -143,6 +143,21 @@ def test_an_expression_that_reads_files_is_critical() -> None:
     assert found(one) == [("expression_reads_files", "critical")]
 
 
+def test_an_expression_that_reads_what_is_not_there_or_speaks_one_language_is_named() -> None:
+    slots = [text_layer(10, "title")]
+    codes = ('thisComp.layer("gone").text', 'thisLayer("Transformieren")', 'effect("A")("Slider")')
+    one = job([], slots, expressions=tuple(Expression(1, 10, "ADBE Opacity", code, False) for code in codes))
+    said = {(w.type, w.severity): w.message for w in warnings_of(one)}
+    assert said["broken_reference", "warning"] == (
+        "The expression on 'title' reads layer 'gone' in 'main', which does not exist."
+    )
+    assert said["localised_name", "warning"] == (
+        "The expression on 'title' reads group 'Transformieren' of 'title' in 'main', named in German; "
+        "write 'ADBE Transform Group'."
+    )
+    assert not any("Slider" in message for message in said.values())
+
+
 def test_thresholds_and_severities_are_data(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     path.write_text("unmatched_slot:\n  severities: [{severity: critical}]\n  message: 'No {slot}.'\n")
