@@ -79,6 +79,7 @@ ART_RECORDS = Department(
     "Put the exports of the art base into their folder; the records appear here.",
     gates=GATES,
     flow=tuple(f"{_NAME}/{table}" for table in _TABLES),
+    acts=(f"{_NAME}/syncs",),
     troubles_command="crown art conflicts",
     folders=_folders,
     freshness=_freshness,

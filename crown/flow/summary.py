@@ -163,6 +163,7 @@ class Department:
         title: for people.
         first_step: what to do while it has nothing.
         flow: its assets in the order in which work passes through them; others follow by name.
+        acts: what the ledger keeps as items but no asset makes: acts of people. They are counted nowhere.
         gates: where its people decide.
         troubles_command: lists what needs a person.
         folders: the folders it fills, by name.
@@ -178,6 +179,7 @@ class Department:
     title: str
     first_step: str
     flow: Sequence[str] = ()
+    acts: Sequence[str] = ()
     gates: Sequence[Gate] = ()
     troubles_command: str = "crown status"
     folders: Callable[[Settings], Mapping[str, Path]] = _no_folders
@@ -203,6 +205,8 @@ class Department:
             troubles_command=self.troubles_command,
         )
         for asset, counts in by_state(connection, f"{self.name}/").items():
+            if asset in self.acts:
+                continue
             found.assets[asset.partition("/")[2]] = counts
         self.add(connection, found)
         found.assets = dict(sorted(found.assets.items(), key=lambda item: self._place(item[0])))

@@ -12,11 +12,15 @@ import pytest
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
+from crown.art_records import workspace as art_records
 from crown.database.engine import connect
 from crown.journal import activity
 from crown.ledger import holds
+from crown.motion_jobs import workspace as motion_jobs
+from crown.product_images import workspace as product_images
 from crown.settings.model import load_settings
 from crown.store import mounts
+from crown_assets.definitions import defs
 
 _ITEMS = """
 insert into ledger.recipes (recipe, asset, name, body) values ('r', 'product_images/cutouts', 'studio', '{}');
@@ -74,6 +78,43 @@ def test_the_start_page_shows_what_people_hold_and_why(
     assert "the &lt;client&gt; asks to wait" in held
     assert "eva" in held
     assert 'href="/assets/product_images/masters"' in held
+
+
+def test_every_link_of_the_start_page_leads_to_something_that_exists(
+    console: Callable[..., TestClient], engine: Engine
+) -> None:
+    of_ledger = {
+        *product_images.ASSETS,
+        *motion_jobs.ASSETS,
+        *art_records.TABLES.values(),
+        *art_records.CLEAN.values(),
+        art_records.EXPORTS,
+        art_records.ATTACHMENTS,
+        art_records.SYNCS,
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            text("insert into ledger.recipes (recipe, asset, name, body) values ('r', 'a', 'n', '{}')")
+        )
+        connection.execute(
+            text(
+                "insert into ledger.items (asset, key, state, wanted, recipe)"
+                " select asset, 'k', 'pending', 'w', 'r' from unnest(cast(:assets as text[])) as g(asset)"
+            ),
+            {"assets": sorted(of_ledger)},
+        )
+    client = console(engine=engine)
+    page = client.get("/console/").text
+    links = set(re.findall(r'href="([^"]+)"', page))
+    nodes = {"/assets/" + "/".join(one.key.path) for one in defs.get_repository_def().asset_graph.asset_nodes}
+    assets = {link for link in links if link.startswith("/assets/")}
+    assert len(assets) >= len(of_ledger) - 1
+    assert assets - nodes == set()
+    of_dagster = {"/overview", "/asset-groups", "/runs", "/automation"}
+    assert of_dagster < links
+    assert {link: client.get(link).status_code for link in links - assets - of_dagster} == dict.fromkeys(
+        ("/console/", "/console/static/crown.css", "/console/static/crown.svg"), 200
+    )
 
 
 def test_health_says_whether_the_database_answers_and_no_more(
