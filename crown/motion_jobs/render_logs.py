@@ -22,7 +22,7 @@ _RATE = re.compile(r"^PROGRESS:\s+[^:]{2,40}:\s+(\d{1,3}[.,]\d\d)\s+\(")
 _OUTPUT = re.compile(r"^PROGRESS:\s+(?:Output To|Ausgabe|[^:]{2,40}):\s+((?:[A-Za-z]:\\|/|\\\\).+?)\s*$")
 _ELAPSED = re.compile(r"^PROGRESS:\s+Total Time Elapsed:\s*(.+?)\s*$", re.I)
 _VERSION = re.compile(r"aerender version (\S+)", re.I)
-_NEXRENDER = re.compile(r"^(?:\S+ )?\[([^\]\s]{1,100})\] (.+?)\s*$")
+_NEXRENDER = re.compile(r"^(?:\S+ ){0,3}\[([^\]\s]{1,100})\] (.+?)\s*$")
 _TOOK = re.compile(r"^rendering took ~([\d.]+) sec")
 _PERCENT = re.compile(r"^rendering progress (\d+)%")
 _ERROR = re.compile(
@@ -122,10 +122,11 @@ class _Reading:
         self._finished = False
 
     def line(self, line: str) -> None:
-        if named := _NEXRENDER.match(line):
-            self._nexrender(*named.groups())
-        elif line.startswith("PROGRESS:"):
+        named = None
+        if line.startswith("PROGRESS:"):
             self._aerender(line)
+        elif named := _NEXRENDER.match(line):
+            self._nexrender(*named.groups())
         elif version := _VERSION.search(line):
             self._programs.add("aerender")
             self._said.setdefault("version", version[1])

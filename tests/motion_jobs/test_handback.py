@@ -132,6 +132,11 @@ def test_names_in_a_log_are_no_errors() -> None:
     assert log.errors == ()
 
 
+def test_a_log_with_times_before_its_lines_is_read(tmp_path: Path) -> None:
+    stamped = "\n".join(f"2026-11-27 10:00:00 {line}" for line in nexrender().splitlines())
+    assert said(tmp_path, stamped, film(tmp_path / "a.mov")).verdict == "complete"
+
+
 def test_the_log_of_another_job_is_refused(tmp_path: Path) -> None:
     found = said(tmp_path, nexrender(uid="job_2"), film(tmp_path / "a.mov"))
     assert (found.verdict, found.reasons[0]) == ("failed", "The log is that of the job job_2, not job_1.")
