@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from crown.art_records.tables import ENTITIES
 from crown.errors import BadInput
+from crown.journal.plain import without_formula
 
 
 def neutralised(value: Any) -> Any:
@@ -21,9 +22,7 @@ def neutralised(value: Any) -> Any:
 
     Numbers are left alone; only text can smuggle a formula (OWASP, CSV injection).
     """
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+    return without_formula(value) if isinstance(value, str) else value
 
 
 def write_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

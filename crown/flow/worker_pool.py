@@ -167,8 +167,10 @@ class _Run:
                     worked = True
                     session.add(made)
         except SystemicFailure as failure:
-            if not isinstance(failure.__cause__, DBAPIError):
-                for session in self.sessions:
+            for session in self.sessions:
+                if isinstance(failure.__cause__, DBAPIError):
+                    session.released = True  # its claim ends with the connection
+                else:
                     session.close()
             raise
         finally:
@@ -309,7 +311,7 @@ class _ClaimSession:
 
     def release(self) -> None:
         if not self.released:
-            claims.release(self.run.connection, self.claim)
+            self.run.persist(partial(claims.release, self.run.connection, self.claim))
             self.released = True
 
     def tend(self) -> None:

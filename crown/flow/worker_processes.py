@@ -101,7 +101,7 @@ def _end(processes: Any) -> None:
     processes.join()
 
 
-def failed(job: Job, error: Exception) -> Failed:
+def failed(job: Job, error: BaseException) -> Failed:
     """The failure that an exception means for an item: only a PermanentFailure is final at once, an outage never."""
     sentence = str(error) or type(error).__name__
     if not isinstance(error, CrownError):
@@ -127,7 +127,7 @@ def _guarded(
             return task(jobs, context)
         except SystemicFailure:
             raise
-        except Exception as error:  # noqa: BLE001 a bug in a task is recorded on its items, its neighbours go on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a bug is recorded on its items, its neighbours go on
             # Where the bug is, only the log can say.
             _log.exception("%s could not be made", ", ".join(job.key for job in jobs))
             return [failed(job, error) for job in jobs]

@@ -18,6 +18,9 @@ _CONTROLS = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
+# What begins a formula (OWASP, CSV injection), also in full width and after blanks.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
     """`value` made of dict, list, str, int, float, bool and None only.
@@ -49,6 +52,11 @@ def plain_text(value: str) -> str:
 def without_controls(value: str) -> str:
     """`value` with what would steer a terminal, or turn its text around, written as escapes; lines and tabs stay."""
     return value if value.isprintable() else _CONTROLS.sub(_escaped, value)
+
+
+def without_formula(value: str) -> str:
+    """`value` as a cell that no spreadsheet takes for a formula: one that begins like it is led by an apostrophe."""
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def _escaped(found: re.Match[str]) -> str:

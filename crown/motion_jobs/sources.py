@@ -22,7 +22,7 @@ from crown.errors import BadInput, TemporaryFailure
 from crown.flow import inbox
 from crown.motion_jobs.workspace import Workspace, clear_unfinished, unfinished_folder
 from crown.store import files
-from crown.store.watch import SETTLE_SECONDS
+from crown.store.watch import SETTLE_SECONDS, modified_ns
 
 if TYPE_CHECKING:
     from crown.motion_jobs.ae_project import Project
@@ -397,7 +397,8 @@ def _see(workspace: Workspace, needed: Mapping[str, Kind], found: Look) -> list[
 
 
 def _at_rest(mtime_ns: int) -> bool:
-    return time.time() - mtime_ns / 1e9 >= SETTLE_SECONDS
+    # Also one that the clock of another machine dates in the future.
+    return abs(time.time() - mtime_ns / 1e9) >= SETTLE_SECONDS
 
 
 def _status(path: Path) -> tuple[int, int] | None:
@@ -405,7 +406,7 @@ def _status(path: Path) -> tuple[int, int] | None:
         status = path.stat()
     except OSError:
         return None
-    return (status.st_size, status.st_mtime_ns) if path.is_file() else None
+    return (status.st_size, modified_ns(status)) if path.is_file() else None
 
 
 def _hashed(path: str, kind: Kind, status: tuple[int, int] | None) -> Seen:

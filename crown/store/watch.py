@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
@@ -21,6 +22,8 @@ from crown.store.files import TEMPORARY
 
 #: Two looks closer together than this prove nothing.
 SETTLE_SECONDS = 2.0
+#: What a bigint holds; file systems know times after the year 2262.
+_LATEST_NS = 2**63 - 1
 #: What desktops and copying programs leave behind; never ours, never touched.
 DROPPINGS = (".*", "Thumbs.db", "desktop.ini", "~$*", "*.part", "*.tmp", "*.crdownload", f"{TEMPORARY}*")
 
@@ -70,6 +73,11 @@ def storable(name: str) -> bool:
     return True
 
 
+def modified_ns(status: os.stat_result) -> int:
+    """When a file was modified, as the database can hold it."""
+    return max(-_LATEST_NS, min(status.st_mtime_ns, _LATEST_NS))
+
+
 def spelt_out(name: str) -> str:
     r"""A file name for people to read and for databases to keep: bytes that are not text appear as `\xe4`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -111,7 +119,8 @@ def listing(
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if left > 0:
-                        walk(Path(entry.path), f"{prefix}{entry.name}/", left - 1)
+                        with suppress(FileNotFoundError, NotADirectoryError):  # renamed during the look
+                            walk(Path(entry.path), f"{prefix}{entry.name}/", left - 1)
                 else:
                     found.append((prefix + entry.name, status))
 
@@ -159,7 +168,7 @@ def look(
         "paths": [prefix + path for path, _ in files],
         "sizes": [status.st_size for _, status in files],
         "settle": settle_seconds,
-        "times": [status.st_mtime_ns for _, status in files],
+        "times": [modified_ns(status) for _, status in files],
     }
     with engine.begin() as connection:
         connection.execute(

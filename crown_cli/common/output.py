@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -15,11 +16,13 @@ from typing import Any, TypeVar
 
 import click
 
-from crown.journal.plain import without_controls
+from crown.journal.plain import without_controls, without_formula
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: Where an invocation remembers that rows are wanted as CSV.
 _CSV = "crown.csv"
+#: Control characters that json.dumps leaves as they are.
+_CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 #: `@json_option` gives a command the parameter `as_json`.
 json_option: Callable[[_Command], _Command] = click.option(
@@ -50,12 +53,12 @@ def _cell(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
-    return f"'{said}" if said.startswith(("=", "+", "-", "@")) else said
+    return without_formula(said)
 
 
 def show_json_line(value: object) -> None:
     """Print `value` as JSON on one line, for streams."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+    click.echo(_json(value))
 
 
 def _csv_wanted(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -83,7 +86,17 @@ def csv_wanted() -> bool:
 
 def show_json(value: object) -> None:
     """Print `value` as JSON; dataclasses, paths, dates, decimals and sets are spelt out."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    click.echo(_json(value, indent=2))
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """JSON that every reader takes, also of a stream that spells out controls: theirs are JSON's own escapes."""
+    try:
+        written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError:  # a number that is none, which JSON does not know
+        known = json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
+        written = json.dumps(known, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def show_rows(

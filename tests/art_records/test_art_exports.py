@@ -172,6 +172,17 @@ def test_the_newest_export_of_each_table_is_found_by_its_header(
     assert discover(tmp_path)["prints"] == spoiled
 
 
+def test_pipes_links_to_nothing_and_folders_beside_an_export_are_passed_over(
+    exports: tuple[Sample, Sample], tmp_path: Path
+) -> None:
+    there = exports[0].write(tmp_path)
+    os.mkfifo(tmp_path / "pipe.csv")  # reading it would wait for ever
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / os.fsdecode(b"\xff.csv")).write_text("no export")
+    assert discover(tmp_path) == {table: there[table] for table in ("prints", "distributors", "editions")}
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"Prints\.csv cannot be read"):
         take_in(tmp_path / "Prints.csv", "prints", Objects(tmp_path / "objects"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,10 +29,8 @@ def _one(job: Job, context: Mapping[str, Any]) -> Made | Failed:
         return failed(job, TemporaryFailure("busy"))
     if trouble == "bug":
         raise ZeroDivisionError("division by zero")
-    if trouble == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if trouble == "hangs":
-        threading.Event().wait()
+    if trouble in ("killed", "exits", "hangs", "stubborn"):
+        _never_returns(trouble)
     if trouble == "awaits":
         while not (Path(context["folder"]) / job.key.split("-")[1]).exists():
             threading.Event().wait(0.01)
@@ -42,6 +41,16 @@ def _one(job: Job, context: Mapping[str, Any]) -> Made | Failed:
     if trouble == "systemic":
         raise SystemicFailure("No space left on device")
     return _write(job, context)
+
+
+def _never_returns(trouble: str) -> None:
+    if trouble == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "exits":
+        sys.exit(3)
+    if trouble == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Event().wait()
 
 
 def _alone(job: Job, context: Mapping[str, Any]) -> Made:

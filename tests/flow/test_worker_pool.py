@@ -160,3 +160,42 @@ def test_the_report_of_a_run_does_not_grow_with_its_items(engine: Engine, tmp_pa
     tally = report.tallies[ASSET]
     assert (tally.made, tally.bytes_made, len(made)) == (60, 60, 60)
     assert (len(tally.newest), len(tally.slowest)) == (24, 3)
+
+
+def test_a_process_that_ignores_the_order_to_end_is_killed_at_its_time_limit(
+    engine: Engine, tmp_path: Path
+) -> None:
+    run(engine, tmp_path, ["a", "stubborn-1"], item_timeout_seconds=1.5)
+    assert states(engine) == {"a": ("current", None), "stubborn-1": ("failed", "TimeLimit")}
+
+
+def test_a_task_that_ends_its_process_costs_its_own_item_only(engine: Engine, tmp_path: Path) -> None:
+    _, made = run(engine, tmp_path, ["a", "exits-1", "z"])
+    assert made == ["a", "z"]
+    assert states(engine)["exits-1"] == ("failed", "SystemExit")
+
+
+def test_a_connection_lost_after_the_last_result_does_not_fail_the_run(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with engine.begin() as connection:
+        register(connection, [RECIPE])
+        planning.plan(connection, ASSET, WANTED, {"recipe": RECIPE.hash, "keys": ["a"]})
+
+    def end_its_connection(*_: object) -> None:
+        with engine.begin() as connection:
+            ended = connection.execute(
+                text(
+                    "select pg_terminate_backend(backend_pid, 5000) from ledger.claims where ended_at is null"
+                )
+            )
+            assert ended.scalars().all() == [True]
+
+    def place(placing: claims.Placing) -> None:
+        Path(placing.made.unfinished or "").rename(tmp_path / placing.made.job.key)
+
+    pool = WorkerPool((ASSET,), write_key, {"folder": str(tmp_path)}, place)
+    report = worker_pool.run(engine, pool, Limits(), on_progress=end_its_connection)
+    assert (report.made, states(engine)) == (1, {"a": ("current", None)})
+    with engine.connect() as connection:
+        assert connection.execute(text("select ending from ledger.claims")).scalars().all() == ["done"]

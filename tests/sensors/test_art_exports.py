@@ -84,6 +84,15 @@ class Ticks:
         return done.skip_message or "asked for a run"
 
 
+def test_a_name_that_is_no_text_does_not_end_the_look_at_the_exports(
+    art: ArtRecordsResource, instance: dg.DagsterInstance
+) -> None:
+    with art.workspace() as workspace:
+        workspace.exports.mkdir(parents=True, exist_ok=True)
+        (workspace.exports / os.fsdecode(b"\xff.csv")).write_text("no export")
+    assert Ticks(art, instance)() == "Nothing new."
+
+
 @contextmanager
 def growing(path: Path) -> Iterator[None]:
     """A copy that goes on as long as the block: the file grows between any two looks."""

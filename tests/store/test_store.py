@@ -150,3 +150,37 @@ def test_a_file_that_is_gone_is_forgotten(tmp_path: Path, engine: Engine) -> Non
     assert watch.look(engine, "media", watch.listing(tmp_path), "inbox/") == []
     with engine.connect() as connection:
         assert connection.execute(text("select count(*) from store.sightings")).scalar_one() == 0
+
+
+@pytest.mark.parametrize("year", [1900, 2300, 2400])
+def test_a_file_dated_out_of_all_reason_is_seen_beside_its_neighbours(
+    tmp_path: Path, engine: Engine, year: int
+) -> None:
+    seconds = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    os.utime(tmp_path / "a.jpg", (seconds, seconds))
+    for complete in (False, True):
+        found = watch.look(engine, "media", watch.listing(tmp_path), "inbox/", settle_seconds=0)
+        assert {one.path: one.complete for one in found} == {
+            "inbox/a.jpg": complete,
+            "inbox/b.jpg": complete,
+        }
+
+
+def test_a_folder_that_is_renamed_during_the_look_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box").mkdir()
+    (tmp_path / "z.jpg").write_bytes(b"x")
+    scan = os.scandir
+
+    def renamed_just_before(path: Path) -> object:
+        if Path(path).name == "box":
+            Path(path).rename(tmp_path / "done")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", renamed_just_before)
+    assert [name for name, _ in watch.listing(tmp_path, depth=1)] == ["z.jpg"]
+    with pytest.raises(FileNotFoundError):
+        watch.listing(tmp_path / "lost")

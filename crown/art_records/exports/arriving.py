@@ -47,9 +47,10 @@ def seen(workspace: Workspace) -> list[Seen]:
     """One look at the folder; a file is at rest when two looks, some time apart, found it the same."""
     if not workspace.exports.is_dir():
         return []
+    listed = [one for one in watch.listing(workspace.exports) if watch.storable(one[0])]
     return [
         Seen(one.path, f"{one.size_bytes}:{one.mtime_ns}", one.complete)
-        for one in watch.look(workspace.engine, ROOT, watch.listing(workspace.exports), "")
+        for one in watch.look(workspace.engine, ROOT, listed, "")
     ]
 
 

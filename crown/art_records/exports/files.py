@@ -11,8 +11,10 @@ import csv
 import hashlib
 import io
 import re
+import stat
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -115,7 +117,13 @@ def discover(folder: Path, known: Mapping[str, Layout] | None = None) -> dict[st
     """
     known = known or layouts()
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.[cC][sS][vV]"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
+    there: list[tuple[int, str, Path]] = []
+    for path in folder.glob("*.[cC][sS][vV]"):
+        with suppress(OSError):  # a link to nothing, or renamed during the look
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                there.append((status.st_mtime_ns, path.name, path))
+    for _, _, path in sorted(there):
         table = table_of(path, known)
         if table is not None:
             found[table] = path
