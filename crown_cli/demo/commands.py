@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 def _parts() -> dict[str, Callable[[World, dg.DagsterInstance, Path | None], Part]]:
     from crown_cli.demo import art as demo_art
     from crown_cli.demo import images as demo_images
+    from crown_cli.demo import motion as demo_motion
 
-    return {"product_images": demo_images.run_part, "art_records": demo_art.run_part}
+    return {
+        "product_images": demo_images.run_part,
+        "art_records": demo_art.run_part,
+        "motion_jobs": demo_motion.run_part,
+    }
 
 
 @click.command()
