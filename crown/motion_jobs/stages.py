@@ -27,10 +27,12 @@ from crown.motion_jobs.workspace import (
     INGESTED,
     JOB_ASSETS,
     MATCHES,
+    PACKAGES,
     PREVIEWS,
     SOURCES,
     VALIDATED,
     Workspace,
+    clear_unfinished,
 )
 
 Task = Callable[[Sequence[Job], Mapping[str, Any]], Sequence[Made | Failed]]
@@ -232,9 +234,14 @@ def make(
         sources.look(workspace)
     if asset == INGESTED:
         queue_more(workspace)
+    if asset == DEPLOYMENTS:
+        for folder in (workspace.settings.motion / PACKAGES).iterdir():
+            clear_unfinished(folder)
     report = flow_make.make(
         FLOW, workspace, [asset], run_id=run_id, on_progress=on_progress, seconds=seconds, only=only
     )
+    # What follows is planned at once, so that the ledger says what waits for a person.
+    flow_make.plan(FLOW, workspace, ASSETS[ASSETS.index(asset) + 1 :][:1])
     follow(workspace, run_id=run_id)
     return report
 

@@ -114,11 +114,16 @@ def way(old: Status, new: Status) -> tuple[Status, ...]:
 
 _STANDING = """
     select j.job_id, j.batch_id, j.status, j.current_stage, f.asset, f.state, f.waiting_kind, f.held
-    from motion.job_records j left join (
-        select distinct on (key) key, asset, state, waiting_kind, bool_or(state = 'held') over (partition by key) as held
-        from ledger.items where asset = any(:assets) and state not in ('current', 'retired')
-        order by key, array_position(cast(:assets as text[]), asset)) f on f.key = j.job_id
-    where j.archived_at is null and (f.key is not null or j.status <> 'completed')
+    from motion.job_records j left join lateral (
+        -- An item that no planning has named yet is due.
+        select a.asset, coalesce(i.state, 'pending') as state, i.waiting_kind,
+               bool_or(i.state = 'held') over () as held
+        from unnest(cast(:assets as text[])) with ordinality as a(asset, place)
+        left join ledger.items i on i.asset = a.asset and i.key = j.job_id and i.state <> 'retired'
+        where i.state is distinct from 'current'
+        order by a.place limit 1) f on true
+    where j.archived_at is null
+      and exists (select from ledger.items p where p.asset = :first and p.key = j.job_id and p.state <> 'retired')
 """
 _DECIDED = """
     (select d.who from ledger.items i join ledger.decisions d using (decision_id)
@@ -151,10 +156,8 @@ def follow(
     def act(connection: Connection) -> list[Move]:
         connection.execute(text("select pg_advisory_xact_lock(hashtextextended('motion_jobs/statuses', 1))"))
         moves = []
-        for row in connection.execute(text(_STANDING), {"assets": list(JOB_ASSETS)}).all():
-            standing = Standing(row.asset, row.state, row.waiting_kind, row.held) if row.asset else None
-            if standing is None and not _has_items(connection, row.job_id):
-                continue  # not planned yet
+        for row in connection.execute(text(_STANDING), {"assets": list(JOB_ASSETS), "first": INGESTED}).all():
+            standing = Standing(row.asset, row.state, row.waiting_kind, bool(row.held)) if row.asset else None
             status, stage = status_of(standing)
             if (status, stage) != (row.status, row.current_stage):
                 moves.append(_move(connection, row, status, stage))
@@ -163,17 +166,6 @@ def follow(
         return moves
 
     return in_transaction(engine, act)
-
-
-def _has_items(connection: Connection, job_id: str) -> bool:
-    return bool(
-        connection.execute(
-            text(
-                "select exists (select from ledger.items where asset = :asset and key = :job and state <> 'retired')"
-            ),
-            {"asset": INGESTED, "job": job_id},
-        ).scalar_one()
-    )
 
 
 def _move(connection: Connection, row: Any, status: Status, stage: int) -> Move:
