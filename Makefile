@@ -50,7 +50,7 @@ quick: $(READY) ## Lint, import rules and the tests without database, service or
 pytest: $(READY)
 	$(if $(MEMORY),TMPDIR=$(MEMORY)) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-bench-%: $(READY) ## A benchmark: bench-ledger, bench-images, bench-cutout, bench-art
+bench-%: $(READY) ## A benchmark: bench-ledger, bench-images, bench-cutout, bench-art, bench-motion
 	$(BIN)/python -m benchmarks.bench_$*
 
 lock: $(READY) ## Pin everything anew in requirements.lock

@@ -26,7 +26,7 @@ PRIORITIES = ("high", "medium", "low")
 EXTENSIONS = {"psd_path": (".psd", ".psb"), "aepx_path": (".aepx", ".aep")}
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,50}")
-_OUTPUT = re.compile(r"[A-Za-z0-9_-]{1,200}\.aepx?")
+OUTPUT = re.compile(r"[A-Za-z0-9_-]{1,200}\.aepx?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LENGTHS = {"client_name": 100, "project_name": 100, "psd_path": 4096, "aepx_path": 4096}
 _PIECE = 1 << 20
@@ -359,7 +359,7 @@ def _cells(values: dict[str, str]) -> Iterator[Finding]:
             "characters",
             f"job_id {_short(job_id)!r} may hold only A-Z, a-z, 0-9, _ and -, and at most 50 of them.",
         )
-    if output and not _OUTPUT.fullmatch(output):
+    if output and not OUTPUT.fullmatch(output):
         yield Finding(
             "output_name",
             "characters",

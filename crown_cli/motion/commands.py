@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crown_cli.motion import files, jobs, machines, plainly, renders, reviewing
+from crown_cli.motion import changing, files, jobs, machines, plainly, renders, reviewing
 
 
 @click.group()
@@ -21,6 +21,6 @@ def motion() -> None:
     """  # noqa: D301 - click's mark for lines that keep their breaks
 
 
-_MODULES = (jobs, reviewing, files, machines, plainly, renders)
+_MODULES = (jobs, reviewing, changing, files, machines, plainly, renders)
 for _command in (command for module in _MODULES for command in module.COMMANDS):
     motion.add_command(_command)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crown.errors import BadInput, Refused
-from crown.motion_jobs import batches, jobs, reviewing, samples, stages, standing
+from crown.motion_jobs import batches, changing, jobs, reviewing, samples, stages, standing
 from crown.motion_jobs.packages import package_problems
 from crown.motion_jobs.reviewing import Corrections, Person
 from crown.motion_jobs.statuses import MOVES, STATUSES, Standing, moves_table, status_of, way
@@ -286,6 +286,62 @@ def test_a_package_that_a_person_changed_is_left_alone(motion: Motion) -> None:
     (motion.package(batch, "a")).rename(motion.folder / "kept")
     reviewing.retry(motion.workspace, ["a"], motion.ann, apply=True)
     assert motion.run() == {"a": "completed"}
+
+
+def test_a_job_and_a_batch_can_be_changed_and_deleted_and_no_row_is_lost(motion: Motion) -> None:
+    batch = motion.finish("a", "b")
+    with pytest.raises(BadInput, match=r"Another job writes b\.aepx"):
+        changing.edit(motion.workspace, ["a"], {"output_name": "b.aepx"}, motion.ann, apply=True)
+    [changed] = changing.edit(
+        motion.workspace, ["a"], {"output_name": "new.aepx", "priority": "high"}, motion.ann, apply=True
+    )
+    assert changed["old"] == {"output_name": "a.aepx", "priority": "medium"}
+    assert motion.run()["a"] == "completed"
+    assert sorted(path.name for path in motion.package(batch, "a").glob("*.aepx")) == ["new.aepx"]
+    (motion.package(batch, "b") / "report.html").write_text("mine")
+    planned = changing.delete(motion.workspace, ["a", "b"], motion.ann)
+    assert [(one.job_id, one.package) for one in planned] == [
+        ("a", "removed"),
+        ("b", "kept: somebody changed it"),
+    ]
+    assert set(motion.statuses()) == {"a", "b"}
+    changing.delete(motion.workspace, ["a"], motion.ann, apply=True)
+    assert (set(motion.run()), motion.package(batch, "a").exists()) == ({"b"}, False)
+    [account] = standing.accounts(motion.workspace.engine)
+    assert (account.rows, account.done, account.deleted, account.complete) == (2, 1, 1, True)
+    changing.delete(motion.workspace, [], motion.ann, batch=batch, apply=True)
+    assert (motion.run(), motion.package(batch, "b").exists()) == ({}, True)
+    again = batches.upload(motion.workspace, motion.folder / "a-b.csv", who="ann")
+    assert (again.known, again.valid_jobs) == (False, 2)
+
+
+def test_a_resolved_warning_keeps_its_note_and_no_longer_stands_in_the_way(motion: Motion) -> None:
+    motion.upload("a")
+    samples.promo_psd(motion.folder / "a.psd", "x" * 10, "1")
+    samples.psd(
+        motion.folder / "a.psd",
+        [samples.Text("Headline", "H"), samples.Text("Price", "1")],
+        [
+            samples.Picture("Photo", "teal", (0, 0), (64, 64)),
+            samples.Picture("Logo", "red", (0, 0), (160, 80)),
+        ],
+    )
+    later(motion.folder / "a.psd")
+    motion.run()
+    motion.approve("a")
+    with pytest.raises(Refused, match="critical warnings"):
+        reviewing.approve(motion.workspace, ["a"], motion.ann)
+    critical = [
+        one["warning_id"]
+        for one in jobs.show(motion.workspace, "a")["warnings"]
+        if one["severity"] == "critical"
+    ]
+    assert changing.resolve(motion.workspace, "a", critical, motion.ann) == len(critical) > 0
+    reviewing.approve(motion.workspace, ["a"], motion.ann)
+    assert changing.resolve(motion.workspace, "a", critical[:1], motion.ann, resolved=False) == 1
+    shown = {one["warning_id"]: one for one in jobs.show(motion.workspace, "a")["warnings"]}
+    assert [shown[one]["resolved"] for one in critical[:2]] == [False, True]
+    assert shown[critical[-1]]["resolution_notes"] == "looked at it closely"
 
 
 def test_the_database_allows_the_moves_of_the_table_and_no_other(motion: Motion) -> None:
