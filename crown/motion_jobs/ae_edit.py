@@ -53,7 +53,7 @@ class Edits:
 
 @dataclass(frozen=True, slots=True)
 class EditProof:
-    """What stands proven of an edited project; whether After Effects opens it is not."""
+    """What is proven of an edited project; whether After Effects opens it is not."""
 
     output: Path
     changed: tuple[Difference, ...]
@@ -132,7 +132,7 @@ def _refuse_impossible(project: Project, edits: Edits) -> None:
             _refuse_part_of_layers(project, item, file, edits)
         if not Path(file).is_file():
             raise Refused(
-                f"{file} is not here, and a project keeps the size of its footage. Give the file as it lies here; "
+                f"{file} is not here, and a project keeps the size of its footage. Give the file as it is here; "
                 "a package writes the paths of the render machine."
             )
 

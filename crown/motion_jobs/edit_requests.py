@@ -1,7 +1,7 @@
 """From what a person writes (LAYER=TEXT, ITEM=FILE) to edits by id, and the places that an edit changes.
 
-A layer or item is a name, or `id:NUMBER`. A name that stands for several is refused with the candidates; the
-name of a file stands for all items that read it, so that a layered file is relinked as a whole.
+A layer or item is a name, or `id:NUMBER`. A name that several have is refused with the candidates; the
+name of a file means all items that read it, so that a layered file is relinked as a whole.
 """
 
 from __future__ import annotations

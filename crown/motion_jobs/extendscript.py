@@ -125,7 +125,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ModelMachine:
-    """The machine of the model. Fonts are families of PostScript names, each with whether it stands in for another."""
+    """The machine of the model. Fonts are families of PostScript names, each with whether it replaces another."""
 
     version: str = "25.5x4"
     language: str = "en_US"

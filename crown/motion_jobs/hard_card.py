@@ -87,7 +87,7 @@ def hard_card(project: Project, reads: Sequence[ExpressionReads], named: str | N
     """The card of a project with the readers of each variable.
 
     Raises:
-        Refused: The card cannot be told.
+        Refused: There is no card, or several.
     """
     comp = card_comp(project, named)
     texts = [layer for layer in comp.layers if layer.text]
@@ -144,7 +144,7 @@ def read_values(path: Path) -> dict[str, str]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
-        raise ValueError(f"the name {twice[0]!r} stands in it twice")
+        raise ValueError(f"the name {twice[0]!r} is in it twice")
     return dict(pairs)
 
 

@@ -72,7 +72,7 @@ def read_old_database(path: Path, time_zone: tzinfo = UTC) -> OldDatabase:
 
     Args:
         path: The SQLite file.
-        time_zone: In which its times stand, which say none.
+        time_zone: Of its times, which name none.
 
     Raises:
         BadInput: It is no such database.
@@ -198,6 +198,6 @@ class _Reading:
         for row in rows["jobs"]:
             if row.get("batch_id") not in (None, *batches):
                 self._changed.append(
-                    f"jobs {row['job_id']}: there is no batch {row['batch_id']}; it stands alone."
+                    f"jobs {row['job_id']}: there is no batch {row['batch_id']}; it is kept without one."
                 )
         return kept

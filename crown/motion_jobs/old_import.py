@@ -1,6 +1,6 @@
 """Brings the old system's database into ours, as history: original times and users, again without doubling.
 
-Imported jobs stand in the views that reports read. They are no work: nothing of them is planned or made.
+Imported jobs are in the views that reports read. They are no work: nothing of them is planned or made.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def moved(old: Sequence[Part], pairs: Sequence[tuple[Part | None, Part | None]])
 
 
 def in_words(value: object) -> str:
-    """A value as it stands in a sentence: numbers to six places, lists with commas, yes and no."""
+    """A value as part of a sentence: numbers to six places, lists with commas, yes and no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -117,11 +117,11 @@ def _problems(contract: Contract, order: PlainlyOrder) -> Iterator[str]:
     if not 1 <= len(order.rows) <= _MOST_ROWS:
         yield f"A batch has 1 to {_MOST_ROWS:,} jobs, not {len(order.rows):,}."
     twins = [job for job, count in Counter(row.job_id for row in order.rows).items() if count > 1]
-    yield from (f"The job {job} stands in it twice." for job in twins)
+    yield from (f"The job {job} is in it twice." for job in twins)
     slots = {slot.name: slot for slot in contract.slots}
     shared = Counter(order.parameters.get(name, name) for name in slots)
     yield from (
-        f"The parameter {name!r} stands for several slots." for name, count in shared.items() if count > 1
+        f"The parameter {name!r} is that of several slots." for name, count in shared.items() if count > 1
     )
     for row in order.rows:
         for name, value in row.values.items():
@@ -136,7 +136,7 @@ def _value_problem(slot: Slot | None, name: str, value: str) -> str | None:
     if slot is None:
         return f"there is no slot {name!r}."
     if not slot.unique:
-        return f"the name {name!r} stands for several layers."
+        return f"the name {name!r} is that of several layers."
     if slot.driven:
         return f"the slot {name!r} gets its value from an expression."
     if slot.kind != "text" and urlsplit(value).scheme not in ("http", "https"):

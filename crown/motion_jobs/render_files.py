@@ -1,6 +1,6 @@
 """What a package carries for each way of rendering: a script for After Effects, a farm's template, the mapping.
 
-Each is checked as it is made; one that cannot be made is left out, and the reason stands in its place.
+Each is checked as it is made; one that cannot be made is left out, and the report says why.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RenderFilesOrder:
     """What is rendered.
 
     Attributes:
-        project: The edited project, as it lies in the package.
+        project: The edited project, as it is in the package.
         project_file: Its path inside the package.
         pictures: Pictures that are set at render time: their path inside the package, by layer id.
         seen: From a path inside the package to the path that the render machine sees.
@@ -131,7 +131,7 @@ def mapping_rows(
 
 
 def deliverables(names: Sequence[str], left_out: Mapping[str, str]) -> list[dict[str, str]]:
-    """What is handed out, and what stands proven of each: whether After Effects opens it is not.
+    """What is handed out, and what is proven of each: whether After Effects opens it is not.
 
     Args:
         names: The files; one without a name of its own here is the edited project.

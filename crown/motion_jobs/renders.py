@@ -78,7 +78,7 @@ def hand_back(
 
 
 def render_of(connection: Connection, job_id: str) -> dict[str, Any] | None:
-    """The newest verdict on a render of the package that stands, or None when nothing was handed back."""
+    """The newest verdict on a render of the current package, or None when nothing was handed back."""
     row = connection.execute(
         text("select * from motion.renders where job_id = :job"), {"job": job_id}
     ).one_or_none()

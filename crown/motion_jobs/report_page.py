@@ -1,4 +1,4 @@
-"""The report of a job as one HTML file that needs nothing beside it: pictures stand in it, nothing is loaded."""
+"""The report of a job as one HTML file that needs nothing beside it: pictures are part of it, nothing is loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report_page(report: Mapping[str, Any], sheet: bytes | None = None) -> str:
     """The page.
 
     Args:
-        report: The report as it stands in JSON.
+        report: The report, as in its JSON file.
         sheet: The mapping sheet as PNG.
     """
     picture = f"data:image/png;base64,{base64.b64encode(sheet).decode()}" if sheet else ""

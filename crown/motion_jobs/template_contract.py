@@ -40,14 +40,14 @@ class Slot(BaseModel):
     Attributes:
         layer_id: The layer; unique in the project.
         kind: What it takes.
-        required: Whether the composition shows it and it stands for what a job brings: a text that no expression
+        required: Whether the composition shows it and a job brings its content: a text that no expression
             gives, or footage. Compositions and solids have a picture of their own.
         unique: Whether no other slot of the composition has its name.
         width: Of the text's box or of the footage, in pixels; 0 where there is none.
         height: Likewise.
         characters: How many characters of the default text's average width fit its box; None: unknown.
         fonts: PostScript names in use.
-        default: The text or file that stands there now.
+        default: The text or file that is there now.
         driven: Whether an expression gives the value, so that filling it changes nothing.
     """
 
@@ -360,7 +360,7 @@ def _no_longer_fits(old: Slot, new: Slot, given: Filled) -> Iterator[str]:
     if new.layer_id != old.layer_id:
         yield f"the slot {new.name!r} is another layer now (id {old.layer_id} became {new.layer_id})"
     if not new.unique and old.unique:
-        yield f"the name {new.name!r} stands for several slots now"
+        yield f"the name {new.name!r} is that of several slots now"
     if new.driven and not old.driven:
         yield f"the slot {new.name!r} gets its value from an expression now"
     count = len(given.text)

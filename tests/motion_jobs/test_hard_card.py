@@ -186,7 +186,7 @@ def test_values_are_read_from_json(tmp_path: Path, body: object) -> None:
         ("{", "is no JSON"),
         ("[1]", "holds no object"),
         ('{"a": [1]}', "the value of 'a' is a list"),
-        ('{"a": 1, "a": 2}', "the name 'a' stands in it twice"),
+        ('{"a": 1, "a": 2}', "the name 'a' is in it twice"),
         ("[" * 200_000, "is no JSON"),
         (json.dumps({str(n): n for n in range(1001)}), "has 1,001 values"),
         ("\xff", "is no JSON"),

@@ -84,7 +84,7 @@ def test_a_bad_row_is_named_and_its_neighbours_come_over(tmp_path: Path) -> None
         "jobs c: created_at is no time ('yesterday'); it is left out.",
         "jobs c: stage1_results is no JSON; it is kept as text.",
         "job_warnings 2: severity 'bad' is unknown; it becomes warning.",
-        "jobs c: there is no batch gone; it stands alone.",
+        "jobs c: there is no batch gone; it is kept without one.",
     )
 
 

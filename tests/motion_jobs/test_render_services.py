@@ -64,11 +64,11 @@ def test_a_batch_has_one_entry_for_each_job_with_its_values_as_they_are() -> Non
         (order(PlainlyRow("j", {**GOOD, "txt_title": ""})), "j: the text slot 'txt_title' is required."),
         (order(PlainlyRow("j", {**GOOD, "other": "x"})), "j: there is no slot 'other'."),
         (order(PlainlyRow("j", {**GOOD, "img_photo": "/a/b.png"})), "that Plainly can load, not '/a/b.png'"),
-        (order(PlainlyRow("j", GOOD), PlainlyRow("j", GOOD)), "The job j stands in it twice."),
+        (order(PlainlyRow("j", GOOD), PlainlyRow("j", GOOD)), "The job j is in it twice."),
         (order(*[PlainlyRow(f"j{n}", GOOD) for n in range(1001)]), "A batch has 1 to 1,000 jobs, not 1,001."),
         (PlainlyOrder("p", "t", ()), "A batch has 1 to 1,000 jobs, not 0."),
         (PlainlyOrder("", "t", (PlainlyRow("j", GOOD),)), "ids of project and template are needed"),
-        (order(parameters={"txt_title": "img_photo"}), "The parameter 'img_photo' stands for several slots."),
+        (order(parameters={"txt_title": "img_photo"}), "The parameter 'img_photo' is that of several slots."),
         (order(*[PlainlyRow(f"j{n}", {}) for n in range(10)]), "And 15 more."),
     ],
 )  # fmt: skip
@@ -82,7 +82,7 @@ def test_rows_that_do_not_fit_the_contract_are_refused_before_anything_is_sent(
 
 def test_a_slot_that_an_expression_fills_and_a_shared_name_are_refused() -> None:
     twins = contract_of(project([comp(1, "a", text_layer(10, "x"), text_layer(11, "x"))], []), 1)
-    with pytest.raises(Refused, match="the name 'x' stands for several layers"):
+    with pytest.raises(Refused, match="the name 'x' is that of several layers"):
         plainly_payload(twins, PlainlyOrder("p", "t", (PlainlyRow("j", {"x": "1"}),)))
 
 

@@ -152,7 +152,7 @@ def test_the_same_template_breaks_nothing() -> None:
         (
             {"more": ("Headline",)},
             {"waits", "was", "empty"},
-            "the name 'Headline' stands for several slots now",
+            "the name 'Headline' is that of several slots now",
         ),
         (
             {"box": (150.0, 25.0)},
