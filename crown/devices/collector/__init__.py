@@ -1,0 +1,1 @@
+"""The collector: listens to devices and writes samples and state changes to the database."""

@@ -1,0 +1,1 @@
+"""How devices are asked: one module for each protocol, one interface for all."""
