@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from crown_assets.art_records import assets as art_records  # noqa: E402
 from crown_assets.art_records import attachments as art_attachments_asset  # noqa: E402
 from crown_assets.art_records import checks as art_record_checks  # noqa: E402
+from crown_assets.devices import assets as devices  # noqa: E402
 from crown_assets.housekeeping import assets as housekeeping  # noqa: E402
 from crown_assets.housekeeping import backups  # noqa: E402
 from crown_assets.motion_jobs import assets as motion_jobs  # noqa: E402
@@ -27,11 +28,13 @@ from crown_assets.sql_models import assets as sql_models  # noqa: E402
 from resources.database import DatabaseResource  # noqa: E402
 from resources.workspaces import (  # noqa: E402
     ArtRecordsResource,
+    DevicesResource,
     MotionJobsResource,
     ProductImagesResource,
 )
 from sensors import art_records as art_record_sensors  # noqa: E402
 from sensors import departments, failures, notices, schedules  # noqa: E402
+from sensors import devices as device_sensors  # noqa: E402
 from sensors import motion_jobs as motion_job_sensors  # noqa: E402
 from sensors import product_images as product_image_sensors  # noqa: E402
 from sensors import sql_models as sql_model_sensors  # noqa: E402
@@ -45,6 +48,7 @@ def default_resources() -> dict[str, Any]:
         "images": ProductImagesResource(database=database),
         "art": ArtRecordsResource(database=database),
         "motion": MotionJobsResource(database=database),
+        "devices": DevicesResource(database=database),
         # Assets hand nothing to each other through Dagster; its default writes into a folder that a run may choose.
         "io_manager": dg.mem_io_manager,
     }
@@ -66,6 +70,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         art_record_checks,
         motion_jobs,
         motion_job_checks,
+        devices,
     ]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules, include_specs=True),
@@ -77,6 +82,7 @@ def build_defs(*, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             *product_image_sensors.SENSORS,
             *art_record_sensors.SENSORS,
             *motion_job_sensors.SENSORS,
+            *device_sensors.SENSORS,
             *failures.SENSORS,
             *notices.SENSORS,
             *sql_model_sensors.SENSORS,

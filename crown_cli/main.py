@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("crown_cli.images.commands:images", "Product images: plan, run, approve, trace."),
     "art": ("crown_cli.art.commands:art", "Art records."),
     "motion": ("crown_cli.motion.commands:motion", "Motion jobs: CSV batches to checked packages."),
+    "devices": ("crown_cli.devices.commands:devices", "Wireless microphones: collect, status, alerts."),
     "sql": ("crown_cli.sql:sql", "SQL models: list, run, test."),
     "hold": ("crown_cli.platform.holding:hold", "Take items out of work until they are released."),
     "release": ("crown_cli.platform.holding:release", "Give held items back to the next run."),

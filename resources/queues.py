@@ -16,5 +16,7 @@ CUTOUTS = "product_images_cutouts"
 ART_ATTACHMENTS = "art_records_attachments"
 #: From a batch file to its jobs, and looks at the files that jobs need.
 MOTION_BATCHES = "motion_jobs_batches"
+#: Roll-ups of days of samples.
+DEVICES = "devices_roll_ups"
 #: The jobs of one batch, as far as they go without a person.
 MOTION_JOBS = "motion_jobs"

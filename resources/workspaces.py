@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from crown.art_records import workspace as art_records
+from crown.devices import workspace as devices
 from crown.motion_jobs import workspace as motion_jobs
 from crown.product_images import workspace as product_images
 from crown.settings.model import Settings
@@ -70,3 +71,11 @@ class MotionJobsResource(WorkspaceResource[motion_jobs.Workspace]):
     def opened(self, engine: Engine, settings: Settings) -> motion_jobs.Workspace:
         """The workspace on an open database."""
         return motion_jobs.open_workspace(engine, settings)
+
+
+class DevicesResource(WorkspaceResource[devices.Workspace]):
+    """The workspace of devices."""
+
+    def opened(self, engine: Engine, settings: Settings) -> devices.Workspace:
+        """The workspace on an open database."""
+        return devices.Workspace(engine, settings)

@@ -85,7 +85,14 @@ motion_jobs_job = dg.define_asset_job(
     tags={QUEUE: queues.MOTION_JOBS},
     description="The jobs of one batch, from ingestion to the package, as far as they go without a person.",
 )
+devices_job = dg.define_asset_job(
+    queues.DEVICES,
+    selection=dg.AssetSelection.assets(dg.AssetKey(["devices", "five_minutes"])),
+    tags={QUEUE: queues.DEVICES},
+    description="Rolls one day of samples up into five minutes.",
+)
 JOBS = [
+    devices_job,
     motion_batches_job,
     motion_jobs_job,
     product_images_job,

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from crown.errors import ConfigurationError
 from crown.settings.art_records import ArtRecords
+from crown.settings.devices import Devices
 from crown.settings.kinds import AbsolutePath, Group
 from crown.settings.motion_jobs import MotionJobs
 from crown.settings.product_images import ProductImages
@@ -176,6 +177,7 @@ class Settings(Group):
     product_images: ProductImages = Field(default_factory=ProductImages)
     art_records: ArtRecords = Field(default_factory=ArtRecords)
     motion_jobs: MotionJobs = Field(default_factory=MotionJobs)
+    devices: Devices = Field(default_factory=Devices)
 
     # Clock
     time_zone: str = Field(
@@ -258,6 +260,11 @@ class Settings(Group):
     def motion(self) -> Path:
         """The folder of motion jobs: batches, refused files and packages, absolute."""
         return self.motion_jobs.root or self.media / "motion"
+
+    @property
+    def device_buffer(self) -> Path:
+        """The folder that keeps samples of devices while the database is away, absolute."""
+        return self.devices.buffer or self.home / "device_buffer"
 
     @property
     def backups(self) -> Path:

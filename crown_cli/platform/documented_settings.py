@@ -27,6 +27,7 @@ GROUPS = {
     "product_images.product_number_pattern": "Product images",
     "art_records.phase": "Art records",
     "motion_jobs.root": "Motion jobs",
+    "devices.buffer": "Devices",
     "time_zone": "Clock",
     "log_dir": "Journal",
     "web_host": "Web",
@@ -53,10 +54,12 @@ _DEFAULTS = {
     "motion_jobs.root": "MEDIA_ROOT/motion",
     "motion_jobs.allowed_roots": "MOTION_JOBS_ROOT alone",
     "motion_jobs.warnings": "those that come with Crown",
+    "devices.buffer": "HOME/device_buffer",
     "time_zone": "that of this machine",
     "log_dir": "HOME/logs",
 }
 _EXAMPLES = {
+    "devices.buffer": "/srv/crown/device_buffer",
     "home": "/srv/crown",
     "database_url": "postgresql://crown:PASSWORD@127.0.0.1/crown",
     "media_root": "/srv/media",

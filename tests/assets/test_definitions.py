@@ -34,6 +34,7 @@ JUDGED_BY_DATA = {
     "product_images": ("product_images/inbox_photos", "product_images/production"),
     "art_records": ("art_records/prints", "art_records/distributors", "art_records/editions"),
     "motion_jobs": ("motion_jobs/job_batches",),
+    "devices": ("devices/five_minutes",),
 }
 #: Assets whose staleness is nobody's worry, with the reason.
 WITHOUT_FRESHNESS = {"housekeeping/retention": "runs by its schedule; a missed night harms nothing"}
@@ -113,7 +114,7 @@ def test_the_ends_of_each_department_are_judged_by_the_dates_of_their_data() -> 
             assert "data_is_fresh" in names, asset
 
 
-DEPARTMENTS = ("product_images", "art_records", "sql", "housekeeping", "motion_jobs")
+DEPARTMENTS = ("product_images", "art_records", "sql", "housekeeping", "motion_jobs", "devices")
 
 
 def test_every_node_asset_and_job_has_a_name_of_its_own_that_begins_with_its_department() -> None:
@@ -145,7 +146,7 @@ def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes
     for name in jobs:
         job = defs.resolve_job_def(name)
         offered = job.run_config_schema.config_type.fields["resources"].config_type.fields
-        assert {"database", "images", "art", "motion"} <= set(offered)
+        assert {"database", "images", "art", "motion", "devices"} <= set(offered)
         for resource, field in offered.items():
             config = field.config_type.fields.get("config")
             # The in-memory manager takes anything and reads nothing of it.
@@ -154,7 +155,7 @@ def test_no_run_configuration_reaches_the_settings_or_chooses_where_a_run_writes
                 resource,
             )
         assert job.resource_defs["io_manager"] is dg.mem_io_manager
-        for resource in ("database", "images", "art", "motion"):
+        for resource in ("database", "images", "art", "motion", "devices"):
             given = {"resources": {resource: {"config": {"environment": {"CROWN_HOME": "/elsewhere"}}}}}
             with pytest.raises(dg.DagsterInvalidConfigError):
                 dg.validate_run_config(job, given)

@@ -21,7 +21,7 @@ _NO_JSON = {
 #: What these answer is the report of what they did, or of one thing, in several parts.
 _REPORTS = {
     *("crown art run", "crown images run", "crown sql run", "crown migrate-v3"),
-    *("crown art show", "crown db dump"),
+    *("crown art show", "crown db dump", "crown devices show"),
     *("crown motion card", "crown motion preflight", "crown motion review", "crown motion show"),
     *("crown motion stats", "crown motion upload"),
 }

@@ -38,6 +38,7 @@ PROPERTIES = {
     "log_dir": "logs",
     "backup_root": "backups",
     "motion_jobs.root": "motion",
+    "devices.buffer": "device_buffer",
 }
 PACKAGES = ("crown", "resources", "crown_assets", "sensors", "console", "crown_cli")
 REWRITE = "run `python -m crown_cli.platform.documented_settings` and commit what it wrote"

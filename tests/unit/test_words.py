@@ -58,6 +58,10 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Words with a meaning of their own in one folder.
 ALLOWED_IN = {
     ("crown/product_images/cutout/studio/", "around"): "pixels that surround a piece",
+    ("crown/devices/", "rooms"): "rooms of a building",
+    ("crown/devices/", "room"): "a room of a building",
+    ("docs/devices.md", "rooms"): "rooms of a building",
+    ("docs/devices.md", "room"): "a room of a building",
     ("crown/motion_jobs/", "placed"): "Photoshop's placed layers",
     ("docs/motion-jobs.md", "placed"): "Photoshop's placed layers",
     ("crown/art_records/checks.py", "placed"): "a check's key, under which people accepted records",

@@ -17,8 +17,21 @@ from crown.errors import BadInput
 Family = Literal["ulxd", "qlxd", "axtd", "slxd"]
 Fault = Literal["cut", "glued", "slow", "silent", "refused", "blocked", "garbage"]
 Act = Literal[
-    *("pack_off", "pack_on", "rf_drop", "rf_back", "interference", "clear", "peak", "mute", "unmute"),
-    *("charge", "frequency", "rename", "firmware", "vanish", "return"),
+    "pack_off",
+    "pack_on",
+    "rf_drop",
+    "rf_back",
+    "interference",
+    "clear",
+    "peak",
+    "mute",
+    "unmute",
+    "charge",
+    "frequency",
+    "rename",
+    "firmware",
+    "vanish",
+    "return",
 ]
 
 

@@ -126,11 +126,10 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await self.clock.sleep(1)
-            was = self.device.reachable
             frames = self.device.pass_time(1)
-            if was and not self.device.reachable:
+            if self._server is not None and not self.device.reachable:
                 await self._vanish()
-            elif not was and self.device.reachable:
+            elif self._server is None and self.device.reachable:
                 await self._listen()
             await self.push(frames)
             self.changed.notify()
@@ -201,7 +200,7 @@ class Server:
                     await self._send(connection, [self.device.sample(number)])
 
     async def _send(self, connection: _Connection, frames: Sequence[bytes]) -> None:
-        faults = set(self.device.described.faults)
+        faults: set[str] = set(self.device.described.faults)
         if not frames or self.locked or "silent" in faults or connection.writer.is_closing():
             return
         if "garbage" in faults:

@@ -1,0 +1,200 @@
+"""What a listened receiver says as rows: one sample for each channel and second, one row for each change of a state.
+
+Rows are lines of COPY, as the database and the disk buffer take them. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from crown.devices.drivers.interface import Description, Endpoint
+from crown.devices.drivers.metering import Measured
+from crown.devices.drivers.shure_fields import MEASURED, Report
+
+SAMPLE_COLUMNS = (
+    *("receiver_id", "channel", "at", "rf_a_dbm", "rf_b_dbm", "audio_peak_dbfs", "audio_rms_dbfs"),
+    *("antenna_a_active", "antenna_b_active", "quality", "overload", "transmitter_present"),
+    *("battery_bars", "battery_charge_percent", "battery_minutes", "battery_temperature_c", "reasons"),
+)
+STATE_COLUMNS = ("receiver_id", "channel", "slot", "name", "value", "reason", "at")
+_LEVELS = SAMPLE_COLUMNS[3:11]
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": None})
+_NEVER = datetime.min.replace(tzinfo=UTC)
+#: A device that does not say its serial within so many seconds has none.
+IDENTITY_SECONDS = 3
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return value.translate(_ESCAPES) if isinstance(value, str) else str(value)
+
+
+def line(values: tuple[object, ...]) -> str:
+    """A row as COPY takes it."""
+    return "\t".join(map(_cell, values)) + "\n"
+
+
+@dataclass
+class ChannelState:
+    """What is known of a channel now."""
+
+    battery: dict[str, int | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    measured: Measured | None = None
+    heard: bool = False
+    slot_active: dict[int, bool] = field(default_factory=dict)
+    pack_known: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def present(self) -> bool | None:
+        """Whether a transmitter is received: slots and pack decide, then the sample; None: nobody said so yet."""
+        if any(self.slot_active.values()):
+            return True
+        if self.measured is not None and self.measured.transmitter_present is not None:
+            return self.measured.transmitter_present
+        if self.slot_active:
+            return False
+        return any(self.pack_known.values()) if self.pack_known else None
+
+    @property
+    def percent(self) -> int | None:
+        """Charge in percent; of bars alone, 20 percent each."""
+        charge, bars = self.battery.get("battery_charge_percent"), self.battery.get("battery_bars")
+        return charge if charge is not None else None if bars is None else bars * 20
+
+
+class ReceiverRows:
+    """Hears one receiver (`interface.Sink`) and gives rows once a second.
+
+    Args:
+        receiver_id: the row of the inventory.
+        endpoint: where it is.
+        serial: that the inventory knows.
+
+    Attributes:
+        last_seen: when its last byte arrived; None: never.
+        reason: why it cannot be reached; None while it can.
+        stranger: the device that answers here, while the inventory knows another serial, or none; its rows wait.
+        of_device: what the device says of itself.
+        channels: the state of each channel.
+    """
+
+    def __init__(self, receiver_id: int, endpoint: Endpoint, serial: str | None) -> None:
+        self.receiver_id, self.endpoint, self.serial = receiver_id, endpoint, serial
+        self.last_seen: datetime | None = None
+        self.reason: str | None = None
+        self.stranger: Description | None = None
+        self.of_device: dict[str, str | None] = {}
+        self.channels: dict[int, ChannelState] = {}
+        self._states: dict[tuple[int | None, int | None, str], tuple[str | None, str | None]] = {}
+        self._changes: list[str] = []
+        self._connected_at = _NEVER
+        self._identified = False
+        self._second = ""
+
+    def connected(self, at: datetime) -> None:
+        """A connection is open; who answers is not known yet."""
+        self._connected_at, self._identified = at, False
+
+    def disconnected(self, at: datetime, reason: str) -> None:  # noqa: ARG002 - the interface of a sink
+        """It ended: levels and packs are not known any more, states stay."""
+        self.reason = reason
+        for channel in self.channels.values():
+            channel.measured, channel.heard = None, False
+
+    def reported(self, at: datetime, report: Report) -> None:
+        """A field."""
+        self._heard(at)
+        if report.field == "serial" and report.channel is None:
+            self._identify(report.value.value)
+            return
+        if report.channel is not None:
+            self._of_channel(report)
+        elif report.value.value is not None:
+            self.of_device[report.field] = str(report.value.value)
+        if report.field not in MEASURED or report.slot is not None:
+            self._state(at, report)
+
+    def measured(self, at: datetime, measured: Measured) -> None:
+        """A sample."""
+        self._heard(at)
+        channel = self.channels.setdefault(measured.channel, ChannelState())
+        channel.measured, channel.heard = measured, True
+
+    def recognised(self, serial: str | None) -> None:
+        """The inventory knows the serial of the device that answers here."""
+        if self.stranger is not None and self.stranger.serial == serial:
+            self.serial, self.stranger = serial, None
+
+    def name_of(self, channel: int) -> str:
+        """What people call a channel: its name, and the device's."""
+        name, _ = self._states.get((channel, None, "name"), (None, None))
+        return f"{name or f'channel {channel}'} ({self.of_device.get('device_name') or self.endpoint})"
+
+    def take(self, now: datetime) -> tuple[list[str], list[str]]:
+        """The samples and state changes since the last call; none while it is not sure whose they are."""
+        if self.stranger is not None:
+            return [], []
+        if not self._identified:
+            if (now - self._connected_at).total_seconds() < IDENTITY_SECONDS:
+                return [], []
+            self._identified = True
+        at = now.replace(microsecond=0).isoformat()
+        samples = []
+        is_new, self._second = at != self._second, at
+        for number, channel in sorted(self.channels.items()):
+            if channel.heard and is_new:
+                samples.append(self._sample(number, channel, at))
+                channel.heard = False
+        changes, self._changes = self._changes, []
+        return samples, changes
+
+    def _heard(self, at: datetime) -> None:
+        self.last_seen, self.reason = at, None
+
+    def _identify(self, serial: object) -> None:
+        if serial is None:
+            return
+        if self.serial != serial:
+            self.stranger = Description(self.endpoint, serial=str(serial))
+        self._identified = True
+
+    def _of_channel(self, report: Report) -> None:
+        assert report.channel is not None
+        channel = self.channels.setdefault(report.channel, ChannelState())
+        if report.slot is not None:
+            if report.field == "slot_status":
+                channel.slot_active[report.slot] = report.value.value == "LINKED.ACTIVE"
+            return
+        if report.field in MEASURED:
+            value = report.value.value
+            channel.battery[report.field] = int(value) if value is not None else None
+            channel.reasons.pop(report.field, None)
+            if report.value.reason:
+                channel.reasons[report.field] = report.value.reason
+            channel.heard = True
+        if report.field in ("battery_bars", "pack_type"):
+            channel.pack_known[report.field] = report.value.value is not None
+
+    def _state(self, at: datetime, report: Report) -> None:
+        key = (report.channel, report.slot, report.field)
+        value = None if report.value.value is None else str(report.value.value)
+        if self._states.get(key) != (value, report.value.reason):
+            self._states[key] = (value, report.value.reason)
+            row = (self.receiver_id, *key, value, report.value.reason, at.isoformat())
+            self._changes.append(line(row))
+
+    def _sample(self, number: int, channel: ChannelState, at: str) -> str:
+        measured = channel.measured
+        reasons = dict(channel.reasons)
+        levels: tuple[object, ...] = (None,) * len(_LEVELS)
+        if measured is not None:
+            levels = tuple(getattr(measured, name) for name in _LEVELS)
+            reasons |= measured.reasons
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+        battery = tuple(channel.battery.get(name) for name in MEASURED)
+        return line((self.receiver_id, number, at, *levels, channel.present, *battery, why or None))

@@ -1,0 +1,1 @@
+"""Devices as assets. The domain code is in crown/devices."""

@@ -1,0 +1,1 @@
+"""`crown devices`. The domain code is in crown/devices."""
