@@ -5,7 +5,6 @@ The processes never open the database. What is claimed and entered is `worker_po
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import logging
 import os
@@ -81,6 +80,7 @@ def results(
 def process_pool(workers: int) -> Any:
     """This process's pebble ProcessPool, made once; its processes die with this one."""
     import multiprocessing
+    from multiprocessing.util import Finalize
 
     from pebble import ProcessPool
 
@@ -92,7 +92,8 @@ def process_pool(workers: int) -> Any:
         # connections would not be safe.
         context=multiprocessing.get_context("forkserver"),
     )
-    atexit.register(_end, processes)
+    # Not atexit: a run of Dagster is a child of multiprocessing, which waits for its own children before that.
+    Finalize(None, _end, args=(processes,), exitpriority=0)
     return processes
 
 

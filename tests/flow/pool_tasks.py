@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from crown.errors import PermanentFailure, SourceOutage, SystemicFailure, TemporaryFailure
-from crown.flow.worker_processes import failed
+from crown.flow.worker_processes import failed, process_pool
 from crown.ledger.claims import Failed, Job, Made
 from crown.store import files
+
+
+def use_the_pool(folder: str) -> None:
+    """What a run does, in a process of its own: it uses the pool and leaves its workers' ids behind."""
+    ids = [future.result() for future in [process_pool(2).schedule(os.getpid) for _ in range(2)]]
+    (Path(folder) / "workers").write_text(" ".join(map(str, ids)))
 
 
 def write_key(jobs: Sequence[Job], context: Mapping[str, Any]) -> list[Made | Failed]:

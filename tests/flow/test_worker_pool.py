@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import Engine, text
 
@@ -13,7 +15,7 @@ from crown.flow.pool_report import PoolReport
 from crown.flow.worker_pool import Limits, WorkerPool
 from crown.ledger import claims, planning
 from crown.ledger.recipes import Recipe, register
-from tests.flow.pool_tasks import write_key
+from tests.flow.pool_tasks import use_the_pool, write_key
 
 ASSET = "test/queue"
 RECIPE = Recipe(ASSET, "write", {"version": 1})
@@ -199,3 +201,16 @@ def test_a_connection_lost_after_the_last_result_does_not_fail_the_run(
     assert (report.made, states(engine)) == (1, {"a": ("current", None)})
     with engine.connect() as connection:
         assert connection.execute(text("select ending from ledger.claims")).scalars().all() == ["done"]
+
+
+def test_a_run_that_is_a_child_of_multiprocessing_ends_and_its_workers_with_it(tmp_path: Path) -> None:
+    # Dagster's code server starts each run so: with workers that go on, no process of a run would ever end.
+    run = multiprocessing.get_context("spawn").Process(target=use_the_pool, args=(str(tmp_path),))
+    run.start()
+    run.join(60)
+    try:
+        assert run.exitcode == 0
+        workers = [int(pid) for pid in (tmp_path / "workers").read_text().split()]
+        assert [pid for pid in workers if psutil.pid_exists(pid)] == []
+    finally:
+        run.kill()
