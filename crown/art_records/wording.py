@@ -8,7 +8,7 @@ as 2026-02-03; another form is read only when it can mean one day. Does not belo
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -79,6 +79,14 @@ def names_of(connection: Connection, ids: Collection[str]) -> dict[str, str]:
         {"ids": sorted(set(ids))},
     )
     return {airtable_id: name for airtable_id, name in rows if name}
+
+
+def names_in(connection: Connection, record: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the records to which a record links."""
+    linked = [record[field] for field in LINKS if record.get(field)]
+    return names_of(
+        connection, [i for value in linked for i in (value if isinstance(value, list) else [value])]
+    )
 
 
 def names_for(connection: Connection, changed: Collection[Change | Conflict]) -> dict[str, str]:

@@ -5,8 +5,10 @@ Nothing here changes anything.
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,15 +40,31 @@ def syncs(limit: int, as_json: bool) -> None:
         return
     shown = [
         {
-            "sync": row["sync_number"], "table": row["table_name"], "what": f"{row['sync_type']}, {row['status']}",
-            "who": row["who"], "new": row["records_created"], "changed": row["records_updated"],
-            "closed": row["records_deleted"], "set aside": row["values_quarantined"],
+            "sync": row["sync_number"], "table": row["table_name"], "what": _what(row), "who": row["who"],
+            "records": _counts(row),
             "at": f"{row['completed_at'].astimezone():%Y-%m-%d %H:%M}" if row["completed_at"] else None,
             "from": row["source_file"] or row["reason"],
         }
         for row in rows
     ]  # fmt: skip
     show_rows(shown, empty="Nothing was written yet.", width=100)
+
+
+def _what(sync: Mapping[str, Any]) -> str:
+    """The kind of a sync, and its status where it is another than completed."""
+    kind, status = (str(sync[name]).replace("_", " ") for name in ("sync_type", "status"))
+    return kind if status == "completed" else f"{kind}, {status}"
+
+
+def _counts(sync: Mapping[str, Any]) -> str:
+    """The records and values that a sync touched in one table."""
+    counts = {
+        "new": sync["records_created"],
+        "changed": sync["records_updated"],
+        "closed": sync["records_deleted"],
+        "set aside": sync["values_quarantined"],
+    }
+    return ", ".join(f"{count:,} {called}" for called, count in counts.items() if count) or "none"
 
 
 @click.command(short_help="Show the history of RECORD, oldest first.")
@@ -94,12 +112,15 @@ def show(
     """  # noqa: D301
     from crown.art_records.history.comparing import masked
     from crown.art_records.history.states import as_of as state
+    from crown.art_records.wording import names_in
 
     if recorded and as_of is None:
         raise click.UsageError("--recorded asks about a day; give it with --as-of.")
     on = as_of or date.max
     with workspace() as art_records:
         found = state(art_records.engine, record, on, recorded=recorded or as_of is None)
+        with art_records.engine.connect() as connection:
+            names = names_in(connection, found or {})
     if found is None:
         click.echo(f"crown: {record} was not in the art tables on {on}.", err=True)
         context.exit(1)
@@ -107,7 +128,21 @@ def show(
     if as_json:
         show_json(shown)
     else:
-        show_rows([{"field": name, "value": value} for name, value in shown.items() if value is not None])
+        show_rows(
+            [
+                {"field": name, "value": _value(name, value, names)}
+                for name, value in shown.items()
+                if value is not None
+            ]
+        )
+
+
+def _value(name: str, value: Any, names: dict[str, str]) -> Any:
+    """A field of a record for people; a personal text is masked before, or asked for in the clear."""
+    from crown.art_records.tables import PERSONAL
+    from crown.art_records.wording import said
+
+    return value if isinstance(value, datetime) or name in PERSONAL else said(name, value, names)
 
 
 @click.command(short_help="List values that were withheld, repaired or flagged.")
@@ -178,7 +213,7 @@ def checks(context: click.Context, as_json: bool) -> None:
                 {"check": r.check.name, "severity": r.check.severity, "new": r.new, "accepted": r.accepted,
                  "money": money(r.money), "promise": r.check.says} for r in asked if r.count
             ],
-            title=f"{len(asked)} questions",
+            title=f"{len(asked)} checks",
             empty="Nothing deserves a look.",
             width=100,
         )  # fmt: skip

@@ -133,21 +133,46 @@ def show_rows(
     from rich.table import Table
 
     columns = list(columns or rows[0])
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(
-            column.replace("_", " "), justify="right" if numbers else "left", overflow="fold", no_wrap=False
-        )
-    for row in rows:
-        table.add_row(*(escape(readable(row.get(column))) for column in columns))
+    cells = [[readable(row.get(column)) for column in columns] for row in rows]
+    heads = [column.replace("_", " ") for column in columns]
     # A pipe has no width: nothing is folded there unless the caller says so. Colours are control characters, which
     # our streams spell out.
     fold = None if sys.stdout.isatty() else width or 10_000
     console = Console(width=fold, highlight=False, color_system=None)
+    widths = _widths(list(zip(heads, *cells, strict=True)), console.width - 3 * len(columns) + 1)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column, head, wide in zip(columns, heads, widths, strict=True):
+        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
+        table.add_column(head, justify="right" if numbers else "left", overflow="fold", width=wide)
+    for row_cells in cells:
+        table.add_row(*map(escape, row_cells))
     with console.capture() as answer:  # written by click, whose errors are the command's
         console.print(table)
     click.echo(answer.get(), nl=False)
+
+
+def _widths(columns: Sequence[Sequence[str]], space: int) -> list[int] | list[None]:
+    """Widths of columns in which words of up to 16 characters stay whole; None where rich has to decide.
+
+    What is left beside the words goes to the narrowest columns first, as far as they need it.
+    """
+    from rich.cells import cell_len
+
+    needed = [max(cell_len(cell) for cell in column) for column in columns]
+    if sum(needed) <= space:
+        return [None] * len(columns)
+    widths = [
+        min(16, max((cell_len(word) for cell in column for word in cell.split()), default=1))
+        for column in columns
+    ]
+    if sum(widths) > space:
+        return [None] * len(columns)
+    for _ in range(space - sum(widths)):
+        narrowest = min(
+            (at for at, width in enumerate(widths) if width < needed[at]), key=lambda at: widths[at]
+        )
+        widths[narrowest] += 1
+    return widths
 
 
 def readable(value: object) -> str:

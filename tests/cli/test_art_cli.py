@@ -391,6 +391,12 @@ def test_the_book_keepers_acts_show_a_plan_and_write_with_apply(
     crown("close", "editions", "New Harbour - 3", "--reason", "torn")
     assert "is_active: no → yes" in crown("reopen", "editions", "New Harbour - 3").output
     assert crown("show", "New Harbour - 3", "--json")["retail_price"] == 1200
+    shown = {
+        line.split()[0]: line.split()[1:]
+        for line in crown("show", "New Harbour - 3").output.splitlines()[3:-1]
+    }
+    assert shown["retail_price"] == ["£1,200.00"]
+    assert shown["print_id"][:2] == ["New", "Harbour"], "a record id is shown with its name"
 
 
 def test_a_document_is_shown_issued_written_and_marked_as_sent(

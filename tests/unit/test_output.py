@@ -1,4 +1,4 @@
-"""What commands print for scripts and spreadsheets is read back as what it was, whatever characters it holds."""
+"""What commands print: read back as it was by scripts and spreadsheets, and readable where tables are folded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from crown_cli.common.output import show_csv, show_json, show_json_line
+from crown_cli.common.output import show_csv, show_json, show_json_line, show_rows
 from crown_cli.common.streams import Visible
 
 ODD = ["\x9b31m", "\x7f", "\x1b[2J", "\u202egnp.exe", "\u2028", "a\rb", "a\tb\n", "\\x9b", "é中"]
@@ -47,3 +47,31 @@ def test_a_number_that_is_none_is_null_in_json() -> None:
 def test_no_cell_of_a_csv_answer_begins_like_a_formula(text: str) -> None:
     rows = list(csv.DictReader(io.StringIO(printed(lambda: show_csv([{"a": text, "b": -5}], ["a", "b"])))))
     assert rows == [{"a": f"'{text}", "b": "-5"}]
+
+
+def test_a_folded_table_keeps_its_width_and_its_words_and_dates_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = {
+        "sync": 4,
+        "table": "distributors",
+        "what": "rollback, rolled back",
+        "who": "art_records",
+        "read as": "2020-04-02",
+        "from": "the demo takes a sync back and restores it once more, with all that follows",
+        "path": "Distributors-2026-01-01-export.csv",
+    }
+    show_rows([row], width=100)
+    shown = capsys.readouterr().out
+    assert max(len(line) for line in shown.splitlines()) == 100
+    words = shown.split()
+    for whole in ("distributors", "rollback,", "art_records", "2020-04-02", "restores"):
+        assert whole in words
+    show_rows([row])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "distributors" in line]
+    assert row["path"] in line, "without a width nothing is folded"
+
+
+def test_a_table_of_more_words_than_space_is_folded_within_them(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{f"column {number}": "indivisible" for number in range(9)}], width=60)
+    assert max(len(line) for line in capsys.readouterr().out.splitlines()) <= 60
