@@ -237,7 +237,7 @@ def decision_sensor(
         if not newest:
             return dg.SensorResult(skip_reason="No new decision.", cursor=look)
         requests = [
-            dg.RunRequest(job_name=job, run_key=f"decision-{number}")
+            dg.RunRequest(job_name=job, run_key=f"decision-{number}", tags={"crown/reason": "people decided"})
             for job, (one, number) in newest.items()
             if not waiting_runs(context.instance, queue_of(one.job))
         ]

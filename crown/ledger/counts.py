@@ -30,10 +30,14 @@ def by_state(connection: Connection, prefix: str = "") -> dict[str, dict[str, in
     return counts
 
 
-def of_asset(connection: Connection, asset: str) -> dict[str, int]:
-    """`{state: items}` of one asset; every state is present. Reads no other asset's items."""
+def of_asset(connection: Connection, asset: str, batch: str | None = None) -> dict[str, int]:
+    """`{state: items}` of one asset, or of one batch of it; every state is present. Reads no other asset's items."""
     rows = connection.execute(
-        text("select state, count(*) from ledger.items where asset = :asset group by state"), {"asset": asset}
+        text(
+            "select state, count(*) from ledger.items where asset = :asset"
+            " and (cast(:batch as text) is null or batch = :batch) group by state"
+        ),
+        {"asset": asset, "batch": batch},
     )
     return dict.fromkeys(STATES, 0) | dict(rows.tuples().all())
 

@@ -193,15 +193,17 @@ def _result(
     report: StageReport,
     asset: str,
     found: Sequence[dg.AssetCheckResult] = (),
+    batch: str | None = None,
     **more: Any,
 ) -> dg.MaterializeResult:
     with workspace.engine.connect() as connection:
-        states = counts.of_asset(connection, asset)
+        # A partition shows its own jobs; the standing check is about those of all batches.
+        states, everywhere = (counts.of_asset(connection, asset, one) for one in (batch, None))
     stats = stats_of(report.pool, asset, states)
     record_run(workspace.engine, asset, stats, context.run_id)
     fail_above(stats, workspace.settings.failure_rate_limit)
     return dg.MaterializeResult(
         asset_key=key(asset),
-        metadata=metadata_of(stats, states, planned=report.plans[asset].changed, **more),
-        check_results=[nothing_left_failed(workspace.engine, asset, states), *found],
+        metadata=metadata_of(stats, states, planned=report.plans[asset].changed, batch=batch, **more),
+        check_results=[nothing_left_failed(workspace.engine, asset, everywhere), *found],
     )

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from crown.journal import logs, secrets
+from crown.ledger import counts
 from crown.motion_jobs import reviewing
 from crown.motion_jobs.reviewing import Person
 from crown_assets.definitions import build_defs
@@ -68,8 +69,13 @@ def test_a_batch_is_a_partition_and_its_jobs_go_to_a_package(
                 instance=instance, partition_key=batch
             )
 
-        run()
+        made = run()
         assert statuses(workspace.engine) == {"one": "awaiting_review", "two": "awaiting_review"}
+        (matched,) = made.asset_materializations_for_node("motion_jobs__layer_matches")
+        assert matched.metadata["items_by_state"].value["current"] == 2
+        with workspace.engine.connect() as connection:
+            assert counts.of_asset(connection, matched.asset_key.to_user_string(), batch)["current"] == 2
+            assert counts.of_asset(connection, matched.asset_key.to_user_string(), "another")["current"] == 0
         assert asked() == []
         ann = Person("ann", reason="all of it as proposed")
         reviewing.approve(workspace, ["one"], ann, apply=True)
