@@ -77,7 +77,7 @@ def bare(psds: list[Path], folder: Path) -> float:
             if layer.has_pixels():
                 picture = layer.topil()
                 if picture is not None:
-                    picture.save(folder / f"{path.stem}_{number}.png", compress_level=3)
+                    picture.save(folder / f"{path.stem}_{number}.png")
     seconds = time.perf_counter() - started
     shutil.rmtree(folder)
     return seconds

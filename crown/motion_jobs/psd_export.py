@@ -227,7 +227,7 @@ def _pixels(layer: Any) -> Image.Image | None:
 def _write(picture: Image.Image, layer_id: int, name: str, folder: Path, side: int) -> LayerImage:
     stem = f"{layer_id}_{file_stem(name)}"
     image, thumbnail = folder / f"{stem}.png", folder / f"{stem}.thumb.png"
-    _save(picture, image)
+    _save(picture, image, level=3)
     small = picture.copy()
     small.thumbnail((side, side))
     centred = Image.new("RGBA", (side, side))
@@ -244,8 +244,9 @@ def _write(picture: Image.Image, layer_id: int, name: str, folder: Path, side: i
     )
 
 
-def _save(picture: Image.Image, target: Path) -> None:
-    _replace(target, lambda part: picture.save(part, "PNG", compress_level=3))
+def _save(picture: Image.Image, target: Path, level: int = 1) -> None:
+    """Write a PNG; `level` of compression: what goes into packages is compressed more."""
+    _replace(target, lambda part: picture.save(part, "PNG", compress_level=level))
 
 
 def _replace(target: Path, write: Callable[[Path], object]) -> None:

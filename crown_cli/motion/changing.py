@@ -71,7 +71,7 @@ def delete(
 
     \b
     crown motion delete spring_01 --reason 'cancelled by the client'
-    crown motion delete --batch BATCH_20251030_143022 --reason 'wrong file' --apply
+    crown motion delete --batch BATCH_20251030_143022 --reason wrong --apply
     """  # noqa: D301
     from crown.errors import BadInput
     from crown.motion_jobs import changing
