@@ -86,6 +86,9 @@ _OVERLAY = """
     analyze supposed_items, supposed_outputs;  -- empty, as long as they are: unknown ones are taken for larger
 """
 _TABLE = re.compile(r"\bledger\.(items|outputs)\b")
+_ANALYZE = (
+    "analyze pg_temp.supposed_items (asset, key, state), pg_temp.supposed_outputs (output_id, asset, key)"
+)
 _DUE = """
     insert into pg_temp.supposed_items
     select * from ledger.items where asset = :asset and key = any(:keys) and state <> 'retired'
@@ -100,7 +103,9 @@ _COMPARED = """
            case when j.new_state in ('current', 'held') then coalesce(j.kept_id, b.output_id) else b.output_id end,
            case when j.new_state in ('current', 'held') and j.kept_id is not null then j.fingerprint else b.made end,
            clock_timestamp()
-    from judged j left join pg_temp.items b on b.asset = :asset and b.key = j.key
+    from judged j
+    left join lateral (  -- limited, so that it is looked up for the few that changed
+        select output_id, made from ledger.items i where i.asset = :asset and i.key = j.key limit 1) b on true
     on conflict (asset, key) do update set state = excluded.state, waiting_for = excluded.waiting_for,
         wanted = excluded.wanted, recipe = excluded.recipe, inputs = excluded.inputs,
         decision_id = excluded.decision_id, output_id = excluded.output_id, made = excluded.made,
@@ -203,6 +208,11 @@ def _overlay(engine: Engine, *, act: bool) -> Iterator[Connection]:
         connection.commit()
 
 
+def _above(statement: str) -> str:
+    """The statement over the views that lie above the ledger's tables."""
+    return _TABLE.sub(r"pg_temp.\1", statement)
+
+
 @dataclass
 class _Forecast(Generic[W]):
     flow: Flow[W]
@@ -211,11 +221,14 @@ class _Forecast(Generic[W]):
     subject: Callable[[str], str]
     files_of: Collection[str]
     found: Forecast = field(default_factory=Forecast)
+    #: Assets of which items are supposed other than they are.
+    supposed: set[str] = field(default_factory=set)
 
     def suppose_due(self, due: Mapping[str, Collection[str]]) -> None:
         """Count items as to be made again."""
         for asset, keys in due.items():
             self._execute(_DUE, asset=asset, keys=list(keys))
+            self.supposed.add(asset)
         self._execute(_MADE_DUE)
 
     def look_at(self, one: Stage) -> None:
@@ -234,22 +247,26 @@ class _Forecast(Generic[W]):
         if one.asset in self.files_of:
             files = self._execute(_FILES, asset=one.asset).tuples()
             self.found.files += [FileChange(one.asset, key, what) for key, what in files]
-        if row.to_make:
+        if row.to_make and one.asset != self.workspace.assets[-1]:
             self._suppose_made(one)
 
     def _compare(self, one: Stage) -> dict[str, int]:
+        # The ledger's own tables are read faster: only what is supposed other than it is goes through the views above.
+        above = _above if self.supposed else str
         statement, bound, _ = planning.compared(
             self.connection,
             one.asset,
-            one.wanted,
+            above(one.wanted),
             one.parameters,
             inputs_decide=one.inputs_decide,
-            looked_up=one.looked_up,
+            looked_up=None if one.looked_up is None else above(one.looked_up),
         )
-        rows = self.connection.execute(text(_TABLE.sub(r"pg_temp.\1", statement) + _COMPARED), bound)
+        statement += _COMPARED
+        rows = self._execute(_above(statement) if one.asset in self.supposed else statement, **bound)
         counted: dict[str, int] = dict(rows.tuples().all())
         if counted:
-            self._execute("analyze pg_temp.supposed_items")
+            self.supposed.add(one.asset)
+            self._execute(_ANALYZE)
         return counted
 
     def _summary(self, one: Stage, to_wait: int, to_retire: int) -> AssetForecast:
@@ -271,7 +288,8 @@ class _Forecast(Generic[W]):
         self._execute(_MADE, asset=one.asset, copying=sorted(one.copying))
         self._execute(_CURRENT, asset=one.asset)
         self._execute(_POINTED, asset=one.asset)
-        self._execute("analyze pg_temp.supposed_items, pg_temp.supposed_outputs")
+        self.supposed.add(one.asset)
+        self._execute(_ANALYZE)
 
     def _execute(self, statement: str, **bound: Any) -> Any:
         return self.connection.execute(text(statement), bound)
