@@ -278,6 +278,21 @@ def test_pictures_that_the_base_no_longer_names_are_retired_and_their_bytes_kept
     assert digest in kept_objects(art_records.engine)
 
 
+def test_a_picture_that_never_arrived_is_not_asked_for_once_its_print_is_gone(
+    pictures: Pictures, art_records: ArtTables
+) -> None:
+    cells = {1: f"gone.jpg ({pictures.url('/dead')})", 2: f"b.jpg ({pictures.add('/b', 20)})"}
+    make(art_records, cells | dict.fromkeys(range(3, 31), ""))
+    assert shown(art_records)["gone.jpg"][0] == "quarantined"
+    export = [print_row(number) for number in range(3, 31)]
+    art_records.sync(prints=export, approved=art_records.sync(prints=export, apply=False).diff_hash)
+    stages.make(workspace_of(art_records))
+    assert shown(art_records) == {"b.jpg": ("current", None)}, "what is kept stays with its closed print"
+    with art_records.engine.connect() as connection:
+        assert counts.of_asset(connection, ATTACHMENTS)["quarantined"] == 0
+    assert pictures.asked == {"/dead": 1, "/b": 1}
+
+
 def test_an_export_without_the_column_of_pictures_forgets_none(
     pictures: Pictures, art_records: ArtTables
 ) -> None:

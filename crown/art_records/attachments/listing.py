@@ -113,7 +113,8 @@ def _listed(print_id: str, position: int, name: str, address: str) -> Listed:
 def register(workspace: Workspace) -> int:
     """Bring art.attachments up to the newest export of prints; returns how many pictures it names.
 
-    A picture whose last try failed is tried again once an export gives it another address.
+    A picture whose last try failed is tried again once an export gives it another address. Of a print that the export
+    no longer names, pictures that are kept stay listed, and those that never arrived are forgotten.
 
     Raises:
         BadInput: the file of the newest export is gone or damaged.
@@ -127,6 +128,7 @@ def register(workspace: Workspace) -> int:
         lock_assets(connection, [ATTACHMENTS])
         if pictures is not None:
             _write(connection, pictures, sha256)
+            _forget(connection, [str(one) for one in export.frame[export.layout.identity]])
         return int(connection.execute(text("select count(*) from art.attachments")).scalar_one())
 
 
@@ -161,6 +163,17 @@ def _write(connection: Connection, pictures: Mapping[str, Sequence[Listed]], sha
     moved = {key for key, row in zip(keys, rows, strict=True) if addresses.get(key, row["url"]) != row["url"]}
     for key in moved.intersection(planning.failing(connection, ATTACHMENTS)):
         planning.retry(connection, ATTACHMENTS, key)
+
+
+def _forget(connection: Connection, prints: Sequence[str]) -> None:
+    """Forget pictures that never arrived, of prints that are gone: no export gives them an address any more."""
+    connection.execute(
+        text(
+            "delete from art.attachments a where print_id <> all(cast(:prints as text[])) and not exists"
+            " (select from ledger.items i where i.asset = :asset and i.key = a.item_key and i.output_id is not null)"
+        ),
+        {"prints": list(prints), "asset": ATTACHMENTS},
+    )
 
 
 def _keyed(
