@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from crown.devices.clock import Changes, VirtualClock
+from crown.devices.clock import Changes, Clock, VirtualClock
 from crown.devices.drivers.interface import Endpoint
 from crown.devices.drivers.metering import Measured
 from crown.devices.drivers.shure_ascii import ShureAscii
@@ -72,7 +72,7 @@ def device(family: str = "ulxd", **more: Any) -> Device:
 
 
 @asynccontextmanager
-async def served(described: Device, clock: VirtualClock) -> AsyncIterator[Server]:
+async def served(described: Device, clock: Clock) -> AsyncIterator[Server]:
     """The simulated device, listening."""
     server = Server(described, clock)
     await server.start()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -13,7 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.devices.clock import VirtualClock
+from crown.devices.clock import SystemClock, VirtualClock
 from crown.devices.collector.buffer import Buffer
 from crown.devices.collector.collect import Collector
 from crown.devices.collector.rows import line
@@ -392,3 +396,76 @@ def test_a_receiver_moves_only_as_its_lifecycle_allows(engine: Engine) -> None:
 def _server(engine: Engine) -> str:
     url = engine.url.set(drivername="postgresql", database="postgres")
     return url.render_as_string(hide_password=False)
+
+
+def test_an_axient_receiver_has_both_antennas_and_its_quality_in_the_rows(
+    engine: Engine, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        clock = VirtualClock(START)
+        async with served(device("axtd", events=[event("pack_off", 2)]), clock) as server:
+            add(engine, server)
+            async with collecting(engine, clock, settings_of(tmp_path)) as collector:
+                await until(clock, collector, lambda: collector.writer.entered >= 40)
+        found = rows(
+            engine,
+            "select distinct channel, quality, transmitter_present, rf_a_dbm between -90 and -13,"
+            " rf_a_dbm = rf_b_dbm, battery_bars from devices.samples"
+            " where at > (select min(at) from devices.samples) + interval '5 seconds' and rf_a_dbm is not null order by 1",
+        )
+        assert found == [(1, 5, True, True, True, 4), (2, None, False, False, True, None)]
+
+    run(check())
+
+
+def test_a_clock_that_jumps_both_ways_makes_nobody_offline(engine: Engine, tmp_path: Path) -> None:
+    async def check() -> None:
+        clock = VirtualClock(START)
+        async with served(device(), clock) as server:
+            add(engine, server)
+            async with collecting(engine, clock, settings_of(tmp_path)) as collector:
+                for seconds in (7200, -10800):
+                    before = collector.writer.entered
+                    await until(clock, collector, lambda n=before: collector.writer.entered > n + 20)
+                    clock.jump(seconds)
+                before = collector.writer.entered
+                await until(clock, collector, lambda: collector.writer.entered > before + 20)
+        assert rows(engine, "select what from journal.activity where what = 'device_offline'") == []
+        assert one(engine, "select lifecycle from devices.receivers") == "online"
+        hours = "select distinct extract(hour from at at time zone 'UTC') from devices.samples order by 1"
+        assert [int(hour) for (hour,) in rows(engine, hours)] == [18, 19, 21]
+
+    run(check())
+
+
+@pytest.mark.crash
+def test_a_collector_that_is_killed_loses_a_second_and_its_successor_goes_on(
+    engine: Engine, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        clock = SystemClock()
+        async with served(device(), clock) as server:
+            add(engine, server)
+            environment = {
+                **os.environ,
+                "CROWN_HOME": str(tmp_path),
+                "CROWN_DATABASE_URL": engine.url.render_as_string(hide_password=False),
+            }
+            command = (sys.executable, "-m", "crown_cli.main", "devices", "collect")
+            for ended_by in (signal.SIGKILL, signal.SIGTERM):
+                collector = await asyncio.create_subprocess_exec(
+                    *command, env=environment, stderr=subprocess.DEVNULL
+                )
+                known = one(engine, "select count(*) from devices.samples")
+                await server.changed.until(lambda: server.meters == 4)
+                while one(engine, "select count(*) from devices.samples") < known + 12:
+                    await server.changed.until(iter((False, True)).__next__)
+                collector.send_signal(ended_by)
+                await collector.wait()
+                await server.changed.until(lambda: server.clients == 0)
+            assert collector.returncode == 0
+            assert server.received[-4:] == [f"SET {n} METER_RATE 00000" for n in (1, 2, 3, 4)]
+        assert one(engine, _DOUBLE) == 0
+        assert one(engine, "select count(*) from devices.states where name = 'name' and channel = 1") == 1
+
+    run(check(), 60)
