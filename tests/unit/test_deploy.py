@@ -17,6 +17,8 @@ from crown.settings.model import load_settings
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = sorted((DEPLOY / "systemd").glob("*.service"))
 LASTING = ("crown-code-server", "crown-console", "crown-daemon")
+#: Started only where there are devices: `systemctl enable --now crown-devices`.
+OPTIONAL = ("crown-devices",)
 
 
 def unit(path: Path) -> configparser.ConfigParser:
@@ -28,7 +30,7 @@ def unit(path: Path) -> configparser.ConfigParser:
 
 
 def test_console_daemon_and_code_server_are_services_apart() -> None:
-    assert {path.stem for path in SERVICES} == {*LASTING, "crown-backup", "crown-failed@"}
+    assert {path.stem for path in SERVICES} == {*LASTING, *OPTIONAL, "crown-backup", "crown-failed@"}
     wanted = unit(DEPLOY / "systemd" / "crown.target")["Unit"]["Wants"].split()
     assert sorted(wanted) == [f"{name}.service" for name in LASTING]
 
@@ -57,7 +59,7 @@ def test_every_service_is_shut_in_but_may_write_where_it_must(path: Path) -> Non
     assert "MemoryDenyWriteExecute" not in service
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("name", [*LASTING, *OPTIONAL])
 def test_lasting_services_come_back_and_are_stopped_with_patience(name: str) -> None:
     service = unit(DEPLOY / "systemd" / f"{name}.service")["Service"]
     assert (service["Restart"], service["KillMode"]) == ("always", "mixed")
