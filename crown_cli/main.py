@@ -5,6 +5,7 @@ Each command is in its own file; a new command is one line in COMMANDS.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -107,6 +108,10 @@ class LazyGroup(click.Group):
             if isinstance(error, CrownError):
                 _say(str(error))
                 ctx.exit(error.exit_code)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = error.filename or "the answer"
+                _say(f"{where} cannot be written ({error.strerror}); free some space, then try again.")
+                ctx.exit(1)
             _say(f"unexpected {type(error).__name__}: {error}; `crown --debug ...` shows where.")
             ctx.exit(70)  # EX_SOFTWARE of sysexits.h
 

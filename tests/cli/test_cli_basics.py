@@ -89,6 +89,18 @@ def test_an_error_is_one_sentence_without_a_traceback_and_has_its_exit_code() ->
     assert "hush" not in done.stderr
 
 
+def test_an_answer_that_finds_no_space_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*CROWN, "sql", "list", "--json"], cwd=ROOT, text=True, timeout=120, stdout=full, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        "crown: the answer cannot be written (No space left on device); free some space, then try again.\n"
+    )
+
+
 def test_debug_shows_where_it_happened() -> None:
     done = crown("--debug", "db", "stats", CROWN_NONSENSE="1")
     assert "Traceback" in done.stderr
