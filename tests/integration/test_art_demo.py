@@ -38,6 +38,9 @@ def test_the_demos_acts_are_carried_out_once_because_the_art_records_hold_them(
     assert "Sync 2 was taken back, as sync 3" in messages
     assert "Sync 2 is in force again" in messages
     assert "The portfolio: " in messages
+    assert "The baseline of the checks: " in messages
+    assert "2 exceptions from the base's formulas are signed, both by demo" in messages
+    assert "The baseline" not in "\n".join(second.messages), "nothing is new in the second call"
     assert (first.items_failed, first.items_current) == (0, 8411 + 45 + 23)
     assert (second.items_in, second.items_made, second.items_current) == (0, 0, first.items_current)
     assert second.messages[0] == "Nothing new: the same bytes as last time, nothing was made again."
