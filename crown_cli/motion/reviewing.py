@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,6 +66,46 @@ def review(job: str, as_json: bool) -> None:
     show_rows(
         [{"severity": one["severity"], "warning": one["message"]} for one in matches["warnings"]], empty=""
     )
+
+
+@click.command(short_help="The mapping sheet of JOB, as a picture.")
+@click.argument("job")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: JOB.png in this folder."
+)
+@json_option
+def preview(job: str, output: Path | None, as_json: bool) -> None:
+    """Write the mapping sheet and layout estimate of JOB as PNG. It is no render.
+
+    \b
+    crown motion preview spring_01 -o sheet.png
+    """  # noqa: D301
+    from crown.errors import BadInput
+    from crown.motion_jobs.jobs import document
+    from crown.motion_jobs.workspace import PREVIEWS
+
+    target = output or Path(f"{job}.png")
+    with open_motion() as workspace, workspace.engine.connect() as connection:
+        found = document(workspace, connection, job, PREVIEWS)
+        if found is None:
+            raise BadInput(f"There is no preview of {job}; `crown motion show {job}` says where it is.")
+        picture = workspace.objects.path(found["content_hash"]).read_bytes()
+    try:
+        with target.open("xb") as file:
+            file.write(picture)
+    except FileExistsError:
+        raise BadInput(f"{target} exists already; name another file with -o.") from None
+    if as_json:
+        show_json(
+            {
+                "job_id": job,
+                "file": str(target),
+                "content_hash": found["content_hash"],
+                "label": found["label"],
+            }
+        )
+    else:
+        click.echo(f"{target}: {found['label']}, seen as {found['content_hash'][:12]}.")
 
 
 @click.command(short_help="Approve matches or previews.")
@@ -249,4 +290,4 @@ unarchive = _act(
     function="unarchive", by_batch=True,
 )  # fmt: skip
 
-COMMANDS = (review, approve, reject, send_back, override, hold, release, retry, archive, unarchive)
+COMMANDS = (review, preview, approve, reject, send_back, override, hold, release, retry, archive, unarchive)

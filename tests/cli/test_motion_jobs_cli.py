@@ -80,6 +80,10 @@ def test_a_job_goes_from_upload_to_package_by_commands(crown: Crown, motion: Mot
     assert motion.statuses() == {"a": "awaiting_review"}
     crown("approve", "a", "--who", "eva", "--seen", planned["jobs"][0]["content_hash"][:12], "--apply")
     stages.run(motion.workspace)
+    sheet = crown("preview", "a", "-o", str(motion.folder / "sheet.png"), "--json")
+    assert sheet["label"] == "layout estimate, not a render"
+    assert (motion.folder / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    crown("preview", "a", "-o", str(motion.folder / "sheet.png"), code=1)
     crown("reject", "a", "--who", "eva", "--reason", "short", "--apply", code=1)
     crown("approve", "a", "--who", "guest", "--apply", code=3)
     crown("approve", "a", "--who", "eva", "--apply")
