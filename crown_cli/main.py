@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("crown_cli.platform.backup:backup", "Save the database, and the originals if asked."),
     "restore": (
         "crown_cli.platform.backup:restore",
-        "Bring a backup back, compared before it replaces anything.",
+        "Bring a backup back, after comparing it.",
     ),
     "notify": ("crown_cli.platform.notify:notify", "Send a notice that something failed."),
     "db": ("crown_cli.platform.database:db", "The database: serve, stats, migrate, reset."),

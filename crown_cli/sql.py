@@ -55,7 +55,7 @@ def list_models(as_json: bool) -> None:
     show_rows(rows, as_json=as_json, empty="There is no model.")
 
 
-@sql.command()
+@sql.command(short_help="Build models and run their tests.")
 @_names
 @json_option
 def run(names: tuple[str, ...], as_json: bool) -> None:

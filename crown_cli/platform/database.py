@@ -117,7 +117,7 @@ order by 3 desc, 1
 """
 
 
-@db.command()
+@db.command(short_help="Bring the tables to the newest revision.")
 @json_option
 def migrate(as_json: bool) -> None:
     """Bring the tables to the newest revision; `crown up` does it too.
@@ -223,6 +223,8 @@ def _reset_department(department: str, *, carry_out: bool, as_json: bool) -> Non
     show_rows(
         [{"table": table, "rows": count} for table, count in rows.items() if count], empty="It has no rows."
     )
+    if not (carry_out or any(rows.values())):
+        return
     click.echo(
         f"{department} is empty."
         if carry_out

@@ -30,7 +30,8 @@ _OLD_CONSENT = {"--dry-run", "--yes", "--force-yes"}
 
 
 def walk(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[click.Context]:
-    context = click.Context(command, parent, name, terminal_width=80, max_content_width=80)
+    # click leaves two columns of a terminal free.
+    context = click.Context(command, parent, name, terminal_width=78, max_content_width=80)
     yield context
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
