@@ -231,6 +231,33 @@ def test_good_rows_go_on_and_bad_ones_are_quarantined_with_row_column_and_reason
     assert (account.rows, account.waiting, account.quarantined, account.complete) == (4, 1, 3, True)
 
 
+def test_files_of_the_folder_become_batches_and_one_that_is_none_is_set_aside_with_a_note(
+    motion: Motion,
+) -> None:
+    folder = motion.workspace.settings.motion / "batches" / "spring"
+    folder.mkdir()
+    samples.template(folder)
+    samples.promo_psd(folder / "a.psd", "Hello", "1")
+    (folder / "good.csv").write_text(
+        samples.batch_csv([{**motion.row("a"), "psd_path": "a.psd", "aepx_path": "promo.aepx"}])
+    )
+    (folder / "bad.csv").write_text("name,price\nx,1\n")
+    assert sorted(batches.take_in(motion.workspace).unfinished) == ["spring/bad.csv", "spring/good.csv"]
+    with motion.workspace.engine.begin() as connection:
+        connection.execute(text("update store.sightings set first_seen_at = first_seen_at - interval '10 s'"))
+    found = batches.take_in(motion.workspace)
+    assert [(one.file, one.valid_jobs) for one in found.uploaded] == [("good.csv", 1)]
+    assert "lacks the columns job_id" in found.refused["spring/bad.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "a.psd",
+        "img_logo.png",
+        "img_photo.png",
+        "promo.aepx",
+    ]
+    [aside, note] = sorted((motion.workspace.settings.motion / "refused").iterdir())
+    assert (aside.read_text(), "lacks the columns job_id" in note.read_text()) == ("name,price\nx,1\n", True)
+
+
 def test_batches_follow_their_jobs_and_end(motion: Motion) -> None:
     batch = motion.upload("a", "b")
     states = [jobs.batches(motion.workspace.engine)[0]["status"]]
