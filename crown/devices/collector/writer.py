@@ -6,7 +6,7 @@ All of it blocks and runs in a thread of the collector. What the rows say is in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,10 +19,7 @@ from crown.devices.collector.rows import SAMPLE_COLUMNS, STATE_COLUMNS
 from crown.errors import SystemicFailure
 
 _log = logging.getLogger(__name__)
-_COPY = {
-    SAMPLES: f"copy devices.samples ({', '.join(SAMPLE_COLUMNS)}) from stdin",
-    STATES: f"copy devices.state_changes ({', '.join(STATE_COLUMNS)}) from stdin",
-}
+_COLUMNS = {SAMPLES: ", ".join(SAMPLE_COLUMNS), STATES: ", ".join(STATE_COLUMNS)}
 #: What says that the database is away or cannot take rows now.
 AWAY = (DBAPIError, psycopg.Error, SystemicFailure, OSError)
 #: Names of entered files are kept so long, against a file that comes back from a backup.
@@ -83,11 +80,12 @@ class Writer:
                 self.lost.append(lost)
 
     def _enter(self, samples: list[str], states: list[str]) -> None:
-        self._make_days(_days_of(samples))
+        days = _days_of(samples)
+        self._make_days(days)
         with self._engine.begin() as connection:
-            _copy(connection, SAMPLES, samples)
+            _copy(connection, SAMPLES, samples, days)
             _copy(connection, STATES, states)
-            _mark_days(connection, _days_of(samples))
+            _mark_days(connection, days)
             for lost in _together(self.lost):
                 connection.execute(
                     text("insert into devices.losses (rows, reason) values (:rows, :reason)"), vars(lost)
@@ -125,7 +123,7 @@ class Writer:
                 {"name": path.name, "rows": len(lines)},
             ).one_or_none()
             if new is not None:
-                _copy(connection, table, lines)
+                _copy(connection, table, lines, days)
                 _mark_days(connection, days)
         self.entered += len(lines) if new is not None and table == SAMPLES else 0
         self.buffer.entered(path)
@@ -174,12 +172,17 @@ def _days_of(samples: Sequence[str]) -> set[date]:
     return {date.fromisoformat(day) for day in {row.split("\t", 3)[2][:10] for row in samples}}
 
 
-def _copy(connection: Connection, table: str, lines: Sequence[str]) -> None:
+def _copy(connection: Connection, table: str, lines: Sequence[str], days: Collection[date] = ()) -> None:
     if not lines:
         return
+    # Into the partition itself where all rows are of one day, so that the server routes none of them.
+    into = {SAMPLES: "samples", STATES: "state_changes"}[table] if len(days) != 1 else _partition(*days)
     driver = connection.connection.driver_connection
     assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(_COPY[table]) as copy:
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"copy devices.{into} ({_COLUMNS[table]}) from stdin") as copy,
+    ):
         copy.write("".join(lines))
 
 
