@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from crown.devices.collector.buffer import Buffer
-from crown.devices.collector.rows import line
+from crown.devices.collector.rows import ReceiverRows, line
 from crown.devices.collector.writer import Writer
 from crown.devices.drivers.interface import Endpoint
+from crown.devices.drivers.metering import Measured
 from crown.devices.records import alerts, inventory, reading, rollups
 from crown.devices.records.alerts import BATTERY_CRITICAL, BATTERY_LOW, BatteryWatch, Turn
 from crown.errors import BadInput
@@ -191,3 +192,19 @@ def test_an_alert_whose_notice_went_out_is_sent(engine: Engine) -> None:
         connection.execute(text("update journal.notices set sent_at = clock_timestamp()"))
         assert alerts.follow_notices(connection) == 1
         assert reading.alerts(connection)[0]["status"] == "sent"
+
+
+def test_a_round_that_comes_late_loses_no_second() -> None:
+    rows = ReceiverRows(1, Endpoint("10.0.0.5", 2202, "ulxd"), None)
+    rows.connected(EVENING - timedelta(seconds=10))
+    for second in range(5):
+        rows.measured(
+            EVENING + timedelta(seconds=second, milliseconds=300), Measured(1, rf_a_dbm=-50 - second)
+        )
+    samples, _ = rows.take(EVENING + timedelta(seconds=4, milliseconds=600))
+    assert [row.split("\t")[2:4] for row in samples] == [
+        [f"2026-11-27T19:00:0{second}+00:00", str(-50 - second)] for second in range(4)
+    ]
+    last, _ = rows.take(EVENING + timedelta(seconds=4, milliseconds=700), ends=True)
+    assert [row.split("\t")[3] for row in last] == ["-54"]
+    assert rows.take(EVENING + timedelta(seconds=9)) == ([], [])

@@ -128,7 +128,7 @@ class Collector:
                 kept = None
             if kept is None and self.writer.away_since is None:
                 return
-            await self._clock.sleep(1)
+            await self._clock.sleep(_until_second_is_over(self._clock.now()))
             self._gather()
             await self._write()
             self.changes.notify()
@@ -172,10 +172,10 @@ class Collector:
 
     async def _leave(self, receiver_id: int) -> None:
         listened = self._listened.pop(receiver_id)
-        self._take(listened, self._clock.now())
         listened.task.cancel()
         with suppress(asyncio.CancelledError):
             await listened.task
+        self._take(listened, self._clock.now(), ends=True)
 
     def _gather(self) -> None:
         now = self._clock.now()
@@ -187,8 +187,8 @@ class Collector:
             if listened.rows.stranger is None:
                 self._watch_batteries(listened, now)
 
-    def _take(self, listened: _Listened, now: datetime) -> None:
-        samples, states = listened.rows.take(now)
+    def _take(self, listened: _Listened, now: datetime, *, ends: bool = False) -> None:
+        samples, states = listened.rows.take(now, ends=ends)
         self._samples += samples
         self._states += states
 
@@ -299,3 +299,8 @@ class Collector:
         samples, states = self._handed_over()
         if samples or states:
             await asyncio.to_thread(self._enter, samples, states)
+
+
+def _until_second_is_over(now: datetime) -> float:
+    """Seconds until shortly after the next whole one: however long a round took, each second has its own."""
+    return 1.05 - now.microsecond / 1e6

@@ -23,6 +23,8 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 _NEVER = datetime.min.replace(tzinfo=UTC)
 #: A device that does not say its serial within so many seconds has none.
 IDENTITY_SECONDS = 3
+#: So many rows wait until the inventory knows whose they are.
+_HELD = 1000
 
 
 def _cell(value: object) -> str:
@@ -31,6 +33,10 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "t" if value else "f"
     return value.translate(_ESCAPES) if isinstance(value, str) else str(value)
+
+
+def _second(at: datetime) -> str:
+    return at.replace(microsecond=0).isoformat()
 
 
 def line(values: tuple[object, ...]) -> str:
@@ -45,7 +51,8 @@ class ChannelState:
     battery: dict[str, int | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     measured: Measured | None = None
-    heard: bool = False
+    second: str | None = None
+    entered: str | None = None
     slot_active: dict[int, bool] = field(default_factory=dict)
     pack_known: dict[str, bool] = field(default_factory=dict)
 
@@ -94,7 +101,7 @@ class ReceiverRows:
         self._changes: list[str] = []
         self._connected_at = _NEVER
         self._identified = False
-        self._second = ""
+        self._rows: list[str] = []
 
     def connected(self, at: datetime) -> None:
         """A connection is open; who answers is not known yet."""
@@ -103,8 +110,9 @@ class ReceiverRows:
     def disconnected(self, at: datetime, reason: str) -> None:  # noqa: ARG002 - the interface of a sink
         """It ended: levels and packs are not known any more, states stay."""
         self.reason = reason
-        for channel in self.channels.values():
-            channel.measured, channel.heard = None, False
+        for number, channel in self.channels.items():
+            self._finish(number, channel)
+            channel.measured = None
 
     def reported(self, at: datetime, report: Report) -> None:
         """A field."""
@@ -113,7 +121,7 @@ class ReceiverRows:
             self._identify(report.value.value)
             return
         if report.channel is not None:
-            self._of_channel(report)
+            self._of_channel(at, report)
         elif report.value.value is not None:
             self.of_device[report.field] = str(report.value.value)
         if report.field not in MEASURED or report.slot is not None:
@@ -123,7 +131,8 @@ class ReceiverRows:
         """A sample."""
         self._heard(at)
         channel = self.channels.setdefault(measured.channel, ChannelState())
-        channel.measured, channel.heard = measured, True
+        self._begin(measured.channel, channel, at)
+        channel.measured = measured
 
     def recognised(self, serial: str | None) -> None:
         """The inventory knows the serial of the device that answers here."""
@@ -135,23 +144,39 @@ class ReceiverRows:
         name, _ = self._states.get((channel, None, "name"), (None, None))
         return f"{name or f'channel {channel}'} ({self.of_device.get('device_name') or self.endpoint})"
 
-    def take(self, now: datetime) -> tuple[list[str], list[str]]:
-        """The samples and state changes since the last call; none while it is not sure whose they are."""
+    def take(self, now: datetime, *, ends: bool = False) -> tuple[list[str], list[str]]:
+        """The seconds that are over and the state changes since the last call; none while it is not sure whose they are.
+
+        With `ends` the second that is under way, too: nobody listens any more.
+        """
         if self.stranger is not None:
+            del self._rows[:-_HELD]
             return [], []
         if not self._identified:
             if (now - self._connected_at).total_seconds() < IDENTITY_SECONDS:
                 return [], []
             self._identified = True
-        at = now.replace(microsecond=0).isoformat()
-        samples = []
-        is_new, self._second = at != self._second, at
+        current = _second(now)
         for number, channel in sorted(self.channels.items()):
-            if channel.heard and is_new:
-                samples.append(self._sample(number, channel, at))
-                channel.heard = False
+            if channel.second != current or ends:
+                self._finish(number, channel)
+        samples, self._rows = self._rows, []
         changes, self._changes = self._changes, []
         return samples, changes
+
+    def _begin(self, number: int, channel: ChannelState, at: datetime) -> None:
+        """Something arrived: when it is of another second, the row of the one before is complete."""
+        second = _second(at)
+        if channel.second != second:
+            self._finish(number, channel)
+            channel.second = second
+
+    def _finish(self, number: int, channel: ChannelState) -> None:
+        """The row of the second of which something arrived; a second has one row, also when a connection ended in it."""
+        if channel.second is not None and channel.second != channel.entered:
+            self._rows.append(self._sample(number, channel, channel.second))
+            channel.entered = channel.second
+        channel.second = None
 
     def _heard(self, at: datetime) -> None:
         self.last_seen, self.reason = at, None
@@ -163,7 +188,7 @@ class ReceiverRows:
             self.stranger = Description(self.endpoint, serial=str(serial))
         self._identified = True
 
-    def _of_channel(self, report: Report) -> None:
+    def _of_channel(self, at: datetime, report: Report) -> None:
         assert report.channel is not None
         channel = self.channels.setdefault(report.channel, ChannelState())
         if report.slot is not None:
@@ -171,12 +196,12 @@ class ReceiverRows:
                 channel.slot_active[report.slot] = report.value.value == "LINKED.ACTIVE"
             return
         if report.field in MEASURED:
+            self._begin(report.channel, channel, at)
             value = report.value.value
             channel.battery[report.field] = int(value) if value is not None else None
             channel.reasons.pop(report.field, None)
             if report.value.reason:
                 channel.reasons[report.field] = report.value.reason
-            channel.heard = True
         if report.field in ("battery_bars", "pack_type"):
             channel.pack_known[report.field] = report.value.value is not None
 
