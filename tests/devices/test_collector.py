@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
+from crown.database import department
 from crown.devices.clock import SystemClock, VirtualClock
 from crown.devices.collector.buffer import Buffer
 from crown.devices.collector.collect import Collector
@@ -469,3 +470,14 @@ def test_a_collector_that_is_killed_loses_a_second_and_its_successor_goes_on(
         assert one(engine, "select count(*) from devices.states where name = 'name' and channel = 1") == 1
 
     run(check(), 60)
+
+
+def test_an_emptied_department_can_be_filled_again_and_keeps_its_rules(engine: Engine) -> None:
+    with engine.begin() as connection:
+        inventory.add(connection, Endpoint("10.0.0.5", 2202, "ulxd"), "ann")
+        department.empty(connection, "devices")
+    with engine.begin() as connection:
+        receiver = inventory.add(connection, Endpoint("10.0.0.5", 2202, "ulxd"), "ann")
+        assert inventory.move(connection, receiver, "online")
+        with pytest.raises(Refused, match="cannot go from online to retired"):
+            inventory.move(connection, receiver, "retired")

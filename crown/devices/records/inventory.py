@@ -53,6 +53,12 @@ def add(connection: Connection, endpoint: Endpoint, who: str) -> int:
     """
     if endpoint.family not in FAMILIES:
         raise BadInput(f"{endpoint.family!r} is no family of devices; there are {', '.join(FAMILIES)}.")
+    # Emptying the department takes its manufacturers, too.
+    connection.execute(
+        text(
+            "insert into devices.manufacturers (code, name) values ('shure', 'Shure') on conflict do nothing"
+        )
+    )
     try:
         with connection.begin_nested():
             receiver_id = connection.execute(
