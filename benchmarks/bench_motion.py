@@ -22,7 +22,8 @@ from benchmarks.report import Report
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate
-from crown.motion_jobs import batches, samples, sources, stages
+from crown.motion_jobs import samples, sources, stages
+from crown.motion_jobs.jobs import batches
 from crown.motion_jobs.workspace import BATCHES, INGESTED, MATCHES, SOURCES, Workspace, open_workspace
 from crown.settings.model import load_settings
 

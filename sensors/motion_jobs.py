@@ -1,6 +1,7 @@
 """Motion jobs: a run when batch files or the files of jobs changed or people decided, and for batches with due jobs."""
 
-from crown.motion_jobs import batches, stages
+from crown.motion_jobs import stages
+from crown.motion_jobs.jobs import batches
 from crown.motion_jobs.workspace import BATCHES, DEPARTMENT, SOURCES
 from crown_assets.motion_jobs.assets import PARTITIONS
 from sensors.at_load import settings

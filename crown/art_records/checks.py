@@ -66,7 +66,7 @@ class CheckResult:
 
     @property
     def known(self) -> str | None:
-        """What stands since people accepted it: `3 known since 2026-02-03, accepted by ann`."""
+        """What is known since people accepted it: `3 known since 2026-02-03, accepted by ann`."""
         if not self.accepted:
             return None
         return f"{self.accepted:,} known since {self.since}, accepted by {', '.join(self.accepted_by)}"
@@ -98,7 +98,7 @@ def _replay(table: str) -> Check:
 def _withheld(table: str) -> Check:
     return Check(
         withheld(table), f"No value of the newest {table} in the art tables waits in quarantine.", "warning",
-        # Without the row of the file: in the next export the same value stands elsewhere.
+        # Without the row of the file: in the next export the same value is elsewhere.
         f"""select q.airtable_id, q.table_name || ' ' || q.column_name || ': ' || q.problem as detail,
                    q.money_at_stake as money
             from art.quarantine q

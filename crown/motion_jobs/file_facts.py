@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from crown.errors import BadInput
-from crown.motion_jobs.ae_project import Project, read_project
-from crown.motion_jobs.expression_reads import effect_names, reads_of
-from crown.motion_jobs.place_map import place_map
-from crown.motion_jobs.psd_file import PsdDocument, read_psd
+from crown.motion_jobs.after_effects.ae_project import Project, read_project
+from crown.motion_jobs.after_effects.expression_reads import effect_names, reads_of
+from crown.motion_jobs.after_effects.place_map import place_map
+from crown.motion_jobs.photoshop.psd_file import PsdDocument, read_psd
 
 PSD = (".psd", ".psb")
 PROJECTS = (".aepx", ".aep", ".mogrt")

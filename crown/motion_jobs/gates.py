@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from crown.ledger.verdicts import DeclaredVerdict, Gate
-from crown.motion_jobs.pairs import Pair
+from crown.motion_jobs.matches.pairs import Pair
 from crown.motion_jobs.workspace import MATCHES, PREVIEWS, VALIDATED
 
 MIN_REASON = 10

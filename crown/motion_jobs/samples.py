@@ -20,9 +20,9 @@ from psd_tools.psd.descriptor import DescriptorBlock, Enumerated, Integer, RawDa
 from psd_tools.psd.engine_data import EngineData
 from psd_tools.psd.tagged_blocks import TypeToolObjectSetting
 
-from crown.motion_jobs.ae_chunks import read_rifx
-from crown.motion_jobs.aepx_codec import Aepx, write_aepx
-from crown.motion_jobs.csv_batches import OPTIONAL, REQUIRED
+from crown.motion_jobs.after_effects.ae_chunks import read_rifx
+from crown.motion_jobs.after_effects.aepx_codec import Aepx, write_aepx
+from crown.motion_jobs.jobs.csv_batches import OPTIONAL, REQUIRED
 
 COMP = "render_promo"
 TEXTS = ("txt_headline", "txt_price")

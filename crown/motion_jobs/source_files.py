@@ -9,8 +9,8 @@ from crown.errors import BadInput
 
 def defect_of(path: Path) -> str | None:
     """What is wrong with the file, in a sentence, or None when its layers can be read."""
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.psd_file import read_psd
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.photoshop.psd_file import read_psd
 
     try:
         if path.suffix.lower() in (".psd", ".psb"):

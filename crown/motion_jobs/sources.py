@@ -25,8 +25,8 @@ from crown.store import files
 from crown.store.watch import SETTLE_SECONDS, modified_ns
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.ae_project import Project
-    from crown.motion_jobs.psd_file import PsdDocument
+    from crown.motion_jobs.after_effects.ae_project import Project
+    from crown.motion_jobs.photoshop.psd_file import PsdDocument
 
 Kind = Literal["psd", "project", "footage"]
 
@@ -181,8 +181,8 @@ def read_file(kind: Kind, path: str, content_hash: str, cache: str) -> None:
 
 
 def _read_psd(source: Path, folder: Path) -> PsdReading:
-    from crown.motion_jobs.psd_export import export_opened, preview_opened
-    from crown.motion_jobs.psd_file import document_of, open_psd
+    from crown.motion_jobs.photoshop.psd_export import export_opened, preview_opened
+    from crown.motion_jobs.photoshop.psd_file import document_of, open_psd
 
     try:
         psd = open_psd(source)
@@ -215,8 +215,8 @@ def _read_psd(source: Path, folder: Path) -> PsdReading:
 
 
 def _read_project(source: Path) -> ProjectReading:
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.aepx_codec import first_difference
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.after_effects.aepx_codec import first_difference
 
     try:
         project = read_project(source)
@@ -232,14 +232,14 @@ def _read_project(source: Path) -> ProjectReading:
 
 @remembered
 def _documents() -> TypeAdapter[PsdDocument]:
-    from crown.motion_jobs.psd_file import PsdDocument
+    from crown.motion_jobs.photoshop.psd_file import PsdDocument
 
     return TypeAdapter(PsdDocument)
 
 
 @remembered
 def _projects() -> TypeAdapter[Project]:
-    from crown.motion_jobs.ae_project import Project
+    from crown.motion_jobs.after_effects.ae_project import Project
 
     return TypeAdapter(Project)
 
@@ -450,7 +450,7 @@ def _footage(workspace: Workspace, projects: Sequence[Seen]) -> list[tuple[str, 
 
 
 def located(named: str, project: Path, roots: Sequence[Path]) -> Path | None:
-    """Where a file that a project names lies here: under its own path, or beside the project as After Effects looks.
+    """Where a file that a project names is here: under its own path, or beside the project as After Effects looks.
 
     Of a path that ends in `shoot/day1/a.png`, the folder of the project is searched for `shoot/day1/a.png`,
     `day1/a.png`, `a.png` and `(Footage)/a.png`. Nothing outside the allowed roots is found.

@@ -15,10 +15,11 @@ from crown.flow.worker_pool import Progress, WorkerPool
 from crown.ledger.claims import Failed, Job, Made
 from crown.ledger.planning import Plan
 from crown.ledger.recipes import Recipe
-from crown.motion_jobs import sources, stage_log, statuses, tasks, wanted
-from crown.motion_jobs.batches import queue_more
+from crown.motion_jobs import sources, stage_log, tasks
+from crown.motion_jobs.jobs import statuses, wanted
+from crown.motion_jobs.jobs.batches import queue_more
+from crown.motion_jobs.matches.warning_rules import warning_rules
 from crown.motion_jobs.versions import CODE_VERSIONS
-from crown.motion_jobs.warning_rules import warning_rules
 from crown.motion_jobs.workspace import (
     APPROVED,
     ASSETS,

@@ -1,4 +1,4 @@
-"""How the platform asks motion jobs where they stand."""
+"""How the platform asks motion jobs for their state."""
 
 from __future__ import annotations
 

@@ -16,16 +16,16 @@ from crown.flow.workspace import OBJECTS
 from crown.ledger.claims import Failed, Input, Job, Made
 from crown.ledger.recipes import canonical
 from crown.motion_jobs import sources
-from crown.motion_jobs.pairs import Pair, pairs_of
+from crown.motion_jobs.matches.pairs import Pair, pairs_of
+from crown.motion_jobs.matches.warning_rules import warning_rules
 from crown.motion_jobs.sources import Psd, ReadProject
-from crown.motion_jobs.warning_rules import warning_rules
 from crown.motion_jobs.workspace import APPROVED, INGESTED, VALIDATED
 from crown.store import files
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.ae_project import Project
-    from crown.motion_jobs.job_warnings import JobWarning
-    from crown.motion_jobs.matching import Candidate, Matching
+    from crown.motion_jobs.after_effects.ae_project import Project
+    from crown.motion_jobs.matches.job_warnings import JobWarning
+    from crown.motion_jobs.matches.matching import Candidate, Matching
 
 
 def keep_batch(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
@@ -57,7 +57,7 @@ def ingest(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
 
 
 def _ingest(job: Job, context: Context) -> Made:
-    from crown.motion_jobs.matching import slots_of
+    from crown.motion_jobs.matches.matching import slots_of
 
     row = context["rows"].get(job.key)
     if row is None:
@@ -107,7 +107,7 @@ def _ingest(job: Job, context: Context) -> Made:
 
 def _card(project: Project, comp_id: int, row: Mapping[str, str]) -> dict[str, Any] | None:
     """What the row puts into the template's hard card."""
-    from crown.motion_jobs.hard_card import card_of_row
+    from crown.motion_jobs.after_effects.hard_card import card_of_row
 
     try:
         filling = card_of_row(project, comp_id, row)
@@ -154,8 +154,8 @@ def target_comp(project: Project, named: str | None) -> tuple[int, str]:
     Raises:
         PermanentFailure: none or several have the name that the row gives, or there is none at all.
     """
-    from crown.motion_jobs.hard_card import is_card
-    from crown.motion_jobs.matching import slots_of
+    from crown.motion_jobs.after_effects.hard_card import is_card
+    from crown.motion_jobs.matches.matching import slots_of
 
     comps = project.compositions
     if named:
@@ -186,7 +186,7 @@ def match_layers(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
 
 
 def _match(job: Job, context: Context) -> Made:
-    from crown.motion_jobs.matching import layers_of, match, slots_of
+    from crown.motion_jobs.matches.matching import layers_of, match, slots_of
 
     facts = job.inputs[0].facts
     psd, read = _psd(facts, context), _project(facts, context)
@@ -219,7 +219,7 @@ def _match(job: Job, context: Context) -> Made:
         "unmatched_slots": list(found.unmatched_slots),
         "warnings": warnings,
     }
-    told = {
+    facts = {
         "matched": len(pairs),
         "slots": len(slots),
         "remembered": known,
@@ -228,7 +228,7 @@ def _match(job: Job, context: Context) -> Made:
         },
         "warnings": warnings,
     }
-    return _json(job, body, told, context)
+    return _json(job, body, facts, context)
 
 
 def _candidate(one: Candidate, psd: Psd) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _candidate(one: Candidate, psd: Psd) -> dict[str, Any]:
 
 
 def _slot(one: Candidate, project: Project, comp_id: int) -> dict[str, Any]:
-    from crown.motion_jobs.place_map import place_map
+    from crown.motion_jobs.after_effects.place_map import place_map
 
     layer = next(layer for layer in project.composition(comp_id).layers if layer.id == one.id)
     shown = place_map(project).places_of_item(layer.source_id) if layer.source_id is not None else []
@@ -265,10 +265,10 @@ def _warnings(
     psd: Psd, read: ReadProject, comp_id: int, found: Matching, context: Context
 ) -> list[JobWarning]:
     """The warnings of a matching; footage that a layer is about to replace may be missing."""
-    from crown.motion_jobs.font_files import fonts_of
-    from crown.motion_jobs.job_edits import changes_of, missing_footage
-    from crown.motion_jobs.job_warnings import Job as Judged
-    from crown.motion_jobs.job_warnings import JobWarning, warnings_of
+    from crown.motion_jobs.jobs.job_edits import changes_of, missing_footage
+    from crown.motion_jobs.matches.font_files import fonts_of
+    from crown.motion_jobs.matches.job_warnings import Job as Judged
+    from crown.motion_jobs.matches.job_warnings import JobWarning, warnings_of
 
     rules = warning_rules(Path(context["warnings"]) if context["warnings"] else None)
     fonts = fonts_of(Path(context["fonts"])) if context["fonts"] else None
@@ -301,8 +301,8 @@ def draw_preview(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
 
 
 def _draw(job: Job, context: Context) -> Made:
-    from crown.motion_jobs.job_edits import matching_of
-    from crown.motion_jobs.preview_sheet import Sheet, draw
+    from crown.motion_jobs.deliverables.preview_sheet import Sheet, draw
+    from crown.motion_jobs.jobs.job_edits import matching_of
 
     of = _by_asset(job)
     facts = of[INGESTED].facts
@@ -314,7 +314,7 @@ def _draw(job: Job, context: Context) -> Made:
     sheet = Sheet(job.key, psd, read.project, comp_id, tuple(pairs), tuple(warnings))
     size = draw(sheet, unfinished)
     content_hash = files.sha256(unfinished)
-    told = {
+    facts = {
         "picture": list(size),
         "warnings": [asdict_of(one) for one in warnings],
         "label": "layout estimate, not a render",
@@ -330,7 +330,7 @@ def _draw(job: Job, context: Context) -> Made:
         ],
     }
     return Made(
-        job, content_hash, OBJECTS, content_hash, unfinished.stat().st_size, None, told, str(unfinished)
+        job, content_hash, OBJECTS, content_hash, unfinished.stat().st_size, None, facts, str(unfinished)
     )
 
 
@@ -340,8 +340,8 @@ def validate_job(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
 
 
 def _validate(job: Job, context: Context) -> Made:
-    from crown.motion_jobs.job_edits import matching_of
-    from crown.motion_jobs.validation import findings_of
+    from crown.motion_jobs.deliverables.validation import findings_of
+    from crown.motion_jobs.jobs.job_edits import matching_of
 
     of = _by_asset(job)
     facts = of[INGESTED].facts
@@ -359,7 +359,7 @@ def deploy(jobs: Sequence[Job], context: Context) -> list[Made | Failed]:
 
 
 def _deploy(job: Job, context: Context) -> Made:
-    from crown.motion_jobs.deployment import Deployment, make_deployment
+    from crown.motion_jobs.deliverables.deployment import Deployment, make_deployment
 
     of = _by_asset(job)
     facts = of[INGESTED].facts

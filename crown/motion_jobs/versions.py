@@ -1,4 +1,4 @@
-"""The version of the code that decides each asset's result; it stands in the recipe of the stage."""
+"""The version of the code that decides each asset's result; it is part of the recipe of the stage."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Workspace(flow_workspace.Workspace):
         """As of every department; a package is a folder, which takes the place of the one that we made before."""
         made = placing.made
         if made.job.asset == DEPLOYMENTS and made.unfinished and made.path:
-            from crown.motion_jobs.packages import place_package
+            from crown.motion_jobs.deliverables.packages import place_package
 
             place_package(Path(made.unfinished), self.roots.path(MOTION, made.path).parent, placing.ours)
         else:

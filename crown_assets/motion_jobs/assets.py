@@ -17,7 +17,8 @@ from crown.flow.worker_pool import PoolReport
 from crown.journal.records import log_context
 from crown.ledger import counts
 from crown.ledger.claims import Finished
-from crown.motion_jobs import batches, stages
+from crown.motion_jobs import stages
+from crown.motion_jobs.jobs import batches
 from crown.motion_jobs.summary import MOTION_JOBS
 from crown.motion_jobs.versions import CODE_VERSIONS
 from crown.motion_jobs.workspace import (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
 
-from crown.motion_jobs import standing
+from crown.motion_jobs.jobs import checks
 from crown.motion_jobs.workspace import BATCHES, DEPLOYMENTS, VALIDATED, Workspace
 from crown_assets.factories import key
 
@@ -42,7 +42,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.Metadata
 
 def rows_are_accounted_for(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether a row of any batch is lost."""
-    rows = standing.accounts(workspace.engine)
+    rows = checks.accounts(workspace.engine)
     lost = [one for one in rows if not one.complete]
     return dg.AssetCheckResult(
         passed=not lost,
@@ -62,7 +62,7 @@ def rows_are_accounted_for(workspace: Workspace) -> dg.AssetCheckResult:
 
 def no_job_is_stuck(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether a job is in work for too long."""
-    stuck = standing.stuck(workspace.engine, workspace.settings.motion_jobs.stuck_hours)
+    stuck = checks.stuck(workspace.engine, workspace.settings.motion_jobs.stuck_hours)
     return dg.AssetCheckResult(
         passed=not stuck,
         check_name=NO_JOB_IS_STUCK.name,
@@ -79,7 +79,7 @@ def no_job_is_stuck(workspace: Workspace) -> dg.AssetCheckResult:
 
 def round_trip_held(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether the codec gives back the bytes of every project that was validated."""
-    broken = standing.round_trips(workspace.engine)
+    broken = checks.round_trips(workspace.engine)
     return dg.AssetCheckResult(
         passed=not broken,
         check_name=ROUND_TRIP_HELD.name,
@@ -91,7 +91,7 @@ def round_trip_held(workspace: Workspace) -> dg.AssetCheckResult:
 
 def packages_are_complete(workspace: Workspace) -> dg.AssetCheckResult:
     """Whether a package lacks a file or was changed."""
-    count, problems = standing.packages(workspace)
+    count, problems = checks.packages(workspace)
     return dg.AssetCheckResult(
         passed=not problems,
         check_name=PACKAGES_ARE_COMPLETE.name,

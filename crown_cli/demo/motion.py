@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crown.motion_jobs import batches, jobs, reviewing
-from crown.motion_jobs.packages import package_problems
-from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs.deliverables.packages import package_problems
+from crown.motion_jobs.jobs import batches, jobs, reviewing
+from crown.motion_jobs.jobs.acts import Person
 from crown.motion_jobs.workspace import BATCH_FOLDER, PACKAGES, Workspace, open_workspace
 from crown_cli.common.runs import run_job
 from crown_cli.demo.part import Part

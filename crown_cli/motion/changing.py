@@ -29,8 +29,8 @@ def change(
     crown motion change 'spring_*' client_name='Harbour FC' --apply
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs import changing
-    from crown.motion_jobs.reviewing import Person
+    from crown.motion_jobs.jobs import changing
+    from crown.motion_jobs.jobs.acts import Person
     from crown.motion_jobs.workspace import DEPARTMENT
 
     given = {}
@@ -74,8 +74,8 @@ def delete(
     crown motion delete --batch BATCH_20251030_143022 --reason wrong --apply
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs import changing
-    from crown.motion_jobs.reviewing import Person
+    from crown.motion_jobs.jobs import changing
+    from crown.motion_jobs.jobs.acts import Person
     from crown.motion_jobs.workspace import DEPARTMENT
 
     if not jobs and batch is None:
@@ -106,8 +106,8 @@ def resolve(
     crown motion resolve spring_01 12 13 --reason 'the client knows'
     crown motion resolve spring_01 12 --undo
     """  # noqa: D301
-    from crown.motion_jobs import changing
-    from crown.motion_jobs.reviewing import Person
+    from crown.motion_jobs.jobs import changing
+    from crown.motion_jobs.jobs.acts import Person
     from crown.motion_jobs.workspace import DEPARTMENT
 
     with open_motion() as workspace:

@@ -11,8 +11,8 @@ import click
 from crown_cli.common.output import json_option, show_json, show_rows
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.ae_edit import EditProof, Edits
-    from crown.motion_jobs.template_contract import Contract, JobUse
+    from crown.motion_jobs.after_effects.ae_edit import EditProof, Edits
+    from crown.motion_jobs.matches.template_contract import Contract, JobUse
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _DIFFERENT = 1  # the exit code of a comparison that found differences, as `diff` has it
@@ -133,8 +133,8 @@ def roundtrip(file: Path, as_json: bool) -> None:
     \b
     crown motion roundtrip promo.aepx
     """  # noqa: D301
-    from crown.motion_jobs.ae_project import project_bytes
-    from crown.motion_jobs.aepx_codec import first_difference
+    from crown.motion_jobs.after_effects.ae_project import project_bytes
+    from crown.motion_jobs.after_effects.aepx_codec import first_difference
 
     raw = project_bytes(file)
     difference = first_difference(raw, file.name)
@@ -182,8 +182,8 @@ def edit(
     crown motion edit promo.aepx --text "Headline=Spring is here" -o out.aepx
     crown motion edit promo.aep --footage logo.png=new.png -o out.aep
     """  # noqa: D301
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.edit_requests import changed_places, requested_edits
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.after_effects.edit_requests import changed_places, requested_edits
 
     if not texts and not footage:
         raise click.UsageError("Nothing to change. Give --text LAYER=TEXT or --footage ITEM=FILE.")
@@ -229,9 +229,9 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
     crown motion diff spring_v1.psd spring_v2.psd --json
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs.ae_diff import project_diff
+    from crown.motion_jobs.after_effects.ae_diff import project_diff
     from crown.motion_jobs.file_facts import is_psd
-    from crown.motion_jobs.psd_diff import psd_diff
+    from crown.motion_jobs.photoshop.psd_diff import psd_diff
 
     if is_psd(old) != is_psd(new):
         raise BadInput(f"{old.name} and {new.name} are not of one kind. Compare two projects or two PSDs.")
@@ -270,7 +270,7 @@ def template(
     crown motion template promo.aepx --json > promo.contract.json
     crown motion template promo.aepx --against promo.contract.json
     """
-    from crown.motion_jobs.template_contract import sample_csv as csv_of
+    from crown.motion_jobs.matches.template_contract import sample_csv as csv_of
 
     if with_jobs and not against:
         raise click.UsageError("--jobs goes with --against.")
@@ -289,7 +289,7 @@ def template(
 
 def _compare(old: Contract, new: Contract, templates: Sequence[Path], as_json: bool) -> None:
     """Say what changed, and of the jobs of these template files which ones that breaks or changes."""
-    from crown.motion_jobs.template_contract import affected_jobs, contract_changes
+    from crown.motion_jobs.matches.template_contract import affected_jobs, contract_changes
 
     changes = contract_changes(old, new)
     affected = affected_jobs(old, new, _uses(templates)) if templates else []
@@ -308,7 +308,7 @@ def _compare(old: Contract, new: Contract, templates: Sequence[Path], as_json: b
 
 
 def _uses(templates: Sequence[Path]) -> list[JobUse]:
-    from crown.motion_jobs.template_jobs import uses_of
+    from crown.motion_jobs.jobs.template_jobs import uses_of
     from crown_cli.motion.shared import open_motion
 
     with open_motion() as workspace:
@@ -316,16 +316,16 @@ def _uses(templates: Sequence[Path]) -> list[JobUse]:
 
 
 def _read_contract(path: Path) -> Contract:
-    from crown.motion_jobs.template_contract import read_contract
+    from crown.motion_jobs.matches.template_contract import read_contract
 
     return read_contract(path)
 
 
 def _contract(path: Path, comp: str | None) -> Contract:
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.edit_requests import comp_named
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.after_effects.edit_requests import comp_named
+    from crown.motion_jobs.matches.template_contract import contract_of
     from crown.motion_jobs.tasks import target_comp
-    from crown.motion_jobs.template_contract import contract_of
 
     project = read_project(path)
     comp_id = comp_named(project, comp) if comp else target_comp(project, None)[0]
@@ -381,9 +381,9 @@ def card(file: Path, comp: str | None, values: Path | None, output: Path | None,
     crown motion card promo.aepx
     crown motion card promo.aepx --values match.json -o filled.aepx
     """  # noqa: D301
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.expression_reads import effect_names, reads_of
-    from crown.motion_jobs.hard_card import fill_card, hard_card, read_values
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.after_effects.expression_reads import effect_names, reads_of
+    from crown.motion_jobs.after_effects.hard_card import fill_card, hard_card, read_values
 
     if (values is None) != (output is None):
         raise click.UsageError("--values and -o go together.")
@@ -424,7 +424,7 @@ def card(file: Path, comp: str | None, values: Path | None, output: Path | None,
 
 def _edited(file: Path, edits: Edits, output: Path) -> EditProof:
     from crown.errors import Refused
-    from crown.motion_jobs.ae_edit import edit_project
+    from crown.motion_jobs.after_effects.ae_edit import edit_project
 
     if output.exists():
         raise Refused(f"{output} exists already. Remove it, or name another file.")

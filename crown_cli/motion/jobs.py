@@ -20,7 +20,7 @@ def sample_csv() -> None:
     \b
     crown motion sample-csv > batch.csv
     """  # noqa: D301
-    from crown.motion_jobs.csv_batches import sample
+    from crown.motion_jobs.jobs.csv_batches import sample
 
     click.echo(sample(), nl=False)
 
@@ -38,8 +38,8 @@ def upload(file: Path, who: str | None, as_json: bool) -> None:
     \b
     crown motion upload spring.csv --user ann
     """  # noqa: D301
-    from crown.motion_jobs import batches
-    from crown.motion_jobs.jobs import findings
+    from crown.motion_jobs.jobs import batches
+    from crown.motion_jobs.jobs.jobs import findings
     from crown.motion_jobs.workspace import BATCHES
 
     with open_motion() as workspace:
@@ -75,7 +75,7 @@ def start(batch: str, max_jobs: int | None, who: str | None, as_json: bool) -> N
     \b
     crown motion start BATCH_20251030_143022 --max-jobs 20
     """  # noqa: D301
-    from crown.motion_jobs import batches
+    from crown.motion_jobs.jobs import batches
     from crown.motion_jobs.workspace import INGESTED
 
     with open_motion() as workspace:
@@ -98,7 +98,7 @@ def run(batch: str | None, as_json: bool) -> None:
     crown motion run
     crown motion run BATCH_20251030_143022
     """  # noqa: D301
-    from crown.motion_jobs import batches
+    from crown.motion_jobs.jobs import batches
     from crown_cli.common.runs import dagster_instance, run_job
     from crown_cli.common.world import open_world
     from resources import queues
@@ -128,7 +128,7 @@ def status(limit: int, as_json: bool) -> None:
     crown motion status
     crown motion status --json
     """  # noqa: D301
-    from crown.motion_jobs.jobs import batches
+    from crown.motion_jobs.jobs.jobs import batches
 
     with open_motion() as workspace:
         rows = batches(workspace.engine, limit)
@@ -170,8 +170,8 @@ def list_jobs(
     crown motion jobs 'spring_*' --batch BATCH_20251030_143022 --json
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs.jobs import listed
-    from crown.motion_jobs.statuses import STATUSES
+    from crown.motion_jobs.jobs.jobs import listed
+    from crown.motion_jobs.jobs.statuses import STATUSES
 
     if of_status is not None and of_status not in STATUSES:
         raise BadInput(f"{of_status!r} is no status; there are {', '.join(STATUSES)}.")
@@ -193,7 +193,7 @@ def show(job: str, as_json: bool) -> None:
     crown motion show spring_01
     crown motion show spring_01 --json | jq .validation.findings
     """  # noqa: D301
-    from crown.motion_jobs import jobs
+    from crown.motion_jobs.jobs import jobs
 
     with open_motion() as workspace:
         found = jobs.show(workspace, job)
@@ -232,7 +232,7 @@ def findings(batch: str, as_json: bool) -> None:
     \b
     crown motion findings BATCH_20251030_143022 --csv > to_correct.csv
     """  # noqa: D301
-    from crown.motion_jobs import batches, jobs
+    from crown.motion_jobs.jobs import batches, jobs
 
     with open_motion() as workspace:
         batches.csv_of(workspace, batch)
@@ -252,7 +252,7 @@ def get_csv(batch: str, output: Path | None) -> None:
     crown motion csv BATCH_20251030_143022 -o spring.csv
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs import batches
+    from crown.motion_jobs.jobs import batches
 
     with open_motion() as workspace:
         _, path = batches.csv_of(workspace, batch)
@@ -276,7 +276,7 @@ def stats(as_json: bool) -> None:
     \b
     crown motion stats --json
     """  # noqa: D301
-    from crown.motion_jobs import jobs
+    from crown.motion_jobs.jobs import jobs
 
     with open_motion() as workspace:
         found = jobs.stats(workspace.engine)

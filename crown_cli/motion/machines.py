@@ -21,7 +21,7 @@ def profile_script() -> None:
     \b
     crown motion profile-script > collect_profile.jsx
     """  # noqa: D301
-    from crown.motion_jobs.render_machine import profile_script as script
+    from crown.motion_jobs.renders.render_machine import profile_script as script
 
     click.echo(script(), nl=False)
 
@@ -38,10 +38,10 @@ def preflight(file: Path, profile: Path, as_json: bool) -> None:
     \b
     crown motion preflight promo.aepx render_machine.json
     """  # noqa: D301
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.expression_reads import effect_names, reads_of
-    from crown.motion_jobs.render_machine import LABEL, read_machine
-    from crown.motion_jobs.render_machine import preflight as lacks_of
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.after_effects.expression_reads import effect_names, reads_of
+    from crown.motion_jobs.renders.render_machine import LABEL, read_machine
+    from crown.motion_jobs.renders.render_machine import preflight as lacks_of
 
     project, machine = read_project(file), read_machine(profile)
     lacks = lacks_of(project, machine, reads_of(project, effect_names(file)))

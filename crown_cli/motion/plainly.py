@@ -14,7 +14,7 @@ from crown_cli.common.people import acting, who_option
 from crown_cli.motion.shared import open_motion
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.plainly import PlainlyReport
+    from crown.motion_jobs.deliverables.plainly import PlainlyReport
     from crown.motion_jobs.workspace import Workspace
 
 _BROKEN = 1  # the exit code when something critical is left
@@ -35,8 +35,8 @@ def plainly(file: Path, fix: bool, output: Path | None, as_json: bool) -> None:
     crown motion plainly promo.aepx
     crown motion plainly promo.aepx --fix -o fixed.aepx
     """  # noqa: D301
-    from crown.motion_jobs.ae_project import read_project
-    from crown.motion_jobs.plainly import fixes, validate
+    from crown.motion_jobs.after_effects.ae_project import read_project
+    from crown.motion_jobs.deliverables.plainly import fixes, validate
 
     if fix != (output is not None):
         raise click.UsageError("--fix and -o go together.")
@@ -67,8 +67,8 @@ def plainly(file: Path, fix: bool, output: Path | None, as_json: bool) -> None:
 def _mended(file: Path, edits: Any, output: Path) -> list[Any]:
     """Write the copy, when there is something to mend, and say what differs in it."""
     from crown.errors import Refused
-    from crown.motion_jobs.ae_diff import project_diff
-    from crown.motion_jobs.ae_edit import edit_project
+    from crown.motion_jobs.after_effects.ae_diff import project_diff
+    from crown.motion_jobs.after_effects.ae_edit import edit_project
 
     if output.exists():
         raise Refused(f"{output} exists already. Remove it, or name another file.")
@@ -122,8 +122,12 @@ def plainly_batch(
     crown motion plainly-batch BATCH_20251030_143022 --project-id p1 \\
         --template-id t1 --media-url https://media.example --json
     """  # noqa: D301
-    from crown.motion_jobs.plainly_batch import payload_hash, send_batch
-    from crown.motion_jobs.plainly_sending import PlainlyRecord, PlainlyTarget, payload_of_batch
+    from crown.motion_jobs.deliverables.plainly_batch import payload_hash, send_batch
+    from crown.motion_jobs.deliverables.plainly_sending import (
+        PlainlyRecord,
+        PlainlyTarget,
+        payload_of_batch,
+    )
     from crown.motion_jobs.workspace import DEPLOYMENTS
 
     with open_motion() as workspace:

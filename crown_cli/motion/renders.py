@@ -15,7 +15,7 @@ from crown_cli.common.people import acting, who_option
 from crown_cli.motion.shared import open_motion
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.old_import import Import
+    from crown.motion_jobs.old_system.old_import import Import
 
 _NOT_COMPLETE = 1  # the exit code when a render is anything but complete
 _SHOWN = 20
@@ -41,7 +41,7 @@ def handback(
     crown motion handback spring_01 aerender.log --output spring_01.mov
     crown motion handback spring_01 nexrender.log --output frames/
     """  # noqa: D301
-    from crown.motion_jobs.renders import hand_back
+    from crown.motion_jobs.renders.renders import hand_back
     from crown.motion_jobs.workspace import DEPLOYMENTS
 
     with open_motion() as workspace:
@@ -98,8 +98,8 @@ def import_old(file: Path, time_zone: tzinfo, carry_out: bool, who: str | None, 
     crown motion import-old production.db
     crown motion import-old production.db --time-zone Europe/Berlin --apply
     """  # noqa: D301
-    from crown.motion_jobs.old_database import read_old_database
-    from crown.motion_jobs.old_import import import_old as import_rows
+    from crown.motion_jobs.old_system.old_database import read_old_database
+    from crown.motion_jobs.old_system.old_import import import_old as import_rows
     from crown.motion_jobs.workspace import BATCHES
 
     old = read_old_database(file, time_zone)

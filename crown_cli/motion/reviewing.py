@@ -14,7 +14,8 @@ from crown_cli.common.people import acting, who_option
 from crown_cli.motion.shared import batch_option, open_motion, show_act
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.reviewing import Acted, Corrections, Person
+    from crown.motion_jobs.jobs.acts import Acted, Person
+    from crown.motion_jobs.jobs.reviewing import Corrections
 
 _jobs = click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
 _maybe_jobs = click.argument("jobs", metavar="[JOB...]", nargs=-1)
@@ -32,7 +33,7 @@ def review(job: str, as_json: bool) -> None:
     crown motion review spring_01
     crown motion approve spring_01 --set headline="Line 1" --skip logo
     """  # noqa: D301
-    from crown.motion_jobs.jobs import show
+    from crown.motion_jobs.jobs.jobs import show
 
     with open_motion() as workspace:
         found = show(workspace, job)
@@ -81,7 +82,7 @@ def preview(job: str, output: Path | None, as_json: bool) -> None:
     crown motion preview spring_01 -o sheet.png
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs.jobs import document
+    from crown.motion_jobs.jobs.jobs import document
     from crown.motion_jobs.workspace import PREVIEWS
 
     target = output or Path(f"{job}.png")
@@ -137,7 +138,7 @@ def approve(
     crown motion approve --batch BATCH_20251030_143022 --remembered --apply
     """  # noqa: D301
     from crown.errors import BadInput
-    from crown.motion_jobs import reviewing
+    from crown.motion_jobs.jobs import reviewing
     from crown.motion_jobs.workspace import MATCHES, PREVIEWS
 
     if not jobs and batch is None:
@@ -167,7 +168,7 @@ def approve(
 
 def _corrections(sets: Sequence[str], skip: Sequence[str], adjust: Sequence[str]) -> Corrections:
     from crown.errors import BadInput
-    from crown.motion_jobs.reviewing import Corrections
+    from crown.motion_jobs.jobs.reviewing import Corrections
 
     layers: dict[str, str | None] = dict.fromkeys(skip)
     layers |= dict(_split(one, "--set", "headline=Line 1") for one in sets)
@@ -188,7 +189,7 @@ def _split(value: str, option: str, example: str) -> tuple[str, str]:
 
 
 def _person(engine: Any, who: str | None, verb: str, stage: str, reason: str | None) -> Person:
-    from crown.motion_jobs.reviewing import Person
+    from crown.motion_jobs.jobs.acts import Person
 
     return Person(acting(engine, who, verb, stage), "cli", reason)
 
@@ -216,13 +217,13 @@ def _act(
         seen: str | None = None,
     ) -> None:
         from crown.errors import BadInput
-        from crown.motion_jobs import reviewing
         from crown.motion_jobs import workspace as names
+        from crown.motion_jobs.jobs import lifecycle, reviewing
 
         if not jobs and batch is None:
             raise BadInput("Name jobs, or a batch with --batch.")
         more: dict[str, Any] = {"batch": batch} if by_batch else {"seen": seen}
-        act: Callable[..., list[Acted]] = getattr(reviewing, function)
+        act: Callable[..., list[Acted]] = getattr(lifecycle if by_batch else reviewing, function)
         with open_motion() as workspace:
             person = _person(workspace.engine, who, verb, getattr(names, stage), reason)
             acted = act(workspace, jobs, person, apply=carry_out, **more)

@@ -12,7 +12,7 @@ import click
 from crown_cli.common.output import show_json, show_rows
 
 if TYPE_CHECKING:
-    from crown.motion_jobs.reviewing import Acted
+    from crown.motion_jobs.jobs.acts import Acted
     from crown.motion_jobs.workspace import Workspace
 
 #: How many rows of an act are shown to people.

@@ -11,8 +11,8 @@ import pytest
 
 from crown.journal import logs, secrets
 from crown.ledger import counts
-from crown.motion_jobs import reviewing
-from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs.jobs import reviewing
+from crown.motion_jobs.jobs.acts import Person
 from crown_assets.definitions import build_defs
 from resources.workspaces import MotionJobsResource
 from sensors.factories import batches_to_run, pending_work_sensor

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crown.database.engine import connect
-from crown.motion_jobs import batches, jobs, reviewing, stages
-from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs import stages
+from crown.motion_jobs.jobs import batches, jobs, reviewing
+from crown.motion_jobs.jobs.acts import Person
 from crown.motion_jobs.workspace import (
     ASSETS,
     BATCH_FOLDER,

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from crown.motion_jobs import samples, standing
-from crown.motion_jobs.packages import package_problems
+from crown.motion_jobs import samples
+from crown.motion_jobs.deliverables.packages import package_problems
+from crown.motion_jobs.jobs import checks
 from crown.motion_jobs.workspace import (
     APPROVED,
     BATCH_FOLDER,
@@ -122,7 +123,7 @@ def test_killed_at_random_moments_of_a_stage_every_job_ends_as_if_nothing_had_ha
     [batch] = packages.iterdir()
     assert sorted(path.name for path in batch.iterdir()) == sorted(JOBS)
     assert [package_problems(batch / job) for job in JOBS] == [[], []]
-    assert all(one.complete for one in standing.accounts(workspace.engine))
+    assert all(one.complete for one in checks.accounts(workspace.engine))
     with workspace.engine.connect() as connection:
         states = connection.execute(text("select distinct state from ledger.items")).scalars().all()
         decided = connection.execute(text("select count(*) from ledger.decisions")).scalar_one()

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, text
 
-from crown.motion_jobs import batches, reviewing, samples, stages
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs import samples, stages
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.jobs import batches, reviewing
+from crown.motion_jobs.jobs.acts import Person
 from crown.motion_jobs.workspace import Workspace, open_workspace
 from crown.settings.model import load_settings
 from tests.motion_jobs.projects import made_psd

@@ -9,7 +9,14 @@ import py_aep
 from PIL import Image
 from psd_tools import PSDImage
 
-from crown.motion_jobs.ae_project import Composition, Expression, Footage, Layer, LayerText, Project
+from crown.motion_jobs.after_effects.ae_project import (
+    Composition,
+    Expression,
+    Footage,
+    Layer,
+    LayerText,
+    Project,
+)
 
 
 def made_project(folder: Path, name: str = "made.aep") -> Path:

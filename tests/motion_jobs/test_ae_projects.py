@@ -13,11 +13,23 @@ import pytest
 from PIL import Image
 
 from crown.errors import BadInput, Refused
-from crown.motion_jobs.ae_chunks import Chunk, ChunkTree, differences, read_rifx, write_rifx
-from crown.motion_jobs.ae_edit import Edits, edit_project, layer_named
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.aepx_codec import NAMESPACE, Aepx, first_difference, read_aepx, write_aepx
-from crown.motion_jobs.place_map import place_map
+from crown.motion_jobs.after_effects.ae_chunks import (
+    Chunk,
+    ChunkTree,
+    differences,
+    read_rifx,
+    write_rifx,
+)
+from crown.motion_jobs.after_effects.ae_edit import Edits, edit_project, layer_named
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.after_effects.aepx_codec import (
+    NAMESPACE,
+    Aepx,
+    first_difference,
+    read_aepx,
+    write_aepx,
+)
+from crown.motion_jobs.after_effects.place_map import place_map
 from crown.motion_jobs.source_files import defect_of
 from tests.motion_jobs.projects import made_project
 

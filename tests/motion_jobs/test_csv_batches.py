@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from crown.errors import BadInput
-from crown.motion_jobs.csv_batches import Batch, BatchRules, batch_id, read_batch, sample
+from crown.motion_jobs.jobs.csv_batches import (
+    Batch,
+    BatchRules,
+    batch_id,
+    read_batch,
+    sample,
+)
 
 HEADER = "job_id,psd_path,aepx_path,output_name,client_name,project_name,priority,notes"
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crown.errors import Refused
-from crown.motion_jobs.ae_project import Expression, Project, read_project
-from crown.motion_jobs.es3 import es3_problems
-from crown.motion_jobs.extendscript import (
+from crown.motion_jobs.after_effects.ae_project import Expression, Project, read_project
+from crown.motion_jobs.deliverables.es3 import es3_problems
+from crown.motion_jobs.deliverables.extendscript import (
     ScriptOrder,
     carriage_returns,
     extendscript,

@@ -13,12 +13,16 @@ from PIL import Image
 from psd_tools import PSDImage
 
 from crown.errors import Refused
-from crown.motion_jobs.ae_diff import project_diff
-from crown.motion_jobs.ae_edit import Edits
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.edit_requests import changed_places, comp_named, requested_edits
-from crown.motion_jobs.part_differences import Change
-from crown.motion_jobs.psd_diff import psd_diff
+from crown.motion_jobs.after_effects.ae_diff import project_diff
+from crown.motion_jobs.after_effects.ae_edit import Edits
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.after_effects.edit_requests import (
+    changed_places,
+    comp_named,
+    requested_edits,
+)
+from crown.motion_jobs.after_effects.part_differences import Change
+from crown.motion_jobs.photoshop.psd_diff import psd_diff
 from crown_cli.main import cli
 from tests.motion_jobs.projects import (
     comp,

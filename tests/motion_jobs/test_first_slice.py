@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import Engine
 
 from crown.errors import BadInput, Refused
-from crown.motion_jobs import batches, jobs, reviewing, stages
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.packages import package_problems
-from crown.motion_jobs.reviewing import Corrections, Person
+from crown.motion_jobs import stages
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.deliverables.packages import package_problems
+from crown.motion_jobs.jobs import batches, jobs, reviewing
+from crown.motion_jobs.jobs.acts import Person
+from crown.motion_jobs.jobs.reviewing import Corrections
 from tests.motion_jobs.department import HEADER, open_motion, real_file, real_template, statuses
 
 ANN = Person("ann")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from crown.errors import BadInput
-from crown.motion_jobs.handback import Expected, Handback, handback
-from crown.motion_jobs.render_logs import parse_log, read_log
+from crown.motion_jobs.renders.handback import Expected, Handback, handback
+from crown.motion_jobs.renders.render_logs import parse_log, read_log
 from tests.motion_jobs.films import aerender, film, nexrender
 
 WANTED = Expected("job_1", "main", 64, 48, 2.0, 25.0)

@@ -12,11 +12,18 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from crown.errors import BadInput, Refused
-from crown.motion_jobs import batches, jobs, reviewing, stages
-from crown.motion_jobs.ae_project import Expression, Project, read_project
-from crown.motion_jobs.expression_reads import effect_names, reads_of
-from crown.motion_jobs.hard_card import card_comp, card_of_row, fill_card, hard_card, read_values
-from crown.motion_jobs.reviewing import Person
+from crown.motion_jobs import stages
+from crown.motion_jobs.after_effects.ae_project import Expression, Project, read_project
+from crown.motion_jobs.after_effects.expression_reads import effect_names, reads_of
+from crown.motion_jobs.after_effects.hard_card import (
+    card_comp,
+    card_of_row,
+    fill_card,
+    hard_card,
+    read_values,
+)
+from crown.motion_jobs.jobs import batches, jobs, reviewing
+from crown.motion_jobs.jobs.acts import Person
 from crown.motion_jobs.tasks import target_comp
 from crown_cli.main import cli
 from tests.motion_jobs.department import HEADER, open_motion

@@ -9,11 +9,16 @@ import matplotlib
 import pytest
 
 from crown.errors import ConfigurationError
-from crown.motion_jobs.ae_project import Expression, Footage, Layer
-from crown.motion_jobs.job_warnings import Job, warning_rules, warnings_of
-from crown.motion_jobs.matching import layers_of, match, slots_of
-from crown.motion_jobs.psd_file import PsdDocument, PsdLayer, PsdText, TextRun
-from crown.motion_jobs.text_fit import text_width
+from crown.motion_jobs.after_effects.ae_project import Expression, Footage, Layer
+from crown.motion_jobs.matches.job_warnings import Job, warning_rules, warnings_of
+from crown.motion_jobs.matches.matching import layers_of, match, slots_of
+from crown.motion_jobs.matches.text_fit import text_width
+from crown.motion_jobs.photoshop.psd_file import (
+    PsdDocument,
+    PsdLayer,
+    PsdText,
+    TextRun,
+)
 from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"

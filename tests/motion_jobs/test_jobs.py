@@ -11,10 +11,26 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crown.errors import BadInput, Refused
-from crown.motion_jobs import batches, changing, jobs, reviewing, samples, stages, standing
-from crown.motion_jobs.packages import package_problems
-from crown.motion_jobs.reviewing import Corrections, Person
-from crown.motion_jobs.statuses import MOVES, STATUSES, Standing, moves_table, status_of, way
+from crown.motion_jobs import samples, stages
+from crown.motion_jobs.deliverables.packages import package_problems
+from crown.motion_jobs.jobs import (
+    batches,
+    changing,
+    checks,
+    jobs,
+    lifecycle,
+    reviewing,
+)
+from crown.motion_jobs.jobs.acts import Person
+from crown.motion_jobs.jobs.reviewing import Corrections
+from crown.motion_jobs.jobs.statuses import (
+    MOVES,
+    STATUSES,
+    Standing,
+    moves_table,
+    status_of,
+    way,
+)
 from crown.motion_jobs.workspace import APPROVED, DEPLOYMENTS, INGESTED, PREVIEWS, VALIDATED
 from tests.motion_jobs.department import Motion, made_motion
 
@@ -88,14 +104,14 @@ def test_a_held_job_stays_where_it_is_and_its_release_passes_no_gate(motion: Mot
     motion.upload("a", "b")
     motion.run()
     with pytest.raises(BadInput, match="at least 10 characters"):
-        reviewing.hold(motion.workspace, ["a"], Person("ann", reason="wait"), apply=True)
-    reviewing.hold(motion.workspace, ["a"], motion.ann, apply=True)
+        lifecycle.hold(motion.workspace, ["a"], Person("ann", reason="wait"), apply=True)
+    lifecycle.hold(motion.workspace, ["a"], motion.ann, apply=True)
     assert motion.statuses() == {"a": "on_hold", "b": "awaiting_review"}
     with pytest.raises(BadInput, match="a: on_hold"):
         reviewing.approve(motion.workspace, ["a"], motion.ann, apply=True)
     later(motion.psd("a", "Changed while held"))
     assert motion.run()["a"] == "on_hold"
-    reviewing.release(motion.workspace, ["a"], motion.ann, apply=True)
+    lifecycle.release(motion.workspace, ["a"], motion.ann, apply=True)
     assert motion.run() == {"a": "awaiting_review", "b": "awaiting_review"}
     body = jobs.show(motion.workspace, "a")["matches"]
     assert [one["text"] for one in body["layers"] if one["name"] == "Headline"] == ["Changed while held"]
@@ -105,12 +121,12 @@ def test_an_archived_job_is_touched_no_more_until_it_is_taken_back(motion: Motio
     batch = motion.finish("a")
     motion.upload("b")
     with pytest.raises(BadInput, match="This is for jobs that are completed"):
-        reviewing.archive(motion.workspace, ["b"], motion.ann, apply=True)
-    reviewing.archive(motion.workspace, ["a"], motion.ann, apply=True)
+        lifecycle.archive(motion.workspace, ["b"], motion.ann, apply=True)
+    lifecycle.archive(motion.workspace, ["a"], motion.ann, apply=True)
     later(motion.psd("a", "After the archive"))
     assert motion.run()["a"] == "archived"
     assert package_problems(motion.package(batch, "a")) == []
-    reviewing.unarchive(motion.workspace, ["a"], motion.ann, apply=True)
+    lifecycle.unarchive(motion.workspace, ["a"], motion.ann, apply=True)
     assert motion.run()["a"] == "awaiting_review"
 
 
@@ -227,7 +243,7 @@ def test_good_rows_go_on_and_bad_ones_are_quarantined_with_row_column_and_reason
         (5, "output_name", "duplicate"),
     ]
     motion.run()
-    [account] = standing.accounts(motion.workspace.engine)
+    [account] = checks.accounts(motion.workspace.engine)
     assert (account.rows, account.waiting, account.quarantined, account.complete) == (4, 1, 3, True)
 
 
@@ -311,7 +327,7 @@ def test_a_package_that_a_person_changed_is_left_alone(motion: Motion) -> None:
     assert motion.approve("a") == {"a": "failed"}
     assert (motion.package(batch, "a") / "report.html").read_text() == "mine"
     (motion.package(batch, "a")).rename(motion.folder / "kept")
-    reviewing.retry(motion.workspace, ["a"], motion.ann, apply=True)
+    lifecycle.retry(motion.workspace, ["a"], motion.ann, apply=True)
     assert motion.run() == {"a": "completed"}
 
 
@@ -334,7 +350,7 @@ def test_a_job_and_a_batch_can_be_changed_and_deleted_and_no_row_is_lost(motion:
     assert set(motion.statuses()) == {"a", "b"}
     changing.delete(motion.workspace, ["a"], motion.ann, apply=True)
     assert (set(motion.run()), motion.package(batch, "a").exists()) == ({"b"}, False)
-    [account] = standing.accounts(motion.workspace.engine)
+    [account] = checks.accounts(motion.workspace.engine)
     assert (account.rows, account.done, account.deleted, account.complete) == (2, 1, 1, True)
     changing.delete(motion.workspace, [], motion.ann, batch=batch, apply=True)
     assert (motion.run(), motion.package(batch, "b").exists()) == ({}, True)

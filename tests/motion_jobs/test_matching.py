@@ -10,10 +10,16 @@ from random import Random
 import pytest
 import yaml
 
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.layer_names import name_of
-from crown.motion_jobs.matching import PROPOSE_FROM, Candidate, layers_of, match, slots_of
-from crown.motion_jobs.psd_file import read_psd
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.matches.layer_names import name_of
+from crown.motion_jobs.matches.matching import (
+    PROPOSE_FROM,
+    Candidate,
+    layers_of,
+    match,
+    slots_of,
+)
+from crown.motion_jobs.photoshop.psd_file import read_psd
 from tests.motion_jobs.projects import made_project
 
 CASES = yaml.safe_load((Path(__file__).parent / "hard_pairs.yaml").read_text("utf-8"))

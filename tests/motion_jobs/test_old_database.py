@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from crown.errors import BadInput
-from crown.motion_jobs.old_database import read_old_database
+from crown.motion_jobs.old_system.old_database import read_old_database
 from tests.motion_jobs.old_databases import JOB, LOG, WARNING, old_database
 
 

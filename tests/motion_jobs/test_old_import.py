@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
 from crown.journal import logs
-from crown.motion_jobs.old_database import read_old_database
-from crown.motion_jobs.old_import import Import, import_old
+from crown.motion_jobs.old_system.old_database import read_old_database
+from crown.motion_jobs.old_system.old_import import Import, import_old
 from crown_cli.main import cli
 from tests.motion_jobs.old_databases import JOB, LOG, old_database
 

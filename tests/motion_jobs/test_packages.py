@@ -9,10 +9,21 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pytest
 
 from crown.errors import Refused
-from crown.motion_jobs.ae_chunks import Chunk
-from crown.motion_jobs.ae_project import load_tree, read_project
-from crown.motion_jobs.nexrender import TEXT_PATH, RenderOrder, file_uri, job_problems, nexrender_job
-from crown.motion_jobs.packages import PackageOrder, make_package, names_inside, package_problems
+from crown.motion_jobs.after_effects.ae_chunks import Chunk
+from crown.motion_jobs.after_effects.ae_project import load_tree, read_project
+from crown.motion_jobs.deliverables.nexrender import (
+    TEXT_PATH,
+    RenderOrder,
+    file_uri,
+    job_problems,
+    nexrender_job,
+)
+from crown.motion_jobs.deliverables.packages import (
+    PackageOrder,
+    make_package,
+    names_inside,
+    package_problems,
+)
 from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
 
 

@@ -10,9 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crown.errors import Refused
-from crown.motion_jobs.ae_edit import Edits, edit_project, refuse_renames
-from crown.motion_jobs.ae_project import Expression, Project, read_project
-from crown.motion_jobs.plainly import Finding, PlainlyReport, fixes, validate
+from crown.motion_jobs.after_effects.ae_edit import Edits, edit_project, refuse_renames
+from crown.motion_jobs.after_effects.ae_project import Expression, Project, read_project
+from crown.motion_jobs.deliverables.plainly import (
+    Finding,
+    PlainlyReport,
+    fixes,
+    validate,
+)
 from crown_cli.main import cli
 from tests.motion_jobs.projects import comp, footage, made_project, project, source_layer, text_layer
 

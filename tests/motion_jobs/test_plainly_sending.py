@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from crown.errors import BadInput, Refused
 from crown.journal import logs, secrets
-from crown.motion_jobs.plainly_sending import PlainlyTarget, payload_of_batch
+from crown.motion_jobs.deliverables.plainly_sending import PlainlyTarget, payload_of_batch
 from crown.motion_jobs.workspace import Workspace
 from crown_cli.main import cli
 from tests.given import known_people

@@ -13,14 +13,20 @@ from PIL import Image
 from psd_tools import PSDImage
 
 from crown.errors import BadInput
-from crown.motion_jobs.psd_export import (
+from crown.motion_jobs.photoshop.psd_export import (
     approximate_composite,
     embedded_preview,
     export_layers,
     extract_smart_object,
     file_stem,
 )
-from crown.motion_jobs.psd_file import PsdLimits, PsdText, TextRun, paragraphs_of, read_psd
+from crown.motion_jobs.photoshop.psd_file import (
+    PsdLimits,
+    PsdText,
+    TextRun,
+    paragraphs_of,
+    read_psd,
+)
 
 RealFile = Callable[[str, str], Path]
 

@@ -8,12 +8,17 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.es3 import es3_problems
-from crown.motion_jobs.extendscript import run_script
-from crown.motion_jobs.psd_file import read_psd
-from crown.motion_jobs.render_files import RenderFilesOrder, deliverables, mapping_rows, render_files
-from crown.motion_jobs.report_page import report_page
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.deliverables.es3 import es3_problems
+from crown.motion_jobs.deliverables.extendscript import run_script
+from crown.motion_jobs.deliverables.report_page import report_page
+from crown.motion_jobs.photoshop.psd_file import read_psd
+from crown.motion_jobs.renders.render_files import (
+    RenderFilesOrder,
+    deliverables,
+    mapping_rows,
+    render_files,
+)
 from tests.motion_jobs.projects import (
     comp,
     footage,

@@ -11,11 +11,16 @@ import pytest
 from click.testing import CliRunner
 
 from crown.errors import BadInput
-from crown.motion_jobs.ae_project import Expression, Project, read_project
-from crown.motion_jobs.es3 import es3_problems
-from crown.motion_jobs.expression_reads import reads_of
-from crown.motion_jobs.extendscript import ModelMachine, run_script
-from crown.motion_jobs.render_machine import RenderMachine, preflight, profile_script, read_machine
+from crown.motion_jobs.after_effects.ae_project import Expression, Project, read_project
+from crown.motion_jobs.after_effects.expression_reads import reads_of
+from crown.motion_jobs.deliverables.es3 import es3_problems
+from crown.motion_jobs.deliverables.extendscript import ModelMachine, run_script
+from crown.motion_jobs.renders.render_machine import (
+    RenderMachine,
+    preflight,
+    profile_script,
+    read_machine,
+)
 from crown_cli.main import cli
 from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
 

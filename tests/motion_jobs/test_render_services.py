@@ -10,15 +10,15 @@ import pytest
 from openjd.model import create_job, decode_job_template
 
 from crown.errors import BadInput, ConfigurationError, CrownError, Refused, SourceOutage, TemporaryFailure
-from crown.motion_jobs.openjd_template import FarmOrder, openjd_template
-from crown.motion_jobs.plainly_batch import (
+from crown.motion_jobs.deliverables.openjd_template import FarmOrder, openjd_template
+from crown.motion_jobs.deliverables.plainly_batch import (
     PlainlyOrder,
     PlainlyRow,
     payload_hash,
     plainly_payload,
     send_batch,
 )
-from crown.motion_jobs.template_contract import contract_of
+from crown.motion_jobs.matches.template_contract import contract_of
 from tests.motion_jobs.plainly_server import Plainly, serving
 from tests.motion_jobs.projects import comp, footage, project, source_layer, text_layer
 

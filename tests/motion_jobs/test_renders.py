@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from crown.errors import BadInput
 from crown.journal import logs
-from crown.motion_jobs import jobs
-from crown.motion_jobs.renders import hand_back
+from crown.motion_jobs.jobs import jobs
+from crown.motion_jobs.renders.renders import hand_back
 from crown.motion_jobs.workspace import Workspace
 from crown_cli.main import cli
 from tests.given import known_people

@@ -11,9 +11,9 @@ import matplotlib
 import pytest
 
 from crown.errors import BadInput
-from crown.motion_jobs.ae_edit import Edits, edit_project
-from crown.motion_jobs.ae_project import Expression, Project, read_project
-from crown.motion_jobs.template_contract import (
+from crown.motion_jobs.after_effects.ae_edit import Edits, edit_project
+from crown.motion_jobs.after_effects.ae_project import Expression, Project, read_project
+from crown.motion_jobs.matches.template_contract import (
     Contract,
     Filled,
     JobUse,

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine
 
 from crown.journal import logs
-from crown.motion_jobs.ae_edit import Edits, edit_project
-from crown.motion_jobs.ae_project import read_project
-from crown.motion_jobs.template_jobs import uses_of
+from crown.motion_jobs.after_effects.ae_edit import Edits, edit_project
+from crown.motion_jobs.after_effects.ae_project import read_project
+from crown.motion_jobs.jobs.template_jobs import uses_of
 from crown_cli.main import cli
 from tests.motion_jobs.department import deployed_job, open_motion
 

@@ -77,12 +77,7 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 #: Folders that still use the newest words of the list.
-_NOT_YET = ("crown/motion_jobs/",)
-
-
 def _allowed_in(name: str, word: str) -> bool:
-    if name.startswith(_NOT_YET) and word in {"tell", "told", "stand", "stands", "stood", "lies", "story"}:
-        return True
     return any(name.startswith(folder) and word == of for folder, of in ALLOWED_IN)
 
 

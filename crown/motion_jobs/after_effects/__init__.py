@@ -1,0 +1,1 @@
+"""After Effects projects: reading, editing with proof, comparing. No jobs and no ledger."""

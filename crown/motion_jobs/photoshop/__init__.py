@@ -1,0 +1,1 @@
+"""Photoshop files: reading, exporting layers, comparing. No jobs and no ledger."""

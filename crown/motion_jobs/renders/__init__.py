@@ -1,0 +1,1 @@
+"""What render machines have and hand back. Nothing is rendered here."""
