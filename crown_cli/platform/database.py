@@ -145,7 +145,7 @@ def migrate(as_json: bool) -> None:
 
 
 #: Departments whose schema has another name than they.
-_SCHEMAS = {"art_records": "art"}
+_SCHEMAS = {"art_records": "art", "motion_jobs": "motion"}
 
 
 def _department(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from crown.errors import BadInput
 from crown.journal import activity
+from crown.ledger import written_files
 from crown.motion_jobs import stages
 from crown.motion_jobs.jobs import jobs
 from crown.motion_jobs.jobs.acts import Person
@@ -191,12 +192,13 @@ def _delete(workspace: Workspace, found: Sequence[Deleted], batch: str | None, p
                 old={"jobs": len(found)},
             )
         # The files are gone: nothing is looked for under their names.
-        connection.execute(
+        gone = connection.execute(
             text(
-                "update ledger.outputs set present = false where asset = :asset and key = any(:jobs) and present"
+                "select output_id from ledger.outputs where asset = :asset and key = any(:jobs) and present"
             ),
             {"asset": DEPLOYMENTS, "jobs": [one.job_id for one in found if one.package == "removed"]},
         )
+        written_files.mark_removed(connection, list(gone.scalars()))
     stages.plan(workspace)
     stages.follow(workspace, who=person.who, via=person.via)
 
