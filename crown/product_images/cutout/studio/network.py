@@ -86,5 +86,5 @@ def _session(name: str) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # What a run needed is given back before the soft edge is computed at full size.
     options.enable_cpu_mem_arena = False
-    path = Path(__file__).with_name(f"{name}.onnx")
+    path = Path(__file__).with_name(f"studio_{name}.onnx")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
