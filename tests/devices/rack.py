@@ -40,7 +40,7 @@ class Heard:
         self.reasons: list[str] = []
         self.changes = Changes()
 
-    def connected(self, at: datetime) -> None:
+    def connected(self, at: datetime, mac: str | None) -> None:
         self.connections += 1
         self.changes.notify()
 

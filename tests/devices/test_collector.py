@@ -23,7 +23,7 @@ from crown.devices.collector.buffer import Buffer
 from crown.devices.collector.collect import Collector
 from crown.devices.collector.rows import line
 from crown.devices.collector.writer import Writer
-from crown.devices.drivers.interface import Endpoint
+from crown.devices.drivers.interface import Description, Endpoint, mac_of
 from crown.devices.drivers.shure_ascii import ShureAscii
 from crown.devices.records import inventory
 from crown.devices.simulator.server import Server
@@ -31,6 +31,7 @@ from crown.errors import BadInput, Refused
 from crown.settings.model import Settings
 from tests.devices.rack import START, device, endpoint, event, run, served
 
+_MAC, _OTHER_MAC = "00:0e:dd:01:02:03", "00:0e:dd:0a:0b:0c"
 _DOUBLE = "select count(*) from (select from devices.samples group by channel, at having count(*) > 1) each"
 
 
@@ -40,10 +41,14 @@ def settings_of(tmp_path: Path, **devices: Any) -> Settings:
 
 @asynccontextmanager
 async def collecting(
-    engine: Engine, clock: VirtualClock, settings: Settings, address: str | None = None
+    engine: Engine,
+    clock: VirtualClock,
+    settings: Settings,
+    address: str | None = None,
+    mac_at: Callable[[str], str | None] = mac_of,
 ) -> AsyncIterator[Collector]:
     url = address or engine.url.render_as_string(hide_password=False)
-    collector = Collector(engine, settings, clock, ShureAscii(clock), url)
+    collector = Collector(engine, settings, clock, ShureAscii(clock, mac_at=mac_at), url)
     task = asyncio.create_task(collector.run())
     try:
         yield collector
@@ -261,6 +266,83 @@ def test_a_known_device_at_a_new_address_is_not_a_second_one(engine: Engine, tmp
     run(check())
 
 
+def test_without_serials_another_mac_at_a_known_address_is_not_the_old_device(
+    engine: Engine, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        clock, macs = VirtualClock(START), {"127.0.0.1": _MAC}
+        async with served(device(serial=None), clock) as server:
+            old = add(engine, server)
+            async with collecting(engine, clock, settings_of(tmp_path), mac_at=macs.get) as collector:
+                await until(clock, collector, lambda: collector.writer.entered >= 8)
+                assert one(engine, "select mac from devices.receivers") == _MAC
+                at = one(engine, "select max(at) from devices.samples")
+                macs["127.0.0.1"] = _OTHER_MAC
+                server.device.described.name = "OTHER"
+                await server.power_cycle()
+                samples = "select count(*) from devices.samples where receiver_id <> :old"
+                await until(clock, collector, lambda: one(engine, samples, old=old) >= 8)
+        found = rows(
+            engine,
+            "select receiver_id = :old, serial, mac, address, name from devices.receivers order by 1 desc",
+            old=old,
+        )
+        assert found == [
+            (True, None, _MAC, None, "RACK"),
+            (False, None, _OTHER_MAC, "127.0.0.1", "OTHER"),
+        ]
+        late = "select count(*) from devices.samples where receiver_id = :old and at > :at + interval '3 seconds'"
+        assert one(engine, late, old=old, at=at) == 0
+
+    run(check())
+
+
+def test_without_serials_a_known_mac_at_a_new_address_is_not_a_second_device(
+    engine: Engine, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        clock, macs = VirtualClock(START), {"127.0.0.1": _MAC, "127.0.0.12": _MAC}
+        moved = device(serial=None, address="127.0.0.12")
+        async with served(device(serial=None), clock) as before, served(moved, clock) as now:
+            first = add(engine, before)
+            async with collecting(engine, clock, settings_of(tmp_path), mac_at=macs.get) as collector:
+                await until(clock, collector, lambda: collector.writer.entered >= 8)
+                await before.stop()
+                with engine.begin() as connection:
+                    inventory.add(connection, Endpoint("127.0.0.12", now.port, "ulxd"), "ann")
+                address = "select address from devices.receivers where receiver_id = :first"
+                await until(clock, collector, lambda: one(engine, address, first=first) == "127.0.0.12")
+                entered = collector.writer.entered
+                await until(clock, collector, lambda: collector.writer.entered >= entered + 8)
+        assert rows(engine, "select distinct receiver_id from devices.samples") == [(first,)]
+        moves = "select receiver_id, old_value, new_value from devices.movements where new_value is not null"
+        assert rows(engine, moves) == [(first, "127.0.0.1", "127.0.0.12")]
+
+    run(check())
+
+
+def test_a_serial_decides_before_a_mac_and_a_mac_before_an_address(engine: Engine) -> None:
+    here, there = Endpoint("10.0.0.5", 2202, "ulxd"), Endpoint("10.0.0.6", 2202, "ulxd")
+    with engine.begin() as connection:
+        first = inventory.add(connection, here, "ann")
+        # Neither is known yet: the address decides, and the row has serial and MAC from now on.
+        assert inventory.settle(connection, Description(here, serial="S1", mac=_MAC)).receiver_id == first
+        # Without a serial, the MAC decides.
+        found = inventory.settle(connection, Description(there, mac=_MAC))
+        assert (found.receiver_id, found.moved_from) == (first, "10.0.0.5")
+        # Another serial is another device, also with the same MAC, which is its own from now on.
+        other = inventory.settle(connection, Description(here, serial="S2", mac=_MAC))
+        assert other.is_new
+        # The same serial with another MAC is the same device.
+        again = inventory.settle(connection, Description(there, serial="S1", mac=_OTHER_MAC))
+        assert (again.receiver_id, again.is_new) == (first, False)
+    found = rows(engine, "select receiver_id, serial, mac, address from devices.receivers order by 1")
+    assert found == [
+        (first, "S1", _OTHER_MAC, "10.0.0.6"),
+        (other.receiver_id, "S2", _MAC, "10.0.0.5"),
+    ]
+
+
 def test_while_the_database_is_away_samples_wait_on_disk_and_enter_once(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -440,7 +522,7 @@ def test_a_clock_that_jumps_both_ways_makes_nobody_offline(engine: Engine, tmp_p
 
 
 @pytest.mark.crash
-def test_a_collector_that_is_killed_loses_a_second_and_its_successor_goes_on(
+def test_after_a_collector_is_killed_its_successor_goes_on_and_no_row_is_double(
     engine: Engine, tmp_path: Path
 ) -> None:
     async def check() -> None:

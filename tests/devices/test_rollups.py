@@ -17,6 +17,7 @@ from crown.devices.drivers.metering import Measured
 from crown.devices.records import alerts, inventory, reading, rollups
 from crown.devices.records.alerts import BATTERY_CRITICAL, BATTERY_LOW, BatteryWatch, Turn
 from crown.errors import BadInput
+from crown.journal import notices
 from resources.database import DatabaseResource
 from resources.workspaces import DevicesResource
 from sensors.devices import days_to_roll_up, devices_rounds
@@ -194,9 +195,45 @@ def test_an_alert_whose_notice_went_out_is_sent(engine: Engine) -> None:
         assert reading.alerts(connection)[0]["status"] == "sent"
 
 
+def test_an_alert_whose_notice_no_address_took_is_failed_and_sent_when_one_takes_it(
+    engine: Engine, tmp_path: Path
+) -> None:
+    addresses = tmp_path / "notify"
+    addresses.touch(mode=0o600)
+    addresses.write_text("json://127.0.0.1:9/nobody\n")
+    with engine.begin() as connection:
+        receiver = inventory.add(connection, Endpoint("10.0.0.5", 2202, "ulxd"), "ann")
+        alerts.enter(connection, receiver, 1, "Ann", Turn(BATTERY_LOW, True, 15), EVENING, {})
+        alerts.follow_notices(connection)
+        assert reading.alerts(connection)[0]["status"] == "pending"
+    assert notices.deliver(engine, addresses).reason == "no address took the message"
+    with engine.begin() as connection:
+        assert alerts.follow_notices(connection) == 0
+        assert reading.alerts(connection)[0]["status"] == "failed"
+        connection.execute(text("update journal.notices set sent_at = clock_timestamp()"))
+        assert alerts.follow_notices(connection) == 1
+        assert reading.alerts(connection)[0]["status"] == "sent"
+
+
+def test_a_clock_that_is_set_back_does_not_leave_open_who_a_device_without_a_serial_is() -> None:
+    rows = ReceiverRows(1, Endpoint("10.0.0.5", 2202, "ulxd"), None, "00:0e:dd:01:02:03")
+    rows.connected(EVENING, "00:0e:dd:0a:0b:0c")
+    back = EVENING - timedelta(hours=1)
+    rows.measured(back, Measured(1, rf_a_dbm=-50))
+    assert rows.take(back + timedelta(seconds=1)) == ([], [])
+    assert not rows.identified
+    assert rows.take(back + timedelta(seconds=4)) == ([], [])
+    assert rows.stranger is not None
+    assert rows.stranger.mac == "00:0e:dd:0a:0b:0c"
+    # The inventory adopts it: its rows enter.
+    rows.recognised(None, "00:0e:dd:0a:0b:0c")
+    samples, _ = rows.take(back + timedelta(seconds=5))
+    assert [row.split("\t")[3] for row in samples] == ["-50"]
+
+
 def test_a_round_that_comes_late_loses_no_second() -> None:
     rows = ReceiverRows(1, Endpoint("10.0.0.5", 2202, "ulxd"), None)
-    rows.connected(EVENING - timedelta(seconds=10))
+    rows.connected(EVENING - timedelta(seconds=10), None)
     for second in range(5):
         rows.measured(
             EVENING + timedelta(seconds=second, milliseconds=300), Measured(1, rf_a_dbm=-50 - second)

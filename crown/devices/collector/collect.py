@@ -158,13 +158,13 @@ class Collector:
                 await self._leave(receiver_id)
             else:
                 listened.receiver, listened.lifecycle = now, now.lifecycle
-                listened.rows.recognised(now.serial)
+                listened.rows.recognised(now.serial, now.mac)
         for receiver in receivers:
             if receiver.receiver_id not in self._listened:
                 self._listen(receiver)
 
     def _listen(self, receiver: Receiver) -> None:
-        rows = ReceiverRows(receiver.receiver_id, receiver.endpoint, receiver.serial)
+        rows = ReceiverRows(receiver.receiver_id, receiver.endpoint, receiver.serial, receiver.mac)
         task = asyncio.create_task(self._driver.listen(receiver.endpoint, rows))
         self._listened[receiver.receiver_id] = _Listened(
             receiver, rows, task, lifecycle=receiver.lifecycle, seen_at=self._clock.elapsed()
@@ -184,7 +184,7 @@ class Collector:
             if listened.rows.last_seen != listened.seen:
                 # By elapsed seconds: a clock that jumps makes nobody silent.
                 listened.seen, listened.seen_at = listened.rows.last_seen, self._clock.elapsed()
-            if listened.rows.stranger is None:
+            if listened.rows.is_known:
                 self._watch_batteries(listened, now)
 
     def _take(self, listened: _Listened, now: datetime, *, ends: bool = False) -> None:
@@ -247,7 +247,8 @@ class Collector:
                     inventory.settle(connection, listened.rows.stranger)
                     done.append(partial(self._due.pop, "inventory", None))
                     continue
-                self._describe(connection, listened, done)
+                if listened.rows.identified:
+                    self._describe(connection, listened, done)
                 self._move(connection, listened, done)
             for one in turns:
                 alerts.enter(
@@ -262,7 +263,7 @@ class Collector:
 
     def _last_seen(self) -> dict[int, datetime]:
         rows = [one.rows for one in [*self._listened.values()]]
-        return {one.receiver_id: one.last_seen for one in rows if one.last_seen and one.stranger is None}
+        return {one.receiver_id: one.last_seen for one in rows if one.last_seen and one.is_known}
 
     def _describe(
         self, connection: Connection, listened: _Listened, done: list[Callable[[], object]]
@@ -279,7 +280,7 @@ class Collector:
     def _move(self, connection: Connection, listened: _Listened, done: list[Callable[[], object]]) -> None:
         rows, reason = listened.rows, listened.rows.reason
         silent = self._clock.elapsed() - listened.seen_at > self._settings.devices.offline_seconds
-        heard = rows.last_seen is not None and reason is None and not silent
+        heard = rows.is_known and rows.last_seen is not None and reason is None and not silent
         wanted = "online" if heard else "offline" if silent and reason else None
         if wanted is None or (wanted, reason) == (listened.lifecycle, listened.reason):
             return

@@ -81,17 +81,23 @@ class ReceiverRows:
         receiver_id: the row of the inventory.
         endpoint: where it is.
         serial: that the inventory knows.
+        mac: likewise.
 
     Attributes:
         last_seen: when its last byte arrived; None: never.
         reason: why it cannot be reached; None while it can.
-        stranger: the device that answers here, while the inventory knows another serial, or none; its rows wait.
+        stranger: the device that answers here, while the inventory has another serial or MAC address, or lacks it;
+            its rows wait.
+        identified: whether it is decided who answers here: by serial, else by MAC address, else by the address.
         of_device: what the device says of itself.
         channels: the state of each channel.
     """
 
-    def __init__(self, receiver_id: int, endpoint: Endpoint, serial: str | None) -> None:
-        self.receiver_id, self.endpoint, self.serial = receiver_id, endpoint, serial
+    def __init__(
+        self, receiver_id: int, endpoint: Endpoint, serial: str | None, mac: str | None = None
+    ) -> None:
+        self.receiver_id, self.endpoint = receiver_id, endpoint
+        self._known, self._mac = (serial, mac), mac
         self.last_seen: datetime | None = None
         self.reason: str | None = None
         self.stranger: Description | None = None
@@ -100,12 +106,17 @@ class ReceiverRows:
         self._states: dict[tuple[int | None, int | None, str], tuple[str | None, str | None]] = {}
         self._changes: list[str] = []
         self._connected_at = _NEVER
-        self._identified = False
+        self.identified = False
         self._rows: list[str] = []
 
-    def connected(self, at: datetime) -> None:
-        """A connection is open; who answers is not known yet."""
-        self._connected_at, self._identified = at, False
+    @property
+    def is_known(self) -> bool:
+        """Whether what is heard belongs to the receiver of the inventory."""
+        return self.identified and self.stranger is None
+
+    def connected(self, at: datetime, mac: str | None) -> None:
+        """A connection is open; who answers is decided by the serial, or by the MAC address when none comes."""
+        self._connected_at, self.identified, self._mac = at, False, mac
 
     def disconnected(self, at: datetime, reason: str) -> None:  # noqa: ARG002 - the interface of a sink
         """It ended: levels and packs are not known any more, states stay."""
@@ -118,7 +129,8 @@ class ReceiverRows:
         """A field."""
         self._heard(at)
         if report.field == "serial" and report.channel is None:
-            self._identify(report.value.value)
+            if report.value.value is not None:
+                self._identify(str(report.value.value))
             return
         if report.channel is not None:
             self._of_channel(at, report)
@@ -134,10 +146,11 @@ class ReceiverRows:
         self._begin(measured.channel, channel, at)
         channel.measured = measured
 
-    def recognised(self, serial: str | None) -> None:
-        """The inventory knows the serial of the device that answers here."""
-        if self.stranger is not None and self.stranger.serial == serial:
-            self.serial, self.stranger = serial, None
+    def recognised(self, serial: str | None, mac: str | None) -> None:
+        """What the inventory has now; when it is the device that answers here, that is no stranger any more."""
+        self._known = (serial, mac)
+        if self.stranger is not None and self._is_in_inventory(self.stranger):
+            self.stranger = None
 
     def name_of(self, channel: int) -> str:
         """What people call a channel: its name, and the device's."""
@@ -149,13 +162,13 @@ class ReceiverRows:
 
         With `ends` the second that is under way, too: nobody listens any more.
         """
-        if self.stranger is not None:
+        # A clock that was set back begins the wait anew.
+        self._connected_at = min(self._connected_at, now)
+        if not self.identified and (now - self._connected_at).total_seconds() >= IDENTITY_SECONDS:
+            self._identify(None)
+        if not self.is_known:
             del self._rows[:-_HELD]
             return [], []
-        if not self._identified:
-            if (now - self._connected_at).total_seconds() < IDENTITY_SECONDS:
-                return [], []
-            self._identified = True
         current = _second(now)
         for number, channel in sorted(self.channels.items()):
             if channel.second != current or ends:
@@ -181,12 +194,15 @@ class ReceiverRows:
     def _heard(self, at: datetime) -> None:
         self.last_seen, self.reason = at, None
 
-    def _identify(self, serial: object) -> None:
-        if serial is None:
-            return
-        if self.serial != serial:
-            self.stranger = Description(self.endpoint, serial=str(serial))
-        self._identified = True
+    def _identify(self, serial: str | None) -> None:
+        answers = Description(self.endpoint, serial=serial, mac=self._mac)
+        if not self._is_in_inventory(answers):
+            self.stranger = answers
+        self.identified = True
+
+    def _is_in_inventory(self, answers: Description) -> bool:
+        pairs = zip((answers.serial, answers.mac), self._known, strict=True)
+        return all(given is None or given == known for given, known in pairs)
 
     def _of_channel(self, at: datetime, report: Report) -> None:
         assert report.channel is not None

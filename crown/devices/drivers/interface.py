@@ -31,7 +31,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Description:
-    """Who a device is. Serial or MAC decides whether it is a known one; an address does not."""
+    """Who a device is. The serial decides whether it is a known one, without it the MAC, without both the address."""
 
     endpoint: Endpoint
     model: str | None = None
@@ -55,8 +55,8 @@ class Health:
 class Sink(Protocol):
     """Who hears what a listened device says; `at` is the time of day at which its bytes arrived."""
 
-    def connected(self, at: datetime) -> None:
-        """A connection is open."""
+    def connected(self, at: datetime, mac: str | None) -> None:
+        """A connection is open, to the device with this MAC address; None: the network does not show it."""
 
     def disconnected(self, at: datetime, reason: str) -> None:
         """It ended, or could not be opened."""

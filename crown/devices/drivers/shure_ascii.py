@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -50,13 +50,17 @@ class ShureAscii:
     Args:
         clock: for waiting; sockets have the real time.
         timing: intervals.
+        mac_at: the MAC address of the device at an address, or None.
     """
 
     code = "shure"
 
-    def __init__(self, clock: Clock, timing: Timing | None = None) -> None:
+    def __init__(
+        self, clock: Clock, timing: Timing | None = None, mac_at: Callable[[str], str | None] = mac_of
+    ) -> None:
         self.clock = clock
         self.timing = timing or Timing()
+        self._mac_at = mac_at
 
     async def poll(self, endpoint: Endpoint) -> list[Report]:
         """Every field once.
@@ -92,7 +96,7 @@ class ShureAscii:
             firmware=of_device.get("firmware"),
             rf_band=of_device.get("rf_band"),
             serial=of_device.get("serial"),
-            mac=mac_of(endpoint.address),
+            mac=self._mac_at(endpoint.address),
             channels=max((one.channel for one in reports if one.channel), default=0),
         )
 
@@ -139,7 +143,7 @@ class ShureAscii:
         while True:
             try:
                 async with self._open(endpoint) as (reader, writer):
-                    sink.connected(self.clock.now())
+                    sink.connected(self.clock.now(), self._mac_at(endpoint.address))
                     heard = await _Listening(self, endpoint, sink, reader, writer).run()
                     reason = f"{endpoint} {heard}."
                     wait = self.timing.back_off[0]

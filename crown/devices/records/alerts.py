@@ -127,14 +127,23 @@ def enter(
 
 
 def follow_notices(connection: Connection) -> int:
-    """Alerts whose notice went out are sent; how many became so."""
+    """Alerts whose notice went out are sent, those whose notice no address took are failed; how many became sent."""
+    given = {"department": DEPARTMENT}
+    connection.execute(
+        text(
+            "update devices.alerts a set status = 'failed' from journal.notices n"
+            " where a.status = 'pending' and n.department = :department and n.sent_at is null and n.attempts > 0"
+            " and n.subject = 'alert ' || a.alert_id"
+        ),
+        given,
+    )
     return connection.execute(
         text(
             "update devices.alerts a set status = 'sent', sent_at = n.sent_at from journal.notices n"
             " where a.status in ('pending', 'failed') and n.department = :department and n.sent_at >= a.opened_at"
             " and n.subject = 'alert ' || a.alert_id"
         ),
-        {"department": DEPARTMENT},
+        given,
     ).rowcount
 
 

@@ -99,10 +99,11 @@ def polled(connection: Connection) -> list[Receiver]:
 
 
 def settle(connection: Connection, described: Description) -> Settled:
-    """Whose data come from an address: serial or MAC decides, an address does not.
+    """Whose data come from an address: the serial decides, without one the MAC address, without both the address.
 
-    A known device at a new address moves there, with a row in devices.movements. A known address at which another device
-    answers is taken from its row, which stays with its history.
+    The row has the serial and the MAC address of the described device afterwards; a MAC address is of one row. A known
+    device at a new address moves there, with a row in devices.movements. A known address at which another device answers
+    is taken from its row, which stays with its history.
     """
     given = {
         "address": described.endpoint.address,
@@ -116,20 +117,16 @@ def settle(connection: Connection, described: Description) -> Settled:
     ).one_or_none()
     known = connection.execute(
         text(
-            "select * from devices.receivers where serial = :serial or mac = :mac"
+            "select * from devices.receivers where serial = :serial"
+            " or mac = :mac and (serial is null or cast(:serial as text) is null)"
             " order by (serial = :serial) desc nulls last limit 1 for update"
         ),
         given,
     ).one_or_none()
     if known is None and here is not None and _may_be(here, described):
-        connection.execute(
-            text(
-                "update devices.receivers set serial = coalesce(:serial, serial), mac = coalesce(:mac, mac)"
-                " where receiver_id = :receiver_id"
-            ),
-            {**given, "receiver_id": here.receiver_id},
-        )
-        return Settled(here.receiver_id)
+        known = here
+    if known is not None:
+        _identify(connection, known.receiver_id, described)
     if known is not None and here is not None and known.receiver_id == here.receiver_id:
         return Settled(known.receiver_id)
     if here is not None:
@@ -154,13 +151,30 @@ def settle(connection: Connection, described: Description) -> Settled:
         return Settled(known.receiver_id, moved_from=known.address)
     receiver_id = connection.execute(
         text(
-            "insert into devices.receivers (family, address, port, serial, mac, lifecycle)"
-            " values (:family, :address, :port, :serial, :mac, 'provisioning') returning receiver_id"
+            "insert into devices.receivers (family, address, port, lifecycle)"
+            " values (:family, :address, :port, 'provisioning') returning receiver_id"
         ),
         given,
     ).scalar_one()
-    _record(connection, DEPARTMENT, "device_discovered", receiver_id, new={"serial": described.serial})
+    _identify(connection, receiver_id, described)
+    identity = {"serial": described.serial, "mac": described.mac}
+    _record(connection, DEPARTMENT, "device_discovered", receiver_id, new=identity)
     return Settled(int(receiver_id), is_new=True)
+
+
+def _identify(connection: Connection, receiver_id: int, described: Description) -> None:
+    """Keep the serial and the MAC address that a device has; another row that had its MAC address loses it."""
+    given = {"id": receiver_id, "serial": described.serial, "mac": described.mac}
+    connection.execute(
+        text("update devices.receivers set mac = null where mac = :mac and receiver_id <> :id"), given
+    )
+    connection.execute(
+        text(
+            "update devices.receivers set serial = coalesce(:serial, serial), mac = coalesce(:mac, mac)"
+            " where receiver_id = :id"
+        ),
+        given,
+    )
 
 
 def _may_be(row: object, described: Description) -> bool:
