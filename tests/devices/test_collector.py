@@ -321,6 +321,24 @@ def test_without_serials_a_known_mac_at_a_new_address_is_not_a_second_device(
     run(check())
 
 
+def test_without_serial_and_mac_a_device_is_the_one_of_its_address(engine: Engine, tmp_path: Path) -> None:
+    async def check() -> None:
+        clock = VirtualClock(START)
+        async with served(device(serial=None), clock) as server:
+            receiver = add(engine, server)
+            async with collecting(engine, clock, settings_of(tmp_path), mac_at={}.get) as collector:
+                await until(clock, collector, lambda: collector.writer.entered >= 8)
+                await server.power_cycle()
+                entered = collector.writer.entered
+                await until(clock, collector, lambda: collector.writer.entered >= entered + 8)
+        assert rows(engine, "select distinct receiver_id from devices.samples") == [(receiver,)]
+        assert rows(engine, "select receiver_id, serial, mac, lifecycle, name from devices.receivers") == [
+            (receiver, None, None, "online", "RACK")
+        ]
+
+    run(check())
+
+
 def test_a_serial_decides_before_a_mac_and_a_mac_before_an_address(engine: Engine) -> None:
     here, there = Endpoint("10.0.0.5", 2202, "ulxd"), Endpoint("10.0.0.6", 2202, "ulxd")
     with engine.begin() as connection:
