@@ -158,7 +158,7 @@ def test_no_page_of_another_port_or_site_runs_anything_with_a_persons_session(
     assert browser.evaluate(ask, _LIMITS) == {"instance": {"concurrencyLimits": [{"concurrencyKey": "own"}]}}
 
 
-def test_a_person_signs_in_sees_where_everything_stands_and_goes_on_to_dagster(
+def test_a_person_signs_in_sees_the_overview_and_goes_on_to_dagster(
     page: tuple[Page, Path],
 ) -> None:
     browser, home = page
@@ -179,7 +179,7 @@ def test_a_person_signs_in_sees_where_everything_stands_and_goes_on_to_dagster(
     assert [url for url in sockets if url.endswith("/graphql")], "the UI's subscriptions run over a websocket"
 
     browser.goto("/console/")
-    assert browser.get_by_role("heading", level=1).inner_text() == "Where everything stands"
+    assert browser.get_by_role("heading", level=1).inner_text() == "Overview"
     (home / "previews").mkdir()
     (home / "previews" / "sheet.png").write_bytes(_PNG)
     width = browser.evaluate(

@@ -69,7 +69,7 @@ def test_one_address_serves_all_and_one_ctrl_c_stops_all_a_run_and_its_children_
     up = crown_up()
     with up.client() as client:
         assert client.get("/health").json() == {"status": "ok"}
-        assert "Where everything stands" in client.get("/console/").text
+        assert "<h1>Overview</h1>" in client.get("/console/").text
         assert client.get("/server_info").status_code == 200
     quick = up.launch("quick_job")
     until(lambda: up.run_status(quick) == "SUCCESS", 60, "the end of a quick run")

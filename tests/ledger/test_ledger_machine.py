@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, Engine, text
 
-from crown.errors import ClaimLost
+from crown.errors import BadInput, ClaimLost
 from crown.ledger import claims, decisions, holds, lineage, planning
 from crown.ledger.claims import Claim, Failed, Made, Placing
 from crown.ledger.recipes import Recipe, register
@@ -86,7 +87,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), verdict=st.sampled_from(["approve", "reject", "withdraw"]))
     def person_decides(self, key: str, verdict: decisions.Verdict) -> None:
         with self.engine.begin() as connection:
-            decisions.decide(connection, GATE, key, self.inputs[key], Ruling(verdict, "eva", "cli"))
+            in_force = decisions.standing(connection, GATE.stage, {key: self.inputs[key]})
+            # Nothing to withdraw: refused, and nothing is written.
+            refused = nullcontext() if in_force or verdict != "withdraw" else pytest.raises(BadInput)
+            with refused:
+                decisions.decide(connection, GATE, key, self.inputs[key], Ruling(verdict, "eva", "cli"))
         self._plan()
 
     @rule(key=st.sampled_from(KEYS), release=st.booleans())
