@@ -12,6 +12,7 @@ from crown.product_images.workspace import INBOX, open_workspace
 from crown.settings.model import load_settings
 from crown_cli.common.world import World
 from crown_cli.demo.images_changes import own_specs, run_steps
+from resources import asset_keys
 from tests.product_images import flow
 
 PRODUCTS = ("52000123", "52000124", "52000125", "52000126", "52000127")
@@ -39,7 +40,11 @@ def test_the_demo_shows_edits_a_re_upload_a_retouch_a_rejection_and_a_blocked_re
                 smaller = opened.resize((opened.width // 6, opened.height // 6))
             smaller.save(upload, quality=92)
         made = flow.run(open_workspace(engine, settings))
-        return {"assets": {asset: {"successful": len(keys)} for asset, keys in made.items()}}
+        return {
+            "assets": {
+                "/".join(asset_keys.path(asset)): {"successful": len(keys)} for asset, keys in made.items()
+            }
+        }
 
     run()
     assert run_steps(world, run) == [
