@@ -10,12 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, text
 
 from crown.database.embedded import embedded_server
 from crown.database.engine import connect, our_url
 from crown.database.migrations import migrate
 from crown.journal import logs
+
+# How long an example takes depends on the machine, so it fails no test; benchmarks measure speed.
+hypothesis_settings.register_profile("crown", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("crown")
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 

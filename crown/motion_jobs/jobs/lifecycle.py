@@ -5,7 +5,7 @@ Every function reports what it would do, and does it with `apply`; whether the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, text
@@ -35,15 +35,11 @@ def hold(
     )  # fmt: skip
     if len((person.reason or "").strip()) < MIN_REASON:
         raise BadInput(f"To hold a job takes a reason of at least {MIN_REASON} characters.")
-    with workspace.engine.connect() as connection:
-        chosen = jobs.choose(connection, patterns, statuses, batch=batch)
 
-    def act(connection: Connection) -> None:
+    def steps(connection: Connection, chosen: Sequence[Chosen]) -> None:
         acts.hold_items(connection, chosen, person)
-        acts.record(connection, chosen, "hold", person)
 
-    then = dict.fromkeys(statuses, "on_hold")
-    return acts.carry_out(workspace, chosen, "hold", then, act if apply else None, person)
+    return _move(workspace, patterns, person, "hold", dict.fromkeys(statuses, "on_hold"), steps, batch, apply)
 
 
 def release(
@@ -55,16 +51,11 @@ def release(
     apply: bool = False,
 ) -> list[Acted]:
     """Put held jobs back to where they would be."""
-    with workspace.engine.connect() as connection:
-        chosen = jobs.choose(connection, patterns, ("on_hold",), batch=batch)
 
-    def act(connection: Connection) -> None:
+    def steps(connection: Connection, chosen: Sequence[Chosen]) -> None:
         acts.release_items(connection, chosen, person)
-        acts.record(connection, chosen, "release", person)
 
-    return acts.carry_out(
-        workspace, chosen, "release", {"on_hold": "as before"}, act if apply else None, person
-    )
+    return _move(workspace, patterns, person, "release", {"on_hold": "as before"}, steps, batch, apply)
 
 
 def retry(
@@ -76,20 +67,15 @@ def retry(
     apply: bool = False,
 ) -> list[Acted]:
     """Try failed jobs again, from the stage at which they failed."""
-    with workspace.engine.connect() as connection:
-        chosen = jobs.choose(connection, patterns, ("failed",), batch=batch)
 
-    def act(connection: Connection) -> None:
+    def steps(connection: Connection, chosen: Sequence[Chosen]) -> None:
         lock_assets(connection, (SOURCES, *JOB_ASSETS))
         for asset in JOB_ASSETS:
             for one in chosen:
                 planning.retry(connection, asset, _literally(one.job_id))
         _retry_sources(connection, chosen)
-        acts.record(connection, chosen, "retry", person)
 
-    return acts.carry_out(
-        workspace, chosen, "retry", {"failed": "processing"}, act if apply else None, person
-    )
+    return _move(workspace, patterns, person, "retry", {"failed": "processing"}, steps, batch, apply)
 
 
 def archive(
@@ -101,10 +87,8 @@ def archive(
     apply: bool = False,
 ) -> list[Acted]:
     """Freeze completed jobs: their packages stay, and changed files touch them no more."""
-    with workspace.engine.connect() as connection:
-        chosen = jobs.choose(connection, patterns, ("completed",), batch=batch)
 
-    def act(connection: Connection) -> None:
+    def steps(connection: Connection, chosen: Sequence[Chosen]) -> None:
         acts.hold_items(
             connection, chosen, replace(person, reason=person.reason or "archived with its package")
         )
@@ -115,11 +99,8 @@ def archive(
             ),
             {"who": person.who, "jobs": [one.job_id for one in chosen]},
         )
-        acts.record(connection, chosen, "archive", person)
 
-    return acts.carry_out(
-        workspace, chosen, "archive", {"completed": "archived"}, act if apply else None, person
-    )
+    return _move(workspace, patterns, person, "archive", {"completed": "archived"}, steps, batch, apply)
 
 
 def unarchive(
@@ -131,10 +112,8 @@ def unarchive(
     apply: bool = False,
 ) -> list[Acted]:
     """Take jobs back out of the archive; files that changed meanwhile re-open them."""
-    with workspace.engine.connect() as connection:
-        chosen = jobs.choose(connection, patterns, ("archived",), batch=batch)
 
-    def act(connection: Connection) -> None:
+    def steps(connection: Connection, chosen: Sequence[Chosen]) -> None:
         connection.execute(
             text(
                 "update motion.job_records set status = 'completed', archived_at = null, archived_by = null"
@@ -143,11 +122,29 @@ def unarchive(
             {"jobs": [one.job_id for one in chosen]},
         )
         acts.release_items(connection, chosen, person)
-        acts.record(connection, chosen, "unarchive", person)
 
-    return acts.carry_out(
-        workspace, chosen, "unarchive", {"archived": "completed"}, act if apply else None, person
-    )
+    return _move(workspace, patterns, person, "unarchive", {"archived": "completed"}, steps, batch, apply)
+
+
+def _move(
+    workspace: Workspace,
+    patterns: Sequence[str],
+    person: Person,
+    act: str,
+    then: Mapping[str, str],
+    steps: Callable[[Connection, Sequence[Chosen]], None],
+    batch: str | None,
+    apply: bool,
+) -> list[Acted]:
+    """Choose the jobs that an act may move by their status, and carry the act out on them with `apply`."""
+    with workspace.engine.connect() as connection:
+        chosen = jobs.choose(connection, patterns, tuple(then), batch=batch)
+
+    def act_in(connection: Connection) -> None:
+        steps(connection, chosen)
+        acts.record(connection, chosen, act, person)
+
+    return acts.carry_out(workspace, chosen, act, then, act_in if apply else None, person)
 
 
 def _retry_sources(connection: Connection, chosen: Sequence[Chosen]) -> None:
